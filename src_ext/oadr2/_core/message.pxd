@@ -1,0 +1,268 @@
+"""What a payload says, as C structs that point into it: the form every other room of the core shares.
+
+A ``Message`` owns flat arrays; an event owns ranges of them (begin, count). Times are microseconds
+since 1970-01-01T00:00:00Z, ``NO_TIME`` when absent. Strings are slices, NULL when absent.
+"""
+
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from oadr2._core.clock cimport Dur
+from oadr2._core.xml cimport Arena, Scanner, Str, XmlLimits
+
+cdef enum:
+    NO_NUMBER = 0xFFFFFFFF  # an absent (or unreadable) modificationNumber, priority, replyLimit
+
+cdef enum Profile:
+    PROFILE_NONE = 0
+    PROFILE_A = 1
+    PROFILE_B = 2
+
+
+cdef enum MessageKind:
+    KIND_UNKNOWN = 0
+    KIND_REQUEST_EVENT
+    KIND_DISTRIBUTE_EVENT
+    KIND_CREATED_EVENT
+    KIND_RESPONSE
+
+
+cdef enum Status:           # ei:eventStatus
+    STATUS_NONE_GIVEN = 0   # absent or unreadable
+    STATUS_NONE             # "none"
+    STATUS_FAR
+    STATUS_NEAR
+    STATUS_ACTIVE
+    STATUS_COMPLETED
+    STATUS_CANCELLED
+
+
+cdef enum Opt:
+    OPT_NONE = 0
+    OPT_IN
+    OPT_OUT
+
+
+cdef enum Required:         # oadr:oadrResponseRequired
+    REQUIRED_NONE = 0       # absent: answered, like always
+    REQUIRED_ALWAYS
+    REQUIRED_NEVER
+
+
+cdef enum TargetKind:
+    TARGET_VEN = 0
+    TARGET_GROUP
+    TARGET_RESOURCE
+    TARGET_PARTY
+    TARGET_GROUP_NAME
+    TARGET_AGGREGATED_PNODE
+    TARGET_END_DEVICE_ASSET
+    TARGET_METER_ASSET
+    TARGET_PNODE
+    TARGET_SERVICE_AREA     # value: raw XML
+    TARGET_SERVICE_DELIVERY_POINT
+    TARGET_SERVICE_LOCATION  # value: raw XML
+    TARGET_TRANSPORT_INTERFACE  # value: point of receipt, second: point of delivery
+    TARGET_KIND_COUNT
+
+
+cdef struct TargetEntry:
+    Str value
+    Str second
+    uint8_t kind
+
+
+cdef struct IntervalData:
+    Str uid
+    Dur duration
+    int64_t dtstart
+    double value            # NaN: absent
+
+
+cdef struct UnitData:
+    Str name                # ptr NULL: no unit
+    Str item_description
+    Str item_units
+    Str si_scale_code
+    double pulse_factor     # NaN: absent, as the next two
+    double hertz
+    double voltage
+    int8_t ac               # -1: absent
+
+
+cdef struct SignalData:
+    Str signal_name
+    Str signal_type
+    Str signal_id
+    double current_value    # NaN: absent
+    UnitData unit
+    uint32_t interval_begin
+    uint32_t interval_count
+    uint32_t target_begin
+    uint32_t target_count
+    uint8_t is_simple       # SIMPLE or simple (facts.md E38)
+    uint8_t is_level        # signalType is level
+
+
+cdef struct BaselineData:
+    Str baseline_id
+    Str baseline_name
+    int64_t dtstart
+    Dur duration
+    UnitData unit
+    uint32_t interval_begin
+    uint32_t interval_count
+    uint32_t target_begin   # resource ids
+    uint32_t target_count
+    uint8_t present
+
+
+cdef struct EventData:
+    Str raw                 # the whole oadrEvent element as sent
+    Str event_id
+    Str market_context
+    Str test_event
+    Str vtn_comment
+    Str modification_reason
+    int64_t created_date_time
+    int64_t modification_date_time
+    int64_t dtstart
+    Dur duration
+    Dur startafter
+    Dur notification
+    Dur ramp_up
+    Dur recovery
+    uint32_t modification_number
+    uint32_t priority
+    uint32_t signal_begin
+    uint32_t signal_count
+    uint32_t target_begin
+    uint32_t target_count
+    BaselineData baseline
+    uint8_t status          # STATUS_*
+    uint8_t response_required
+    uint8_t profile         # PROFILE_*
+    uint8_t readable        # id, modification number and status could be read
+    uint8_t valid           # no fatal problem inside
+
+
+cdef struct AnswerData:     # ei:eventResponse
+    Str event_id
+    Str request_id
+    Str response_description
+    uint32_t modification_number
+    uint16_t response_code
+    uint8_t opt             # OPT_*
+
+
+cdef enum ProblemKind:
+    PROBLEM_MISSING = 1     # detail: the element
+    PROBLEM_REPEATED
+    PROBLEM_DATE_TIME
+    PROBLEM_DURATION
+    PROBLEM_NUMBER
+    PROBLEM_FLOAT
+    PROBLEM_BOOLEAN
+    PROBLEM_CHOICE          # not one of the enumeration's values
+    PROBLEM_CODE
+    PROBLEM_EMPTY_ID
+    PROBLEM_CHILDREN        # an element where text belongs
+    PROBLEM_BARE_MONTHS     # noted, not fatal
+    PROBLEM_NO_ZONE         # noted, not fatal
+
+
+cdef struct ProblemData:
+    int32_t event           # index, -1: the message itself
+    uint32_t offset
+    uint8_t kind
+    uint8_t element         # EL_* the problem is about
+    uint8_t fatal
+    uint8_t depth
+    uint8_t states[20]      # the path: ST_* from the message down
+
+
+cdef struct DecodeLimits:
+    XmlLimits xml
+    uint32_t events
+    uint32_t items
+    uint8_t bare_months_are_minutes
+
+
+cdef struct Message:
+    # the payload; the caller keeps it alive
+    const char* data
+    size_t size
+    uint8_t kind            # KIND_*
+    uint8_t profile         # PROFILE_*
+    uint8_t wrapped         # inside oadrPayload or oadrSignedObject
+    Str name                # of the message's element
+    Str uri
+    Str schema_version
+    Str request_id
+    Str ven_id
+    Str vtn_id
+    uint32_t reply_limit
+    # ei:eiResponse
+    uint8_t has_response
+    uint16_t response_code
+    Str response_description
+    Str response_request_id
+    # what precedes the first event: everything up to and with the message's start tag
+    uint32_t prefix_length
+    uint32_t event_count
+    uint32_t event_room
+    EventData* events
+    uint32_t signal_count
+    uint32_t signal_room
+    SignalData* signals
+    uint32_t interval_count
+    uint32_t interval_room
+    IntervalData* intervals
+    uint32_t target_count
+    uint32_t target_room
+    TargetEntry* targets
+    uint32_t answer_count
+    uint32_t answer_room
+    AnswerData* answers
+    uint32_t problem_count
+    uint32_t problem_room
+    ProblemData* problems
+    Arena arena
+    # why decoding failed
+    int error               # DecodeError
+    uint32_t error_offset
+
+
+cdef enum DecodeError:      # beyond XmlError
+    DECODE_TOO_MANY_EVENTS = 100
+    DECODE_TOO_MANY_ITEMS
+    DECODE_MEMORY
+    DECODE_PROFILE          # elements of the other profile inside
+
+
+cdef class MessageOwner:
+    """A decoded message together with the bytes it points into."""
+
+    cdef Message message
+    cdef bytes data
+    cdef object path_text   # element path of a failure
+
+
+cdef void message_init(Message* m) noexcept nogil
+cdef void message_clear(Message* m) noexcept nogil
+cdef void message_free(Message* m) noexcept nogil
+
+
+# An event lifted out of its message, alive for as long as someone refers to it: what the event table
+# and the fleet keep. One allocation; `document` decodes to this event again, on its own.
+cdef struct EventDef:
+    uint32_t references
+    Str document            # prefix + oadrEvent + end tags
+    uint32_t prefix_length
+    EventData event         # its ranges index the arrays below
+    SignalData* signals
+    IntervalData* intervals
+    TargetEntry* targets
+
+
+cdef EventDef* event_def_new(const Message* m, uint32_t index) noexcept nogil
+cdef void event_def_release(EventDef* d) noexcept nogil
