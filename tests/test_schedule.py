@@ -1,6 +1,8 @@
 """oadr2.schedule: the functions EnerNOC's users know (facts.md 2.6, 5; field-notes.md 2)."""
 
+import gc
 import logging
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
@@ -361,3 +363,36 @@ def test_random_offset_refuses_what_makes_no_sense() -> None:
         schedule.random_offset(START, "PTX", None)
     with pytest.raises(LocalProtocolError, match="within the years 1 to 9999"):
         schedule.random_offset(START, "P9000Y", None)
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def test_nothing_is_left_behind_by_success_or_failure() -> None:
+    def once() -> None:
+        dates = schedule.durations_to_dates(START, ["PT1M", Duration(1), timedelta(1)])
+        schedule.choose_interval(START, iter(["PT1M", "P1M"]), dates[1])  # type: ignore[arg-type]
+        schedule.str_to_datetime(schedule.dttm_to_str(dates[-1].astimezone(timezone(SECOND))))
+        str(-schedule.parse_duration("P1DT2H"))
+        attempts: list[Callable[[], object]] = [
+            lambda: schedule.choose_interval(START, ["PTX"], START),
+            lambda: schedule.choose_interval(START, [None], START),  # type: ignore[list-item]
+            lambda: schedule.durations_to_dates(START, ["PT1M", "P9000Y"]),
+            lambda: schedule.str_to_datetime("x" * 1000),
+            lambda: schedule.dttm_to_str(datetime.max.replace(tzinfo=timezone(-SECOND))),
+            lambda: Duration(2**40),
+            lambda: Duration(1, -1),
+            lambda: START + Duration(2**31 - 1),
+        ]
+        for attempt in attempts:
+            with pytest.raises((LocalProtocolError, TypeError)):
+                attempt()
+
+    def blocks_after(times: int) -> int:
+        for _ in range(times):
+            once()
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    before = blocks_after(50)
+    assert blocks_after(1000) - before < 500  # one object lost per round would make 1000
