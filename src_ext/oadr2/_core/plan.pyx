@@ -100,6 +100,7 @@ cdef void plan_clear(Plan* p) noexcept nogil:
     p.op_count = 0
     p.answer_count = 0
     p.refused_count = 0
+    p.reason = REASON_NONE
 
 
 cdef void plan_free(Plan* p) noexcept nogil:
@@ -272,7 +273,8 @@ cdef int take(Plan* p, Table* t, const Rules* rules, const Message* m, uint32_t 
     cdef Row* fresh
     cdef Op* op
     cdef int64_t span = startafter_span(e)
-    cdef int64_t offset, begin, end, latest_end
+    cdef int64_t offset
+    cdef int64_t begin = 0, end = 0, latest_end = 0
     if span == NO_TIME or event_times(e, span, &begin, &latest_end) < 0:
         return REASON_CALENDAR
     if row == NULL:

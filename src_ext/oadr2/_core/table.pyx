@@ -9,7 +9,6 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
 from oadr2._core.clock cimport NO_TIME, datetime_from_us
-from oadr2._core.decode cimport decode_error, decode_message, event_object
 from oadr2._core.encode cimport (
     write_created_event,
     write_request_event,
@@ -25,6 +24,8 @@ from oadr2._core.judge cimport (
     PRIORITY_HIGHEST_LEVEL,
     PRIORITY_LOWER,
     REASON_COUNT,
+    REASON_INVALID,
+    REASON_UNREADABLE,
     Names,
     code_of,
     reason_text,
@@ -44,9 +45,8 @@ from oadr2._core.message cimport (
     event_def_new,
     event_def_release,
     message_clear,
-    message_free,
-    message_init,
 )
+from oadr2._core.objects cimport MessageOwner, decode_into, event_object, event_problems, limits_from, payload_bytes
 from oadr2._core.plan cimport (
     OP_ADD,
     OP_END,
@@ -139,7 +139,16 @@ cdef int64_t microseconds(double now) except? -1:
 
 
 cdef object definition_object(const EventDef* d):
-    return event_object(&d.event, d.signals, d.intervals, d.targets)
+    return event_object(&d.event, d.signals, d.intervals, d.targets, (),
+                        PyBytes_FromStringAndSize(d.document.ptr, d.document.len))
+
+
+cdef tuple stored_row(const Row* row, str opt_type):
+    return (
+        text_of(row.vtn_id), text_of(row.definition.event.event_id), row.number, opt_type, text_of(row.request_id),
+        PyBytes_FromStringAndSize(row.definition.document.ptr, row.definition.document.len), row.offset,
+        None if row.terminate == FOREVER else row.terminate, PHASE_NAMES[row.phase], row.sequence,
+    )
 
 
 cdef str remark(int reason, int notes):
@@ -166,7 +175,7 @@ cdef str remark(int reason, int notes):
 @cython.final
 cdef class ListPlan:
     def __cinit__(self):
-        message_init(&self.message)
+        self.owner = MessageOwner.__new__(MessageOwner)
         plan_init(&self.plan)
 
     def __init__(self):
@@ -174,11 +183,16 @@ cdef class ListPlan:
 
     def __dealloc__(self):
         plan_free(&self.plan)
-        message_free(&self.message)
 
     @property
     def changes_state(self):
+        """Whether there is anything to commit."""
         return self.plan.op_count != 0
+
+    @property
+    def is_current(self):
+        """Whether the table is still as it was when this plan was made."""
+        return self.plan.generation == self.table.table.generation or not self.is_list
 
     def questions(self):
         """(index, is new, Event, opt as it stands) of each event whose opt is to be decided."""
@@ -214,13 +228,19 @@ cdef class ListPlan:
         cdef const EventData* e
         cdef list found = []
         if self.plan.reason:
-            found.append((text_of(self.message.vtn_id), "", -1, self.plan.code, remark(self.plan.reason, 0)))
+            found.append((text_of(self.owner.message.vtn_id), "", -1, self.plan.code, remark(self.plan.reason, 0)))
         for i in range(self.plan.refused_count):
-            e = &self.message.events[self.plan.refused[i].event]
+            e = &self.owner.message.events[self.plan.refused[i].event]
+            reason = remark(self.plan.refused[i].reason, 0)
+            if self.plan.refused[i].reason in (REASON_INVALID, REASON_UNREADABLE):
+                for problem in event_problems(&self.owner.message, self.plan.refused[i].event):
+                    if problem.fatal:
+                        reason = f"{reason}: {problem.reason} in {problem.path}"
+                        break
             found.append((
                 text_of(self.plan.vtn_id), text_of(e.event_id),
                 -1 if e.modification_number == NO_NUMBER else e.modification_number,
-                self.plan.refused[i].code, remark(self.plan.refused[i].reason, 0),
+                self.plan.refused[i].code, reason,
             ))
         return found
 
@@ -292,15 +312,9 @@ cdef class EventTable:
         self.set_names(&self.me.groups, group_ids)
         self.set_names(&self.me.resources, resource_ids)
         self.set_names(&self.me.parties, party_ids)
-        limits = policy.limits
-        self.rules.limits.xml.size = limits.size
-        self.rules.limits.xml.depth = limits.depth
-        self.rules.limits.xml.attributes = limits.attributes
-        self.rules.limits.events = limits.events
-        self.rules.limits.items = limits.items
-        self.rules.limits.bare_months_are_minutes = policy.months_without_t == "minutes"
+        limits_from(policy, &self.rules.limits)
         # Lists are bounded, their number is not: pushes of single events could pile up for ever.
-        self.rules.rows = 10 * limits.events
+        self.rules.rows = 10 * self.rules.limits.events
         for i, codes in enumerate((policy.codes_20a, policy.codes_20b)):
             for k, code in enumerate((  # in the order of Refusal
                 codes.unknown_vtn_id, codes.lower_modification_number, codes.target_mismatch,
@@ -361,15 +375,13 @@ cdef class EventTable:
         return self.last_reply
 
     cdef int read(self, ListPlan p, bytes data, int64_t now, uint64_t seed) except -1:
-        cdef Message* m = &p.message
+        cdef Message* m = &p.owner.message
         plan_clear(&p.plan)
         message_clear(m)
         p.data = data
         p.is_list = False
         p.done = False
-        p.plan.reason = 0
-        if decode_message(m, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &self.rules.limits) < 0:
-            raise decode_error(m)
+        decode_into(p.owner, data, &self.rules.limits)
         if m.kind != KIND_DISTRIBUTE_EVENT and m.kind != KIND_RESPONSE:
             raise RemoteProtocolError(
                 f"unexpected message {text_of(m.name)}: a VEN takes oadrDistributeEvent and oadrResponse here",
@@ -402,7 +414,7 @@ cdef class EventTable:
             request_id = p.plan.request_id
         self.writer.used = 0
         if write_created_event(
-            &self.writer, p.message.profile, self.rules.wrap_b, self.me.ven_id, p.plan.answers,
+            &self.writer, p.owner.message.profile, self.rules.wrap_b, self.me.ven_id, p.plan.answers,
             p.plan.answer_count, p.plan.code, description, request_id,
         ) != 0:
             return writer_bytes(&self.writer)  # raises
@@ -499,7 +511,7 @@ cdef class EventTable:
 
     def level(self, double now):
         """(level, eventID) that holds at `now`, or (0, None)."""
-        cdef double value
+        cdef double value = 0.0
         cdef Row* row = table_level(&self.table, &self.rules, microseconds(now), &value)
         if row == NULL:
             return 0.0, None
@@ -515,7 +527,7 @@ cdef class EventTable:
         cdef int64_t t = microseconds(now)
         cdef uint32_t i
         cdef Row* row
-        cdef double level
+        cdef double level = 0.0
         cdef int64_t end
         cdef list found = []
         for i in range(self.table.count):
@@ -617,11 +629,14 @@ cdef class EventTable:
             raise LocalProtocolError(f"unknown opt {opt_type!r}: it is 'optIn' or 'optOut'")
         if row.phase == PHASE_ENDING:
             raise LocalProtocolError(f"event {event_id!r} was cancelled: its opt can no longer change")
-        return (
-            text_of(row.vtn_id), event_id, row.number, opt_type, text_of(row.request_id),
-            PyBytes_FromStringAndSize(row.definition.document.ptr, row.definition.document.len), row.offset,
-            None, PHASE_NAMES[row.phase], row.sequence,
-        )
+        return stored_row(row, opt_type)
+
+    def row(self, str vtn_id not None, str event_id not None):
+        """One row in the form of ListPlan.writes, or None."""
+        cdef Row* row = self.find_key(vtn_id, event_id)
+        if row == NULL:
+            return None
+        return stored_row(row, opt_name(row.opt))
 
     def set_opt(self, str event_id not None, str opt_type not None, double now, vtn_id=None):
         """Change the opt of one event; the oadrCreatedEvent to send (facts.md E06). LocalProtocolError."""
@@ -659,13 +674,13 @@ cdef class EventTable:
                 uint32_t sequence):
         """Put back a row as ListPlan.writes gave it. RemoteProtocolError or ValueError when it cannot be."""
         cdef ListPlan p = self.scratch
-        cdef Message* m = &p.message
+        cdef Message* m = &p.owner.message
         cdef EventDef* definition
         cdef Row* row
         cdef bytes vtn = vtn_id.encode()
         cdef bytes request = request_id.encode()
         cdef Str v, r
-        cdef int64_t begin, end
+        cdef int64_t begin = 0, end = 0
         cdef int opt = OPTS[opt_type]
         cdef int phase_number = PHASE_NAMES.index(phase)
         cdef int64_t stop = FOREVER if terminate is None else terminate
@@ -673,8 +688,7 @@ cdef class EventTable:
         message_clear(m)
         p.is_list = False
         p.data = raw
-        if decode_message(m, PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), &self.rules.limits) < 0:
-            raise decode_error(m)
+        decode_into(p.owner, raw, &self.rules.limits)
         if m.kind != KIND_DISTRIBUTE_EVENT or m.event_count != 1 or not m.events[0].readable:
             raise ValueError("the stored document is not one readable event")
         if text_of(m.events[0].event_id) != event_id:
@@ -728,6 +742,11 @@ cdef class EventTable:
         ) != 0:
             return writer_bytes(&self.writer)  # raises
         return PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
+
+
+def as_bytes(data):
+    """A payload as bytes; TypeError for what has no buffer."""
+    return payload_bytes(data)
 
 
 def first(pair):
