@@ -145,7 +145,12 @@ cdef bint uids_count_up(const SignalData* signal, const IntervalData* intervals)
     cdef Str uid
     for i in range(signal.interval_count):
         uid = intervals[signal.interval_begin + i].uid
-        if uid.ptr == NULL or uid.len == 0 or uid.len > 10:
+        while uid.len and uid.ptr[0] in (32, 9, 10, 13):
+            uid.ptr += 1
+            uid.len -= 1
+        while uid.len and uid.ptr[uid.len - 1] in (32, 9, 10, 13):
+            uid.len -= 1
+        if uid.len == 0 or uid.len > 10:
             return False
         number = 0
         for k in range(uid.len):
