@@ -348,7 +348,7 @@ class EventHandler:
             seed = self._random.getrandbits(64)
             asked: dict[tuple[str, int], OptType] = {}
             plan = table.plan(data, now, seed)
-            while self._ask(plan.questions(), plan.set_opt, asked) and not plan.is_current:
+            while self._ask(plan.questions(), plan.set_opt, asked) and not table.is_current(plan):
                 plan = table.plan(data, now, seed)  # the callback has changed what we hold
             reply = table.reply(plan)
             if self._store is not None and plan.changes_state:

@@ -13,7 +13,14 @@ from oadr2._core.judge cimport (
     same_text,
     signal_supported,
 )
-from oadr2._core.message cimport NO_NUMBER, OPT_IN, EventDef, IntervalData, SignalData, event_def_release
+from oadr2._core.message cimport (
+    NO_NUMBER,
+    OPT_IN,
+    EventDef,
+    IntervalData,
+    SignalData,
+    event_def_release,
+)
 from oadr2._core.xml cimport Str
 
 cdef enum:

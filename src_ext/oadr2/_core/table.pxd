@@ -7,20 +7,8 @@ from libc.stdint cimport int64_t, uint64_t
 
 from oadr2._core.encode cimport Writer
 from oadr2._core.judge cimport Identity, Names, Rules
-from oadr2._core.objects cimport MessageOwner
-from oadr2._core.plan cimport Plan
+from oadr2._core.listplan cimport ListPlan
 from oadr2._core.rows cimport ChangeList, Row, Table
-
-
-cdef class ListPlan:
-    """What one payload would do. Made by :meth:`EventTable.plan`, used up by :meth:`EventTable.commit`."""
-
-    cdef MessageOwner owner
-    cdef Plan plan
-    cdef bytes data
-    cdef EventTable table
-    cdef bint is_list       # False: an oadrResponse, nothing to do
-    cdef bint done
 
 
 cdef class EventTable:

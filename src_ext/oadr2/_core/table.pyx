@@ -3,9 +3,8 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.math cimport floor, isfinite
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
 from oadr2._core.clock cimport NO_TIME, datetime_from_us
@@ -18,64 +17,43 @@ from oadr2._core.encode cimport (
 )
 from oadr2._core.judge cimport (
     FOREVER,
-    NOTE_INTERVAL_SUM,
-    NOTE_UIDS,
     PRIORITY_HIGHER,
     PRIORITY_HIGHEST_LEVEL,
     PRIORITY_LOWER,
-    REASON_COUNT,
-    REASON_INVALID,
-    REASON_UNREADABLE,
     Names,
-    code_of,
     reason_text,
+)
+from oadr2._core.listplan cimport (
+    ListPlan,
+    definition_object,
+    new_plan,
+    opt_name,
+    remark,
+    stored_row,
+    text_of,
 )
 from oadr2._core.message cimport (
     KIND_DISTRIBUTE_EVENT,
     KIND_RESPONSE,
     NO_NUMBER,
     OPT_IN,
-    OPT_OUT,
     PROFILE_A,
     PROFILE_B,
     AnswerData,
-    EventData,
     EventDef,
     Message,
     event_def_new,
     event_def_release,
     message_clear,
 )
-from oadr2._core.objects cimport MessageOwner, decode_into, event_object, event_problems, limits_from, payload_bytes
-from oadr2._core.plan cimport (
-    OP_ADD,
-    OP_END,
-    OP_FORGET,
-    OP_REMOVE,
-    OP_REPLACE,
-    OP_REVIVE,
-    OP_TOUCH,
-    Op,
-    event_times,
-    is_test,
-    plan_clear,
-    plan_commit,
-    plan_free,
-    plan_init,
-    plan_list,
-)
+from oadr2._core.objects cimport decode_into, limits_from, payload_bytes
+from oadr2._core.plan cimport event_times, is_test, plan_clear, plan_commit, plan_list
 from oadr2._core.rows cimport (
     CHANGE_FORGOTTEN,
     CHANGE_OPT,
     CHANGE_REMOVED,
     PHASE_ENDING,
     PHASE_FINISHED,
-    PHASE_HELD,
-    REMARK_ABSENT,
-    REMARK_ABSENT_ENDS_LATER,
-    REMARK_CANCELLED,
-    REMARK_ENDS_LATER,
-    REMARK_REVIVED,
     ChangeRecord,
     Row,
     changes_add,
@@ -102,27 +80,19 @@ from oadr2._core.rows cimport (
 )
 from oadr2._core.xml cimport Str
 
+from oadr2._core.listplan import OPTS, PHASE_NAMES
 from oadr2.errors import LocalProtocolError, RemoteProtocolError
 
 CHANGE_NAMES = (
     "new", "modified", "cancelled", "vanished", "started", "interval", "completed", "opt", "refused", "removed",
     "forgotten",
 )
-PHASE_NAMES = ("held", "ending", "finished")
 PRIORITIES = {
     "lower": PRIORITY_LOWER, "higher": PRIORITY_HIGHER, "highest_level": PRIORITY_HIGHEST_LEVEL,
 }
-OPTS = {"optIn": OPT_IN, "optOut": OPT_OUT}
 # What EventTable.unchanged() returns when the payload has to be looked at.
 CHANGED = object()
 
-
-cdef inline str text_of(Str s):
-    return PyUnicode_DecodeUTF8(s.ptr, s.len, NULL) if s.len else ""
-
-
-cdef inline str opt_name(int opt):
-    return "optIn" if opt == OPT_IN else "optOut"
 
 
 cdef inline Str no_text() noexcept:
@@ -136,154 +106,6 @@ cdef int64_t microseconds(double now) except? -1:
     if not isfinite(now) or now < -62135596800.0 or now > 253402300799.0:
         raise ValueError(f"now is {now}; it must be seconds since 1970, within years 1 to 9999")
     return <int64_t>floor(now * 1e6 + 0.5)
-
-
-cdef object definition_object(const EventDef* d):
-    return event_object(&d.event, d.signals, d.intervals, d.targets, (),
-                        PyBytes_FromStringAndSize(d.document.ptr, d.document.len))
-
-
-cdef tuple stored_row(const Row* row, str opt_type):
-    return (
-        text_of(row.vtn_id), text_of(row.definition.event.event_id), row.number, opt_type, text_of(row.request_id),
-        PyBytes_FromStringAndSize(row.definition.document.ptr, row.definition.document.len), row.offset,
-        None if row.terminate == FOREVER else row.terminate, PHASE_NAMES[row.phase], row.sequence,
-    )
-
-
-cdef str remark(int reason, int notes):
-    cdef list parts = []
-    if reason == REMARK_CANCELLED:
-        parts.append("cancelled by the VTN")
-    elif reason == REMARK_ABSENT:
-        parts.append("no longer in the VTN's list")
-    elif reason == REMARK_ENDS_LATER:
-        parts.append("cancelled by the VTN, ends within its startafter")
-    elif reason == REMARK_ABSENT_ENDS_LATER:
-        parts.append("no longer in the VTN's list, ends within its startafter")
-    elif reason == REMARK_REVIVED:
-        parts.append("listed again before it ended")
-    elif 0 < reason < REASON_COUNT:
-        parts.append(reason_text(reason).decode("ascii"))
-    if notes & NOTE_INTERVAL_SUM:
-        parts.append("interval durations do not add up to the event's duration")
-    if notes & NOTE_UIDS:
-        parts.append("interval uids do not count 0, 1, 2...")
-    return "; ".join(parts)
-
-
-@cython.final
-cdef class ListPlan:
-    def __cinit__(self):
-        self.owner = MessageOwner.__new__(MessageOwner)
-        plan_init(&self.plan)
-
-    def __init__(self):
-        raise TypeError("a ListPlan is made by EventTable.plan()")
-
-    def __dealloc__(self):
-        plan_free(&self.plan)
-
-    @property
-    def changes_state(self):
-        """Whether there is anything to commit."""
-        return self.plan.op_count != 0
-
-    @property
-    def is_current(self):
-        """Whether the table is still as it was when this plan was made."""
-        return self.plan.generation == self.table.table.generation or not self.is_list
-
-    def questions(self):
-        """(index, is new, Event, opt as it stands) of each event whose opt is to be decided."""
-        cdef uint32_t i
-        cdef Op* op
-        cdef list found = []
-        for i in range(self.plan.op_count):
-            op = &self.plan.ops[i]
-            if op.kind == OP_ADD:
-                found.append((i, True, definition_object(op.row.definition), opt_name(op.opt)))
-            elif op.kind == OP_REPLACE:
-                found.append((i, False, definition_object(op.definition), opt_name(op.opt)))
-        return found
-
-    def set_opt(self, uint32_t index, str opt_type):
-        """Decide the opt of a question; its answer follows."""
-        cdef Op* op
-        if self.done or index >= self.plan.op_count:
-            raise IndexError("no such question in this plan")
-        op = &self.plan.ops[index]
-        if op.kind != OP_ADD and op.kind != OP_REPLACE:
-            raise IndexError("no such question in this plan")
-        op.opt = OPTS[opt_type]
-        if op.answer != NO_NUMBER:
-            self.plan.answers[op.answer].opt = op.opt
-
-    def refusals(self):
-        """(vtnID, eventID, modificationNumber, response code, reason) of each refused event.
-
-        A list refused as a whole is one entry with an empty eventID. A number is -1 when unreadable.
-        """
-        cdef uint32_t i
-        cdef const EventData* e
-        cdef list found = []
-        if self.plan.reason:
-            found.append((text_of(self.owner.message.vtn_id), "", -1, self.plan.code, remark(self.plan.reason, 0)))
-        for i in range(self.plan.refused_count):
-            e = &self.owner.message.events[self.plan.refused[i].event]
-            reason = remark(self.plan.refused[i].reason, 0)
-            if self.plan.refused[i].reason in (REASON_INVALID, REASON_UNREADABLE):
-                for problem in event_problems(&self.owner.message, self.plan.refused[i].event):
-                    if problem.fatal:
-                        reason = f"{reason}: {problem.reason} in {problem.path}"
-                        break
-            found.append((
-                text_of(self.plan.vtn_id), text_of(e.event_id),
-                -1 if e.modification_number == NO_NUMBER else e.modification_number,
-                self.plan.refused[i].code, reason,
-            ))
-        return found
-
-    def writes(self):
-        """What a store has to write before the commit: (rows to put, keys to delete, request ids).
-
-        A row is (vtnID, eventID, modificationNumber, optType, requestID, document, offset in us,
-        termination in us or None, phase, sequence); a key (vtnID, eventID).
-        """
-        cdef uint32_t i
-        cdef Op* op
-        cdef const EventDef* d
-        cdef list put = [], delete = [], request_ids = []
-        cdef str vtn_id, event_id, request_id
-        cdef str phase
-        if self.done:
-            raise ValueError("this plan was used up")
-        for i in range(self.plan.op_count):
-            op = &self.plan.ops[i]
-            d = op.definition if op.kind == OP_REPLACE else op.row.definition
-            vtn_id = text_of(op.row.vtn_id)
-            event_id = text_of(d.event.event_id)
-            if op.kind == OP_REMOVE or op.kind == OP_FORGET:
-                delete.append((vtn_id, event_id))
-                continue
-            request_id = text_of(self.plan.request_id if op.event != NO_NUMBER else op.row.request_id)
-            if op.kind == OP_TOUCH and op.number == op.row.number:
-                request_ids.append((vtn_id, event_id, request_id))
-                continue
-            phase = PHASE_NAMES[PHASE_ENDING if op.kind == OP_END
-                                else op.row.phase if op.kind == OP_TOUCH else PHASE_HELD]
-            put.append((
-                vtn_id, event_id, op.number, opt_name(op.opt), request_id,
-                PyBytes_FromStringAndSize(d.document.ptr, d.document.len), op.offset,
-                None if op.terminate == FOREVER else op.terminate, phase, op.row.sequence,
-            ))
-        return put, delete, request_ids
-
-
-cdef ListPlan new_plan(EventTable table):
-    cdef ListPlan p = ListPlan.__new__(ListPlan)
-    p.table = table
-    return p
 
 
 @cython.final
@@ -453,6 +275,10 @@ cdef class EventTable:
         cdef ListPlan p = new_plan(self)
         self.read(p, data, microseconds(now), seed)
         return p
+
+    def is_current(self, ListPlan p not None):
+        """Whether the table is still as it was when this plan was made."""
+        return p.plan.generation == self.table.generation or not p.is_list
 
     def reply(self, ListPlan p not None):
         """The oadrCreatedEvent of a plan as it stands, or None."""
