@@ -80,7 +80,7 @@ class EventState:
 
     Attributes:
         phase: ``ending`` is a cancelled event that runs until its random termination time (R04).
-        start, end: with the random offset (R01, R02), in UTC; ``end`` is None for an open-ended event.
+        start, end: with the random offset (R01, R02), in UTC; no ``end``: open-ended.
         level: of the SIMPLE signal while the event runs, whatever its opt, else None.
         request_id: of the VTN's list that carried the event last.
     """
@@ -108,7 +108,7 @@ class EventHandler:
         ven_id: our id, as the VTN knows it.
         vtn_ids, market_contexts: those accepted, as a sequence or one text with commas; None: any.
         group_id, resource_id, party_id: our other names as a target, one text or a sequence.
-        oadr_profile_level: ``"2.0a"`` or ``"2.0b"``, for requests; answers use the profile of the list.
+        oadr_profile_level: ``"2.0a"`` or ``"2.0b"``, for requests; answers follow the list.
         event_callback: ``event_callback(updated, removed)``, two dictionaries of events by id.
         db_path: file that keeps events over a restart (see :class:`oadr2.store.EventStore`).
         policy: what the VTN does differently.
@@ -124,7 +124,7 @@ class EventHandler:
         StoreError: the file cannot be opened or read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  the seed package's order
         self,
         ven_id: str,
         vtn_ids: str | Iterable[str] | None = None,
@@ -201,7 +201,7 @@ class EventHandler:
     def handle_payload(self, payload: Any) -> Any:
         """Take one message of the VTN; what to send back, or None when nothing is due.
 
-        Bytes give bytes; an lxml element gives an lxml element. The reply to a list of events is one
+        Bytes give bytes; an lxml element gives an lxml element. The reply to a list is one
         oadrCreatedEvent with an answer for each event that wants one (facts.md E01-E04), sent only
         once everything it promises is stored. An oadrResponse with a code of 2xx gives None.
 
@@ -233,18 +233,16 @@ class EventHandler:
     def build_request_payload(self, as_element: bool) -> Any: ...
 
     def build_request_payload(self, as_element: bool = False) -> Any:
-        """An oadrRequestEvent with a fresh requestID, as bytes or as an lxml element (facts.md E53)."""
+        """An oadrRequestEvent with a fresh requestID, as bytes or lxml element (facts.md E53)."""
         with self.lock:
             request_id = f"{self._random.getrandbits(64):016x}"
-            data = self._table.request(
-                self.oadr_profile_level, request_id, self.policy.reply_limit
-            )
+            data = self._table.request(self.oadr_profile_level, request_id, self.policy.reply_limit)
         return _element_from_bytes(data) if as_element else data
 
     # -- what is held -----------------------------------------------------------------------------
 
     def get_event(self, event_id: str, vtn_id: str | None = None) -> Event | None:
-        """The event held under this id (of this VTN, or of any), or None; finished ones are not held."""
+        """The event held under this id, of this VTN or of any; None also for a finished one."""
         with self.lock:
             return self._table.event(event_id, vtn_id)
 
@@ -374,13 +372,11 @@ class EventHandler:
                 asked[key] = default
                 try:
                     opt = self._opt_callback(event)
-                except Exception:  # the application's own code: whatever it raises, the event counts
+                except Exception:  # the application's own code; the event counts all the same
                     log.exception("opt_callback failed for event %r: %s", event.event_id, default)
                     opt = None
                 if opt is not None and opt not in get_args(OptType):
-                    log.error(
-                        "opt_callback gave %r for event %r: %s", opt, event.event_id, default
-                    )
+                    log.error("opt_callback gave %r for event %r: %s", opt, event.event_id, default)
                 elif opt is not None:
                     asked[key] = opt
             set_opt(index, asked[key])
@@ -393,24 +389,19 @@ class EventHandler:
         if not (wanted or self._store is not None or self._is_heard()):
             self._table.drop_changes()
             return ()
-        rows = self._table.take_changes()
         if self._store is not None:
-            self._unsaved.update(
-                (row[1], row[2]) for row in rows if row[0] in ("cancelled", "completed", "forgotten")
-            )
+            self._unsaved.update(self._table.ended())
             try:
                 self._save((), (), ())
             except StoreError as error:
                 # Time cannot be undone, and a restart finds out the same from the clock.
                 log.warning("the end of an event is not stored yet: %s", error)
-        changes = tuple(Change(*row) for row in rows if row[0] != "forgotten")
+        changes = tuple(Change(*row) for row in self._table.take_changes())
         self._publish(changes)
         return changes
 
     def _is_heard(self) -> bool:
-        return bool(
-            self._subscribers or self._event_callback or log.isEnabledFor(logging.INFO)
-        )
+        return bool(self._subscribers or self._event_callback or log.isEnabledFor(logging.INFO))
 
     def _collect(self, refused: tuple[Change, ...] = ()) -> None:
         """Pass on what the table has changed, if anybody listens."""
@@ -505,7 +496,7 @@ class EventHandler:
                     stored.sequence,
                 )
             except (ValueError, KeyError, OverflowError, RemoteProtocolError) as error:
-                log.error(
+                log.error(  # noqa: TRY400  one line says it all
                     "event %r of VTN %r in %s cannot be restored and stays there: %s",
                     stored.event_id,
                     stored.vtn_id,
@@ -578,13 +569,13 @@ def _split(value: str | Iterable[str] | None, setting: str) -> tuple[str, ...]:
 
 
 def _bytes_from_element(element: Any) -> bytes:
-    from lxml import etree
+    from lxml import etree  # noqa: PLC0415  only who uses elements needs lxml
 
     data: bytes = etree.tostring(element, encoding="UTF-8", with_tail=False)
     return data
 
 
 def _element_from_bytes(data: bytes) -> Any:
-    from lxml import etree
+    from lxml import etree  # noqa: PLC0415  only who uses elements needs lxml
 
     return etree.fromstring(data)

@@ -1,7 +1,7 @@
-"""Messages of a VTN as text, made from keyword arguments: what the tests feed to decoders and handlers.
+"""Messages of a VTN as text, made from keyword arguments: what tests feed to decoders and handlers.
 
-``None`` leaves an element out; a text goes in as it stands (escape it yourself), so that wrong values
-can be written too. Times may be seconds since 1970.
+``None`` leaves an element out; a text goes in as it stands (escape it yourself), so that wrong
+values can be written too. Times may be seconds since 1970.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def signal(
     current_value: float | str | None = 0.0,
     targets: Mapping[str, str | Sequence[str]] | None = None,
 ) -> str:
-    """One ``ei:eiEventSignal``; intervals are (duration, value) pairs, or what :func:`interval` made."""
+    """One ``ei:eiEventSignal``; intervals are (duration, value) pairs, or ready-made."""
     written = [
         each if isinstance(each, str) else interval(each[0], each[1], uid)
         for uid, each in enumerate(intervals)
@@ -137,8 +137,8 @@ def event(
 ) -> str:
     """One ``oadr:oadrEvent``, for :func:`distribute_event`.
 
-    By default one SIMPLE signal with one interval of ``level`` as long as the event. ``intervals`` and
-    further keywords shape that one signal (see :func:`signal`), ``signals`` replaces it.
+    By default one SIMPLE signal with one interval of ``level`` as long as the event. ``intervals``
+    and further keywords shape that one signal (see :func:`signal`), ``signals`` replaces it.
     """
     if signals is None:
         of_signal.setdefault("current_value", 0.0)
@@ -157,9 +157,7 @@ def event(
         "xcal:properties",
         nested("xcal:dtstart", "xcal:date-time", None if dtstart is None else time_text(dtstart))
         + nested("xcal:duration", "xcal:duration", duration)
-        + element(
-            "xcal:tolerance", nested("xcal:tolerate", "xcal:startafter", startafter) or None
-        )
+        + element("xcal:tolerance", nested("xcal:tolerate", "xcal:startafter", startafter) or None)
         + nested("ei:x-eiNotification", "xcal:duration", notification)
         + nested("ei:x-eiRampUp", "xcal:duration", ramp_up)
         + nested("ei:x-eiRecovery", "xcal:duration", recovery),
@@ -217,7 +215,10 @@ def distribute_event(
     """An ``oadrDistributeEvent`` with what :func:`event` made; no eiResponse without a code."""
     answer = "" if response_code is None else ei_response(response_code, response_description)
     content = (
-        answer + element("pyld:requestID", request_id) + element("ei:vtnID", vtn_id) + "".join(events)
+        answer
+        + element("pyld:requestID", request_id)
+        + element("ei:vtnID", vtn_id)
+        + "".join(events)
     )
     return document("oadrDistributeEvent", content, profile=profile, wrap=wrap)
 

@@ -1,4 +1,4 @@
-"""What a VEN does with event lists: the statements E, R and T of the conformance list, by handle_payload."""
+"""What a VEN does with event lists: the statements E, R and T, through handle_payload."""
 
 from __future__ import annotations
 
@@ -121,13 +121,17 @@ def test_E03_no_message_when_nothing_is_to_be_answered(ven):
 
 def test_E04_E08_E09_one_message_with_eiResponse_200_for_good_and_bad(ven):
     answers = ven.take(
-        event("a"), event("b", level=7), event("c", status="cancelled"), event("d", required="never")
+        event("a"),
+        event("b", level=7),
+        event("c", status="cancelled"),
+        event("d", required="never"),
     )
     assert answers == [in_("a"), out("b"), in_("c")]
 
 
 def test_E05_E07_requestID_goes_into_each_answer_and_not_into_eiResponse(ven):
-    message = decode(ven.handle_payload(distribute_event(event("a"), event("b"), request_id="r&lt;1>")))
+    data = distribute_event(event("a"), event("b"), request_id="r&lt;1>")
+    message = decode(ven.handle_payload(data))
     assert [a.request_id for a in message.event_responses] == ["r<1>", "r<1>"]
     assert message.response.request_id == ""
     assert message.ven_id == "ven"
@@ -175,7 +179,9 @@ def test_ids_are_opaque(ven):
     assert ven.get_event("007").event_id == "007"
 
 
-@pytest.mark.parametrize(("profile", "root"), [("2.0a", b"oadrCreatedEvent"), ("2.0b", b"oadrPayload")])
+@pytest.mark.parametrize(
+    ("profile", "root"), [("2.0a", b"oadrCreatedEvent"), ("2.0b", b"oadrPayload")]
+)
 def test_G06_the_answer_is_in_the_profile_of_the_list(ven, profile, root):
     reply = ven.handle_payload(distribute_event(event(), profile=profile))
     assert decode(reply).profile == profile
@@ -624,7 +630,7 @@ def test_E39_simple_that_is_no_level(ven, type_):
     assert opt == "optOut"
 
 
-@pytest.mark.parametrize("value", ["4", "-1", "1.5", "NaN", "INF", "-INF", "1e400", "one", "", None])
+@pytest.mark.parametrize("value", ["4", "-1", "1.5", "NaN", "INF", "-INF", "1e400", "x", "", None])
 def test_E39_G15_values_of_simple_that_are_refused(ven, value):
     answers = ven.take(event("bad", level=value), event("good"))
     assert answers == [out("bad"), in_("good")]
@@ -652,9 +658,9 @@ def test_E39_values_of_simple_that_are_taken(ven, value):
 )
 def test_E40_intervals_that_add_up(ven, dtstart, duration, steps):
     steps = [(each, 1.0) for each in steps]
-    assert ven.take(
-        event(dtstart=dtstart, duration=duration, intervals=steps), profile="2.0b"
-    ) == [in_()]
+    assert ven.take(event(dtstart=dtstart, duration=duration, intervals=steps), profile="2.0b") == [
+        in_()
+    ]
 
 
 @pytest.mark.parametrize(

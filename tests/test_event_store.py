@@ -21,6 +21,22 @@ def path(tmp_path):
     return tmp_path / "events.db"
 
 
+@pytest.fixture(autouse=True)
+def closed(monkeypatch):
+    """Every store opened here is closed in the end."""
+    opened = []
+    begin = EventStore.__init__
+
+    def remember(self, *args, **settings):
+        begin(self, *args, **settings)
+        opened.append(self)
+
+    monkeypatch.setattr(EventStore, "__init__", remember)
+    yield
+    for store in opened:
+        store.close()
+
+
 def open_ven(path, **settings):
     settings.setdefault("seed", None)
     return Ven(db_path=path, **settings)
@@ -123,7 +139,8 @@ def test_a_failure_to_store_leaves_everything_and_gives_no_reply(path, monkeypat
     ven.kinds()
     with monkeypatch.context() as patch:
         break_store(ven, patch)
-        for events in ([event("a"), event("b")], [event("a", 1)], [], [event("a", 1, status="cancelled")]):
+        gone = event("a", 1, status="cancelled")
+        for events in ([event("a"), event("b")], [event("a", 1)], [], [gone]):
             with pytest.raises(StoreError):
                 ven.handle_payload(distribute_event(*events))
         with pytest.raises(StoreError):

@@ -49,6 +49,8 @@ from oadr2._core.message cimport (
 from oadr2._core.objects cimport decode_into, limits_from, payload_bytes
 from oadr2._core.plan cimport event_times, is_test, plan_clear, plan_commit, plan_list
 from oadr2._core.rows cimport (
+    CHANGE_CANCELLED,
+    CHANGE_COMPLETED,
     CHANGE_FORGOTTEN,
     CHANGE_OPT,
     CHANGE_REMOVED,
@@ -83,9 +85,8 @@ from oadr2._core.xml cimport Str
 from oadr2._core.listplan import OPTS, PHASE_NAMES
 from oadr2.errors import LocalProtocolError, RemoteProtocolError
 
-CHANGE_NAMES = (
+CHANGE_NAMES = (  # in the order of ChangeKind; a forgotten row is no news
     "new", "modified", "cancelled", "vanished", "started", "interval", "completed", "opt", "refused", "removed",
-    "forgotten",
 )
 PRIORITIES = {
     "lower": PRIORITY_LOWER, "higher": PRIORITY_HIGHER, "highest_level": PRIORITY_HIGHEST_LEVEL,
@@ -305,13 +306,26 @@ cdef class EventTable:
         try:
             for i in range(self.changes.count):
                 r = &self.changes.items[i]
+                if r.kind == CHANGE_FORGOTTEN:
+                    continue
                 found.append((
                     CHANGE_NAMES[r.kind], text_of(r.row.vtn_id), text_of(r.definition.event.event_id), r.number,
-                    opt_name(r.opt), definition_object(r.definition) if r.kind != CHANGE_FORGOTTEN else None,
+                    opt_name(r.opt), definition_object(r.definition),
                     remark(r.reason, r.notes),
                 ))
         finally:
             changes_clear(&self.changes)
+        return found
+
+    def ended(self):
+        """(vtnID, eventID) of each row that waiting changes ended or dropped, for a store to follow."""
+        cdef uint32_t i
+        cdef ChangeRecord* r
+        cdef list found = []
+        for i in range(self.changes.count):
+            r = &self.changes.items[i]
+            if r.kind == CHANGE_CANCELLED or r.kind == CHANGE_COMPLETED or r.kind == CHANGE_FORGOTTEN:
+                found.append((text_of(r.row.vtn_id), text_of(r.definition.event.event_id)))
         return found
 
     def drop_changes(self):
