@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import os
 import re
 import ssl
 import zlib
@@ -40,6 +41,10 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FIXED_HEADERS = frozenset(
     ("host", "content-length", "content-type", "transfer-encoding", "expect", "connection")
 )
+_UNTRUSTED = "; if that is the VTN's CA, name it as the CA to trust"
+_OTHER_NAME = "; if that is the VTN, switch check_hostname off"
+# OpenSSL's codes: self-signed, issuer unknown; host name, address mismatch.
+_VERIFY_HINTS = {18: _UNTRUSTED, 19: _UNTRUSTED, 20: _UNTRUSTED, 62: _OTHER_NAME, 64: _OTHER_NAME}
 _BODY_IN_MESSAGE = 200  # characters of an error page that are worth a place in the log
 _ERROR_BODY = 4096  # bytes read to find them
 
@@ -114,7 +119,7 @@ class VtnConnection:
         self._max_response_size = max_response_size
         self._secrets = _secrets(username, password)
         self._content_types_seen: set[str] = set()
-        secure = self._base.startswith("https:")
+        self._secure = secure = self._base.startswith("https:")
         if username is not None and not secure:
             _log.warning("%s: user name and password go over plain HTTP", self._base)
         if ssl_context is None:
@@ -165,7 +170,11 @@ class VtnConnection:
         # Beside its own classes httpx lets errors of ssl, anyio and h11 through; to the caller they
         # all mean the same, and a poll loop must outlive every one of them.
         except Exception as error:
-            raise self._failure(url, _innermost(error)) from error
+            reason = _reason(error)
+            # Under TLS 1.3 the server refuses us after the handshake, and the alert may get lost.
+            if isinstance(error, httpx.ReadError | httpx.WriteError) and self._secure:
+                reason += "; does the VTN want a client certificate?"
+            raise self._failure(url, reason) from error
         finally:
             self._client.cookies.clear()  # nobody bounds what a VTN may hang on us
         raise refusal
@@ -176,7 +185,9 @@ class VtnConnection:
 
     async def _body(self, url: str, response: httpx.Response) -> bytes:
         size = self._max_response_size
-        announced = response.headers.get("content-length", "")
+        headers = response.headers
+        # Of a compressed reply the length says little; what it inflates to is counted.
+        announced = "" if "content-encoding" in headers else headers.get("content-length", "")
         too_large = self._failure(
             url,
             f"the reply is larger than max_response_size ({size} bytes)",
@@ -323,16 +334,22 @@ def _http_date(value: str) -> datetime | None:
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
-def _innermost(error: BaseException) -> str:
+def _reason(error: Exception) -> str:
     """What happened, in the words of the error nearest to the socket: httpx often says less."""
-    told = error
+    told: BaseException = error
     cause: BaseException | None = error
-    for _ in range(8):
-        cause = cause.__cause__ or cause.__context__ if cause is not None else None
-        if cause is None:
-            break
-        if isinstance(cause, OSError) and cause.strerror:
+    while cause is not None:
+        if isinstance(cause, OSError):
             told = cause
-    if isinstance(told, OSError) and told.strerror:
-        return told.strerror
-    return str(told) or type(told).__name__
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(told, ssl.SSLError):
+        text = re.sub(r"^\[.*?\] | \(_ssl\.c:[0-9]+\)$", "", str(told))
+        code = told.verify_code if isinstance(told, ssl.SSLCertVerificationError) else 0
+        return text.rstrip(".") + _VERIFY_HINTS.get(code, "")
+    if isinstance(told, OSError) and told.errno is not None and told.errno > 0:
+        text = os.strerror(told.errno)
+    elif isinstance(told, OSError):
+        text = told.strerror or str(told)
+    else:
+        text = str(told)
+    return text or type(told).__name__

@@ -33,6 +33,7 @@ _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # what `openssl rehash` makes
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _TRUSTED_CERTIFICATE = b"-----BEGIN TRUSTED CERTIFICATE-----"
 _KEY = re.compile(rb"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----")
+_NOT_ITS_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 _ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
 
 
@@ -154,7 +155,7 @@ def _present(context: ssl.SSLContext, cert: str, key: str | None, password: str 
         context.load_cert_chain(cert, key, password or "")
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = _reason(error)
-        if reason == "KEY_VALUES_MISMATCH":
+        if reason in _NOT_ITS_KEY:
             problem = f"key: {_name(key_file)} is not the key of the certificate in {_name(cert)}"
         elif encrypted:
             problem = f"password: wrong for the key in {_name(key_file)}, or the key is damaged"
