@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from oadr2._core.decode import decode
+from oadr2._core.objects import decode
 from oadr2.errors import RemoteProtocolError
 from oadr2.model import OptType, Response
 from oadr2.policy import VtnPolicy
