@@ -125,11 +125,12 @@ class VtnConnection:
         if ssl_context is None:
             # Over plain HTTP no certificate is ever looked at; an empty context trusts none.
             ssl_context = client_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        all_headers = _headers(headers)
         try:
             self._client = httpx.AsyncClient(
                 verify=ssl_context,
                 auth=None if username is None else httpx.BasicAuth(username, password or ""),
-                headers=_headers(headers),
+                headers=all_headers,
                 timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
                 limits=httpx.Limits(max_connections=2, keepalive_expiry=keep_alive),
                 proxy=proxy,
