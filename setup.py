@@ -66,7 +66,8 @@ class BuildCore(build_ext):
     """
 
     def finalize_options(self) -> None:
-        if self.editable_mode:  # share what `build_ext --inplace` compiled, instead of a temporary folder
+        if self.editable_mode:
+            # Share what `build_ext --inplace` compiled, rather than compile it in a temporary folder.
             self.build_lib = str(ROOT / "build" / "lib")
             self.build_temp = str(ROOT / "build" / "temp")
         super().finalize_options()

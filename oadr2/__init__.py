@@ -1,7 +1,7 @@
 """OpenADR 2.0 virtual end node (VEN) with a compiled core.
 
-``decode`` and ``encode`` turn bytes into messages and back. The rooms of the house (``oadr2.event``,
-``oadr2.poll``, ...) are imported when first named, so that ``import oadr2`` needs no HTTP library.
+``decode`` and ``encode`` turn bytes into messages and back. The other modules (``oadr2.event``,
+``oadr2.poll``, ...) are imported when first named, so that ``import oadr2`` loads no HTTP library.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from oadr2.errors import (
 if TYPE_CHECKING:
     from oadr2 import control, errors, event, model, policy, poll, schedule, sim, store
 
-# Static, because importlib.metadata costs more than the rest of this import; pyproject.toml reads it.
+# A constant: asking importlib.metadata would double the import time. pyproject.toml reads it here.
 __version__: Final = "0.1.0"
 
 _ROOMS: Final = frozenset(

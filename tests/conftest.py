@@ -18,10 +18,10 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_openadr() -> Path:
-    """The folder with the profile's facts, schemas and sample payloads, which is not part of the project.
+    """The folder with the profile's facts, schemas and samples, which is not part of the project.
 
-    Looked for in ``$OADR2_SHARED/openadr``, then beside the checkout in ``../shared/openadr``; the test
-    is skipped when there is none.
+    Looked for in ``$OADR2_SHARED/openadr``, else beside the checkout in ``../shared/openadr``; the
+    test is skipped when there is none.
     """
     shared = Path(os.environ.get("OADR2_SHARED") or ROOT.parent / "shared")
     folder = shared / "openadr"

@@ -1,8 +1,8 @@
 """Says in one line what this Python lacks for building oadr2, and names the Debian package.
 
-Exit status: 0 nothing is missing (prints nothing), 2 this Python is too old, 3 something is missing.
-Runs on any Python from 2.7 on, because its first duty is to tell an old one that it is old; setup.py
-asks the same question of the Python that builds.
+Exit status: 0 nothing is missing, nothing is printed, 2 this Python is too old, 3 a tool is missing.
+Runs on any Python from 2.7 on, because its first duty is to tell an old one that it is old. setup.py
+asks the same questions of the Python that builds.
 """
 
 import os
@@ -35,7 +35,7 @@ def missing_headers():
 
 
 def missing_compiler():
-    """The line to print when no C compiler works, or None. Asks for the one setuptools would call."""
+    """The line to print when the C compiler that setuptools would call does not work, or None."""
     import shlex
     import sysconfig
 
