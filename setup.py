@@ -66,8 +66,8 @@ class BuildCore(build_ext):
     """
 
     def finalize_options(self) -> None:
-        if self.editable_mode:
-            # Share what `build_ext --inplace` compiled, rather than compile it in a temporary folder.
+        if self.inplace or self.editable_mode:
+            # Both mean the checkout: one shares what the other compiled, none uses a temporary folder.
             self.build_lib = str(ROOT / "build" / "lib")
             self.build_temp = str(ROOT / "build" / "temp")
         super().finalize_options()
