@@ -21,8 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("run_benchmarks"):
-        # Nothing is timed in tests/, and without this pytest-benchmark warns beside pytest-xdist.
-        config.option.benchmark_disable = True
+        # Nothing is timed in tests/, and pytest-benchmark may warn beside pytest-xdist.
+        if not config.option.benchmark_only:
+            config.option.benchmark_disable = True
         return
     if config.getoption("numprocesses", None):
         raise pytest.UsageError("benchmarks run one after the other: leave out -n with --benchmark")

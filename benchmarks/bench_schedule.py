@@ -11,7 +11,8 @@ from payloads import START
 
 import oadr2
 
-WORK = "choose_interval, 24 intervals, the last one holds"
+FROM_TEXT = "choose_interval, 24 intervals as text, the last one holds"
+PARSED = "choose_interval, 24 intervals parsed before, the last one holds"
 INTERVALS = ["PT1H"] * 24
 NOW = START + timedelta(hours=23, minutes=30)
 
@@ -28,17 +29,17 @@ def choose_with_timedelta(start: datetime, durations: list[timedelta], now: date
 
 
 def bench_oadr2(benchmark: Any, label: Callable[[str, str], None]) -> None:
-    label(WORK, f"{OADR2}, from text")
+    label(FROM_TEXT, OADR2)
     assert benchmark(oadr2.schedule.choose_interval, START, INTERVALS, NOW) == 23
 
 
 def bench_oadr2_parsed(benchmark: Any, label: Callable[[str, str], None]) -> None:
-    label(WORK, f"{OADR2}, parsed before")
+    label(PARSED, OADR2)
     parsed = [oadr2.schedule.parse_duration(text) for text in INTERVALS]
     assert benchmark(oadr2.schedule.choose_interval, START, parsed, NOW) == 23
 
 
 def bench_timedelta(benchmark: Any, label: Callable[[str, str], None]) -> None:
-    label(WORK, "datetime and timedelta, parsed before")
+    label(PARSED, "standard library")
     parsed = [timedelta(hours=1)] * 24
     assert benchmark(choose_with_timedelta, START, parsed, NOW) == 23

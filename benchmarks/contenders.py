@@ -131,7 +131,9 @@ def read_pugixml(document: pugi.XMLDocument) -> list[EventValues]:
                 int(descriptor.child_value("ei:modificationNumber")),
                 descriptor.child("ei:eiMarketContext").child_value("emix:marketContext"),
                 descriptor.child_value("ei:eventStatus"),
-                datetime.fromisoformat(properties.child("xcal:dtstart").child_value("xcal:date-time")),
+                datetime.fromisoformat(
+                    properties.child("xcal:dtstart").child_value("xcal:date-time")
+                ),
                 hours(properties.child("xcal:duration").child_value("xcal:duration")),
                 signal.child_value("ei:signalName"),
                 tuple(

@@ -1,0 +1,89 @@
+"""Writes README's table of figures from what `make bench` measured: one row a work, one column a contender.
+
+    python benchmarks/write_figures.py build/benchmarks.json README.md
+
+Nothing is left out: every work measured is a row, the slower ones too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+BEGIN = "<!-- figures:begin -->"
+END = "<!-- figures:end -->"
+
+
+def time_text(seconds: float) -> str:
+    """Three significant digits in the unit that fits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)):
+        if seconds >= size or unit == "ns":
+            amount = seconds / size
+            break
+    digits = 2 if amount < 10 else 1 if amount < 100 else 0
+    return f"{amount:,.{digits}f} {unit}"
+
+
+def machine_text(report: dict[str, Any]) -> str:
+    """On what, with what and when: without it a figure says nothing."""
+    machine = report["machine_info"]
+    cpu = machine["cpu"]
+    processor = cpu.get("brand_raw") or machine.get("processor") or machine["machine"]
+    return (
+        f"Measured on {report['datetime'][:10]}: {processor}, {cpu.get('count', '?')} cores, "
+        f"{machine['system']} {machine['release']}, "
+        f"{machine['python_implementation']} {machine['python_version']}. "
+        "Medians; one thread; every contender in the same run, on the same bytes, "
+        "giving the same values."
+    )
+
+
+def table(report: dict[str, Any]) -> str:
+    medians: dict[str, dict[str, float]] = {}
+    contenders: list[str] = []
+    for measured in report["benchmarks"]:
+        work, contender = measured["extra_info"]["work"], measured["extra_info"]["contender"]
+        medians.setdefault(work, {})[contender] = measured["stats"]["median"]
+        if contender not in contenders:
+            contenders.append(contender)
+    contenders.sort(key=lambda name: (not name.startswith("oadr2 "), name))
+    lines = [
+        f"| work | {' | '.join(contenders)} |",
+        f"|---|{'---:|' * len(contenders)}",
+    ]
+    for work, by_contender in medians.items():
+        cells = [
+            time_text(by_contender[name]) if name in by_contender else "" for name in contenders
+        ]
+        lines.append(f"| {work} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def with_figures(text: str, report: dict[str, Any]) -> str:
+    """`text` with what stands between the two markers replaced."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the markers {BEGIN} and {END} are not both there, in this order")
+    return f"{before}{BEGIN}\n{machine_text(report)}\n\n{table(report)}\n{END}{after}"
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        print(f"usage: {sys.argv[0]} benchmarks.json README.md", file=sys.stderr)
+        return 2
+    report = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    target = Path(sys.argv[2])
+    try:
+        text = with_figures(target.read_text(encoding="utf-8"), report)
+    except ValueError as problem:
+        print(f"{target}: {problem}", file=sys.stderr)
+        return 1
+    target.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
