@@ -28,7 +28,9 @@ FLOORS = {
     "oadr2.security": 2,
     "oadr2.signature": 2,
     "oadr2.services": 2,
+    "oadr2.pacing": 2,
     "oadr2.ven": 2,
+    "oadr2.http": 3,
     "oadr2.points": 3,
     "oadr2.poll": 3,
     "oadr2.push": 3,
@@ -89,11 +91,14 @@ def imports_of_python(path: Path, module: str) -> Iterator[str]:
 
 
 def imports_of_cython(path: Path) -> Iterator[str]:
-    """Python imports of a .pyx; its cimports stay inside the core anyway."""
-    for match in re.finditer(
-        r"^\s*(?:from\s+(oadr2[\w.]*)\s+import\s|import\s+(oadr2[\w.]*))", path.read_text(), re.M
-    ):
-        yield match[1] or match[2]
+    """Imports and cimports of a .pyx; at run time both load the module."""
+    text = path.read_text(encoding="utf-8")
+    for match in re.finditer(r"^\s*from\s+(oadr2[\w.]*)\s+c?import\s+\(?([\w, ]*)", text, re.M):
+        base, names = match[1], [name.strip() for name in match[2].split(",")]
+        rooms = [f"{base}.{name}" for name in names if f"{base}.{name}" in NAMES]
+        yield from rooms or [base]
+    for match in re.finditer(r"^\s*c?import\s+(oadr2[\w.]*)", text, re.M):
+        yield match[1]
 
 
 def imports_of(module: str) -> list[str]:
