@@ -10,8 +10,8 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from oadr2._core.objects import decode
 from oadr2._core.encode import encode
+from oadr2._core.objects import decode
 from oadr2.errors import (
     ConfigurationError,
     LocalProtocolError,
