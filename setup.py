@@ -80,6 +80,7 @@ class BuildCore(build_ext):
             sys.exit(f"oadr2: {problem}")
         from Cython.Build import cythonize
         from Cython.Compiler import Options
+        from Cython.Compiler.Errors import CompileError
 
         sys.path.insert(0, str(SOURCES))
         import generate_tables
@@ -92,21 +93,24 @@ class BuildCore(build_ext):
         Options.warning_errors = True
         # Only forked workers inherit the line above.
         forks = multiprocessing.get_start_method() == "fork"
-        translated = cythonize(
-            self.extensions,
-            build_dir=str(CYTHON_OUTPUT),
-            include_path=[str(SOURCES), str(GENERATED)],
-            compiler_directives={
-                "language_level": 3,
-                "binding": True,
-                "embedsignature": False,
-                "linetrace": TRACE,
-                "warn.maybe_uninitialized": True,
-            },
-            nthreads=self.parallel if forks and self.parallel else 0,
-            force=self.force,
-            quiet=True,
-        )
+        try:
+            translated = cythonize(
+                self.extensions,
+                build_dir=str(CYTHON_OUTPUT),
+                include_path=[str(SOURCES), str(GENERATED)],
+                compiler_directives={
+                    "language_level": 3,
+                    "binding": True,
+                    "embedsignature": False,
+                    "linetrace": TRACE,
+                    "warn.maybe_uninitialized": True,
+                },
+                nthreads=self.parallel if forks and self.parallel else 0,
+                force=self.force,
+                quiet=True,
+            )
+        except CompileError as refused:
+            sys.exit(f"oadr2: Cython refuses {refused}; its reasons stand above")
         by_name = {extension.name: extension for extension in translated}
         for extension in self.extensions:
             extension.sources = by_name[extension.name].sources
