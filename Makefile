@@ -44,8 +44,8 @@ bench: $(VENV)/installed-bench ## oadr2 and others on the same payloads, in one 
 	@mkdir -p build
 	@$(BIN)/python -m pytest --benchmark --benchmark-json=build/benchmarks.json $(BENCH_ARGS)
 
-figures: bench ## bench, then write the table in README.md from it
-	@$(BIN)/python benchmarks/write_figures.py build/benchmarks.json README.md
+figures: bench ## bench, then write README.md's and docs/figures.md's tables
+	@$(BIN)/python benchmarks/write_figures.py build/benchmarks.json README.md docs/figures.md
 
 build: $(VENV)/built ## compile the core in place
 

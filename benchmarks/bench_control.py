@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from contenders import OADR2
 from payloads import START, VEN_ID, distribute_event
 
 import oadr2
+from conftest import Label
 
 HOLDING = pytest.mark.parametrize("events", [1, 100])
 
@@ -22,7 +22,7 @@ def handler_with(events: int) -> Any:
 
 
 @HOLDING
-def bench_current_level(events: int, benchmark: Any, label: Callable[[str, str], None]) -> None:
+def bench_current_level(events: int, benchmark: Any, label: Label) -> None:
     label(f"current level, {events} event{'s' * (events > 1)} held", OADR2)
     handler = handler_with(events)
     running = START.timestamp() + 301.0
@@ -32,9 +32,7 @@ def bench_current_level(events: int, benchmark: Any, label: Callable[[str, str],
 
 
 @HOLDING
-def bench_advance_to_nothing(
-    events: int, benchmark: Any, label: Callable[[str, str], None]
-) -> None:
+def bench_advance_to_nothing(events: int, benchmark: Any, label: Label) -> None:
     label(f"advance when nothing is due, {events} event{'s' * (events > 1)} held", OADR2)
     handler = handler_with(events)
     early = START.timestamp() - 3599.0

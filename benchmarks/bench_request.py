@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from contenders import LXML, OADR2, OPENLEADR, openleadr_messaging
@@ -12,6 +11,7 @@ from lxml.builder import ElementMaker
 from payloads import NAMESPACES, VEN_ID
 
 import oadr2
+from conftest import Label
 
 WORK = "build an oadrRequestEvent"
 
@@ -24,8 +24,8 @@ def ven_id_and_request_id(document: bytes) -> tuple[str | None, str | None]:
     )
 
 
-def bench_oadr2(benchmark: Any, label: Callable[[str, str], None]) -> None:
-    label(WORK, OADR2)
+def bench_oadr2(benchmark: Any, label: Label) -> None:
+    label(WORK, OADR2, headline=True)
     handler = oadr2.event.EventHandler(VEN_ID)
     document = benchmark(handler.build_request_payload)
     ven_id, request_id = ven_id_and_request_id(document)
@@ -33,8 +33,8 @@ def bench_oadr2(benchmark: Any, label: Callable[[str, str], None]) -> None:
     assert request_id
 
 
-def bench_lxml(benchmark: Any, label: Callable[[str, str], None]) -> None:
-    label(WORK, LXML)
+def bench_lxml(benchmark: Any, label: Label) -> None:
+    label(WORK, LXML, headline=True)
     oadr = ElementMaker(
         namespace=NAMESPACES["oadr-2.0a"],
         nsmap={
@@ -57,8 +57,8 @@ def bench_lxml(benchmark: Any, label: Callable[[str, str], None]) -> None:
     assert request_id
 
 
-def bench_openleadr(benchmark: Any, label: Callable[[str, str], None]) -> None:
-    label(WORK, OPENLEADR)
+def bench_openleadr(benchmark: Any, label: Label) -> None:
+    label(WORK, OPENLEADR, headline=True)
 
     def build() -> str:
         return openleadr_messaging.create_message(

@@ -1,20 +1,29 @@
-"""Ties each measurement to the row and the column of the table in README.md."""
+"""Ties each measurement to its row and its column in the tables of figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 
-@pytest.fixture
-def label(benchmark: Any) -> Callable[[str, str], None]:
-    """Names what is done and who does it; rows of one work stand together."""
+class Label(Protocol):
+    """Says what is done (the row) and who does it (the column).
 
-    def set_label(work: str, contender: str) -> None:
+    A headline stands in README.md, too; docs/figures.md has every row.
+    """
+
+    def __call__(self, work: str, contender: str, *, headline: bool = False) -> None: ...
+
+
+@pytest.fixture
+def label(benchmark: Any) -> Label:
+    """Labels this benchmark."""
+
+    def set_label(work: str, contender: str, *, headline: bool = False) -> None:
         benchmark.group = work
         benchmark.extra_info["work"] = work
         benchmark.extra_info["contender"] = contender
+        benchmark.extra_info["headline"] = headline
 
     return set_label

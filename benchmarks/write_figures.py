@@ -1,8 +1,9 @@
-"""Writes README's table of figures from what `make bench` measured: one row a work, one column a contender.
+"""Writes the tables of figures from what `make bench` measured: one row a work, one column a contender.
 
-    python benchmarks/write_figures.py build/benchmarks.json README.md
+    python benchmarks/write_figures.py build/benchmarks.json README.md docs/figures.md
 
-Nothing is left out: every work measured is a row, the slower ones too.
+The first text gets the headlines, the second every work measured. Both show every contender, whoever is
+slower. The labels in bench_*.py say which works are headlines.
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ def machine_text(report: dict[str, Any]) -> str:
     )
 
 
-def table(report: dict[str, Any]) -> str:
+def table(report: dict[str, Any], headlines_only: bool) -> str:
     medians: dict[str, dict[str, float]] = {}
     contenders: list[str] = []
     for measured in report["benchmarks"]:
+        if headlines_only and not measured["extra_info"]["headline"]:
+            continue
         work, contender = measured["extra_info"]["work"], measured["extra_info"]["contender"]
         medians.setdefault(work, {})[contender] = measured["stats"]["median"]
         if contender not in contenders:
@@ -61,27 +64,32 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def with_figures(text: str, report: dict[str, Any]) -> str:
+def with_figures(text: str, report: dict[str, Any], headlines_only: bool) -> str:
     """`text` with what stands between the two markers replaced."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the markers {BEGIN} and {END} are not both there, in this order")
-    return f"{before}{BEGIN}\n{machine_text(report)}\n\n{table(report)}\n{END}{after}"
+    return (
+        f"{before}{BEGIN}\n{machine_text(report)}\n\n{table(report, headlines_only)}\n{END}{after}"
+    )
 
 
 def main() -> int:
-    if len(sys.argv) != 3:
-        print(f"usage: {sys.argv[0]} benchmarks.json README.md", file=sys.stderr)
+    if len(sys.argv) != 4:
+        print(f"usage: {sys.argv[0]} benchmarks.json README.md docs/figures.md", file=sys.stderr)
         return 2
     report = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    target = Path(sys.argv[2])
-    try:
-        text = with_figures(target.read_text(encoding="utf-8"), report)
-    except ValueError as problem:
-        print(f"{target}: {problem}", file=sys.stderr)
-        return 1
-    target.write_text(text, encoding="utf-8")
+    texts = {}
+    for name, headlines_only in ((sys.argv[2], True), (sys.argv[3], False)):
+        path = Path(name)
+        try:
+            texts[path] = with_figures(path.read_text(encoding="utf-8"), report, headlines_only)
+        except ValueError as problem:
+            print(f"{name}: {problem}", file=sys.stderr)
+            return 1
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

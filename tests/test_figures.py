@@ -24,59 +24,68 @@ REPORT = {
     },
     "benchmarks": [
         {
-            "extra_info": {"work": "decode", "contender": "lxml 6.1.3"},
+            "extra_info": {"work": "decode", "contender": "lxml 6.1.3", "headline": True},
             "stats": {"median": 2.75e-05},
         },
         {
-            "extra_info": {"work": "decode", "contender": "oadr2 0.1.0"},
+            "extra_info": {"work": "decode", "contender": "oadr2 0.1.0", "headline": True},
             "stats": {"median": 1.1e-04},
         },
         {
-            "extra_info": {"work": "store", "contender": "oadr2 0.1.0"},
+            "extra_info": {"work": "store", "contender": "oadr2 0.1.0", "headline": False},
             "stats": {"median": 0.25},
         },
     ],
 }
 
 
+MARKED = "a\n<!-- figures:begin -->\nold\n<!-- figures:end -->\nz\n"
+
+
 def write(repository: Path, folder: Path, readme: str) -> subprocess.CompletedProcess[str]:
-    (folder / "report.json").write_text(json.dumps(REPORT))
-    (folder / "README.md").write_text(readme)
+    report, head, full = folder / "report.json", folder / "README.md", folder / "figures.md"
+    report.write_text(json.dumps(REPORT))
+    head.write_text(readme)
+    full.write_text(MARKED)
     return subprocess.run(
-        [sys.executable, repository / SCRIPT, folder / "report.json", folder / "README.md"],
+        [sys.executable, repository / SCRIPT, report, head, full],
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_the_table_replaces_what_stood_between_the_markers(
+def test_the_tables_replace_what_stood_between_the_markers(
     repository: Path, tmp_path: Path
 ) -> None:
-    done = write(repository, tmp_path, "a\n<!-- figures:begin -->\nold\n<!-- figures:end -->\nz\n")
+    done = write(repository, tmp_path, MARKED)
     assert done.returncode == 0, done.stderr
-    text = (tmp_path / "README.md").read_text()
-    assert text.startswith("a\n<!-- figures:begin -->\n")
-    assert text.endswith("\n<!-- figures:end -->\nz\n")
-    assert "old" not in text
-    assert "2026-03-04: Example CPU, 2 cores, Linux 6.1, CPython 3.11.9" in text
-    # A contender that is faster than oadr2 stays, and so does a work only one of them does.
-    assert "| work | oadr2 0.1.0 | lxml 6.1.3 |\n" in text
-    assert "| decode | 110 us | 27.5 us |\n" in text
-    assert "| store | 250 ms |  |\n" in text
+    readme, full = (tmp_path / "README.md").read_text(), (tmp_path / "figures.md").read_text()
+    for text in (readme, full):
+        assert text.startswith("a\n<!-- figures:begin -->\n")
+        assert text.endswith("\n<!-- figures:end -->\nz\n")
+        assert "old" not in text
+        assert "2026-03-04: Example CPU, 2 cores, Linux 6.1, CPython 3.11.9" in text
+        # A contender that is faster than oadr2 stays.
+        assert "| work | oadr2 0.1.0 | lxml 6.1.3 |\n" in text
+        assert "| decode | 110 us | 27.5 us |\n" in text
+    assert "| store | 250 ms |  |\n" in full
+    assert "| store |" not in readme
 
 
-def test_a_file_without_markers_is_left_alone(repository: Path, tmp_path: Path) -> None:
+def test_a_file_without_markers_leaves_both_alone(repository: Path, tmp_path: Path) -> None:
     done = write(repository, tmp_path, "no markers\n")
     assert done.returncode == 1
-    assert "markers" in done.stderr
+    assert "README.md: the markers" in done.stderr
     assert (tmp_path / "README.md").read_text() == "no markers\n"
+    assert (tmp_path / "figures.md").read_text() == MARKED
 
 
-def test_the_readme_has_the_markers(repository: Path) -> None:
+@pytest.mark.parametrize("name", ["README.md", "docs/figures.md"])
+def test_the_texts_have_the_markers(repository: Path, name: str) -> None:
     names: dict[str, Any] = runpy.run_path(str(repository / SCRIPT))
-    readme = (repository / "README.md").read_text(encoding="utf-8")
-    assert names["with_figures"](readme, REPORT) != readme
+    text = (repository / name).read_text(encoding="utf-8")
+    assert "110 us" in names["with_figures"](text, REPORT, False)
 
 
 @pytest.mark.parametrize(
