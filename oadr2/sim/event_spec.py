@@ -1,7 +1,8 @@
 """What an event was asked to be, and what it is at a given moment.
 
-:class:`EventSpec` holds the settings of one simulated event after reading; :meth:`EventSpec.event` makes
-the :class:`oadr2.model.Event` a VTN would list at a time. Nothing here knows a clock.
+:class:`EventSpec` holds the settings of one simulated event after reading;
+:meth:`EventSpec.event` makes the :class:`oadr2.model.Event` a VTN would list at a time.
+Nothing here knows a clock.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 from oadr2.errors import LocalProtocolError, RemoteProtocolError
@@ -32,16 +33,18 @@ MomentLike: TypeAlias = str | datetime
 
 MARKET_CONTEXT: Final = "http://example.org/market"
 
-_RELATIVE = re.compile(r"(?P<sign>[+-])(?=\d)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+_RELATIVE = re.compile(
+    r"([+-])(?=\d)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII
+)
 _UNITS_S = (86400, 3600, 60, 1)
 
 
 class EventSettings(TypedDict, total=False):
-    """The settings of an event, for ``add_event`` and ``modify_event``. What is left out has its default.
+    """The settings of an event, for ``add_event`` and ``modify_event``; each has a default.
 
-    ``levels`` are (duration, level) pairs, one interval each; without it there is one interval of
-    ``duration`` at ``level``. ``signals`` replaces both and is sent as given, sums unchecked, so that
-    illogical events can be played. A duration of zero is an open end (facts.md H47).
+    ``levels`` are (duration, level) pairs, one interval each; without it there is one interval
+    of ``duration`` at ``level``. ``signals`` replaces both and is sent as given, sums unchecked, so
+    that illogical events can be played. A duration of zero is an open end (facts.md H47).
     """
 
     start: MomentLike
@@ -94,7 +97,7 @@ def read_moment(setting: str, value: object, base: datetime) -> datetime:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise SettingError(setting, f"{value.isoformat()} has no time zone: add Z")
-        return value.astimezone(timezone.utc)
+        return value.astimezone(UTC)
     if not isinstance(value, str):
         raise SettingError(setting, f'{value!r} is no time: give "+5s" or 2030-01-31T12:00:00Z')
     text = value.strip()
@@ -151,9 +154,7 @@ def _read_response_required(setting: str, value: object, _base: datetime) -> Res
     return required
 
 
-def _read_levels(
-    setting: str, value: object, base: datetime
-) -> tuple[tuple[Duration, float], ...]:
+def _read_levels(setting: str, value: object, base: datetime) -> tuple[tuple[Duration, float], ...]:
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
         raise SettingError(setting, f"{value!r} is no list of (duration, level) pairs")
     levels = []
@@ -238,7 +239,7 @@ class EventSpec:
         """This spec with ``settings`` read over it; ``None`` takes an optional setting away.
 
         Raises:
-            SettingError: a setting is unknown or wrong, or the intervals do not add up to the duration.
+            SettingError: a setting is unknown or wrong, or intervals and duration disagree.
         """
         values: dict[str, Any] = {}
         for name, value in settings.items():
@@ -270,7 +271,8 @@ class EventSpec:
         """The duration of the active period; zero is an open end."""
         if self.duration is not None:
             return self.duration
-        return _total([interval.duration or Duration() for interval in self._signals()[0].intervals])
+        intervals = self._signals()[0].intervals
+        return _total([interval.duration or Duration() for interval in intervals])
 
     @property
     def end(self) -> datetime | None:
@@ -385,10 +387,10 @@ _OPTIONAL: Final = frozenset(f.name for f in fields(EventSpec) if "None" in str(
 
 def setting_defaults() -> dict[str, Any]:
     """The default of every setting that has one, by name."""
-    blank = EventSpec(start=datetime(1970, 1, 1, tzinfo=timezone.utc))
+    blank = EventSpec(start=datetime(1970, 1, 1, tzinfo=UTC))
     return {f.name: getattr(blank, f.name) for f in fields(EventSpec) if f.name != "start"}
 
 
 def new_spec(settings: EventSettings, base: datetime) -> EventSpec:
-    """Read the settings of a new event; relative times count from ``base``. Start defaults to ``base``."""
+    """Read the settings of a new event. Relative times count from ``base``, the default start."""
     return EventSpec(start=base).changed(settings, base)

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hmac
 import os
+import re
 import socket
 import ssl
 import threading
@@ -28,6 +29,7 @@ from oadr2.sim.vtn import SimulatedVtn
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 # facts.md 4.1; case matters.
 PATHS: Final[dict[str, Profile]] = {
@@ -35,6 +37,7 @@ PATHS: Final[dict[str, Profile]] = {
     "/OpenADR2/Simple/2.0b/EiEvent": "2.0b",
 }
 _XML: Final = b"application/xml"
+_XML_TYPE = re.compile(rb"\s*application/xml\s*(;.*)?", re.IGNORECASE).fullmatch  # facts.md H53
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A wrong reply, for tests of a VEN. The VTN takes the message all the same unless ``body`` is given.
+    """A wrong reply, for tests of a VEN. The VTN takes the message unless ``body`` is given.
 
     Attributes:
         status: the HTTP status.
@@ -119,7 +122,8 @@ class VtnApp:
         if problem is not None or body is None or profile is None:
             status, reason, more = problem or (404, "not found", ())
             # The body is not read to its end, so the connection cannot be used again.
-            await _reply(send, status, reason.encode(), b"text/plain", ((b"connection", b"close"), *more))
+            more = ((b"connection", b"close"), *more)
+            await _reply(send, status, reason.encode(), b"text/plain", more=more)
             return
         if self.faults or self._fault is not None:
             fault = self._next_fault(scope, headers, body)
@@ -131,26 +135,26 @@ class VtnApp:
 
     def _what_is_wrong(
         self, method: str, profile: Profile | None, headers: dict[bytes, bytes]
-    ) -> tuple[int, str, tuple[tuple[bytes, bytes], ...]] | None:
+    ) -> tuple[int, str, Headers] | None:
         """HTTP status, reason and more headers when the request goes no further."""
+        length = headers.get(b"content-length")
         if profile is None:
-            services = " and ".join(self._paths)
-            return 404, f"not found: the EiEvent service is at {services}", ()
-        if method != "POST":
+            problem = (404, f"not found: EiEvent is at {' and '.join(self._paths)}")
+        elif method != "POST":
             return 405, f"{method} is not allowed, POST is", ((b"allow", b"POST"),)
-        if self._credentials is not None and not hmac.compare_digest(
+        elif self._credentials is not None and not hmac.compare_digest(
             headers.get(b"authorization", b""), self._credentials
         ):
             return 401, "unauthorized", ((b"www-authenticate", b'Basic realm="vtn"'),)
-        media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if media_type != _XML:  # facts.md H53
-            return 415, "Content-Type is not application/xml", ()
-        length = headers.get(b"content-length")
-        if length is None:
-            return 411, "Content-Length is missing", ()
-        if not length.isdigit() or int(length) > self._max_size:
-            return 413, f"more than {self._max_size} bytes", ()
-        return None
+        elif not _XML_TYPE(headers.get(b"content-type", b"")):
+            problem = (415, "Content-Type is not application/xml")
+        elif length is None:
+            problem = (411, "Content-Length is missing")
+        elif not length.isdigit() or int(length) > self._max_size:
+            problem = (413, f"more than {self._max_size} bytes")
+        else:
+            return None
+        return *problem, ()
 
     async def _read(self, receive: Receive) -> bytes | None:
         """The whole body; None when it is too large."""
@@ -182,7 +186,8 @@ class VtnApp:
         if fault.stall:
             await asyncio.sleep(fault.stall)
         more = tuple((name.lower().encode(), value.encode()) for name, value in fault.headers)
-        await _reply(send, fault.status, reply, fault.content_type.encode(), more, fault.truncate)
+        content_type = fault.content_type.encode()
+        await _reply(send, fault.status, reply, content_type, more=more, truncate=fault.truncate)
 
 
 async def _reply(
@@ -190,7 +195,8 @@ async def _reply(
     status: int,
     body: bytes,
     content_type: bytes,
-    more: tuple[tuple[bytes, bytes], ...] = (),
+    *,
+    more: Headers = (),
     truncate: int | None = None,
 ) -> None:
     headers = [(b"content-length", b"%d" % len(body)), *more]
@@ -215,7 +221,7 @@ class _Server(uvicorn.Server):
 
 
 class VtnServer:
-    """A :class:`SimulatedVtn` on a port of this machine, in a thread: ``with VtnServer(vtn) as server:``.
+    """A :class:`SimulatedVtn` on a port, in a thread: ``with VtnServer(vtn) as server:``.
 
     Args:
         port: 0 takes a free one; ``port`` says which after the start.
@@ -247,7 +253,7 @@ class VtnServer:
         if (required or ssl_ca_certs or ssl_keyfile) and not ssl_certfile:
             raise ConfigurationError("ssl_certfile is missing: HTTPS needs a server certificate")
         if required and not ssl_ca_certs:
-            raise ConfigurationError("ssl_ca_certs is missing: client certificates need an authority")
+            raise ConfigurationError("ssl_ca_certs is missing: it vouches for client certificates")
         self.vtn = vtn
         self.app = VtnApp(vtn, prefix=prefix, basic=basic, fault=fault)
         self.host = host

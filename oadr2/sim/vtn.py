@@ -1,7 +1,8 @@
 """The simulated VTN: which events it has, who asked, who answered what.
 
-:class:`SimulatedVtn` is sans-I/O: :meth:`SimulatedVtn.handle` takes the bytes of a request and returns the
-bytes of the reply. It plays the VTN's side of the EiEvent service (facts.md 2), in both profiles.
+:class:`SimulatedVtn` is sans-I/O: :meth:`SimulatedVtn.handle` takes the bytes of a request and
+returns the bytes of the reply. It plays the VTN's side of the EiEvent service (facts.md 2), in both
+profiles.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias, Unpack
 from xml.parsers import expat
 
@@ -41,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 Profiles: TypeAlias = Literal["2.0a", "2.0b", "both"]
 
-# An event cancelled with an open end and never acknowledged is listed this long (H52: until retries run out).
+# How long a cancelled event with an open end is listed unacknowledged (H52: until retries run out).
 KEEP_CANCELLED: Final = timedelta(days=1)
 
 # Ids that need no escaping are put into a prepared reply as they are.
@@ -153,7 +154,7 @@ class _Held:
         )
 
     def is_for(self, ven_id: str, membership: Targets | None) -> bool:
-        """Whether a VEN gets the event. Whoever's membership is unknown gets what may be meant for it."""
+        """Whether a VEN gets the event; one of unknown membership gets what may be meant for it."""
         targets = self.spec.targets
         if not targets or ven_id in targets.ven_ids:
             return True
@@ -168,7 +169,7 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """An encoded list with room for the two request ids, so that it is encoded once for many polls."""
+    """A list encoded once for many polls, with room for the two request ids."""
 
     message: DistributeEvent
     before: bytes
@@ -178,11 +179,11 @@ class _Prepared:
 
 
 def _moment(now: float) -> datetime:
-    return datetime.fromtimestamp(now, timezone.utc)
+    return datetime.fromtimestamp(now, UTC)
 
 
 def _is_well_formed(data: bytes) -> bool:
-    """Whether a body the decoder refused is XML at all. A document type counts as no (it is never sent)."""
+    """Whether a body the decoder refused is XML at all. A document type counts as no."""
     parser = expat.ParserCreate(namespace_separator=" ")
 
     def refuse(*_: object) -> None:
@@ -203,10 +204,10 @@ class SimulatedVtn:
         vtn_id: the vtnID it sends.
         profile: which profiles it speaks: "2.0a", "2.0b" or "both".
         clock: gives the time in seconds since the epoch.
-        request_ids: gives the requestID of each list sent; "list-1", "list-2", ... without it.
-        known_vens: the VENs it serves, with their groups and resources, or None to serve every VEN.
-        reply_to_created: "response" answers an oadrCreatedEvent with an oadrResponse, "empty" with an
-            empty body (field-notes.md 5).
+        request_ids: gives the requestID of each list; "list-1", "list-2", ... without it.
+        known_vens: the VENs it serves, with their groups and resources; None serves every VEN.
+        reply_to_created: "response" answers an oadrCreatedEvent with an oadrResponse, "empty" with
+            an empty body (field-notes.md 5).
         wrap_20b: put 2.0b messages inside oadrPayload.
         keep_answers: how many answers ``answers`` keeps; None keeps all.
     """
@@ -376,7 +377,7 @@ class SimulatedVtn:
             return self._last.get((ven_id, event_id))
 
     def wait_for(self, predicate: Callable[[], object], timeout: float = 10.0) -> bool:
-        """Wait until ``predicate()`` is true, asked after each message and change; False after ``timeout`` s."""
+        """Wait until ``predicate()`` is true, asked after each message; False after ``timeout`` s."""
         with self._changed:
             return bool(self._changed.wait_for(lambda: bool(predicate()), timeout))
 
@@ -388,7 +389,7 @@ class SimulatedVtn:
         Application errors are replies too. An empty reply is b"".
 
         Raises:
-            RemoteProtocolError: the request is not well-formed XML; say so in the transport (HTTP 400).
+            RemoteProtocolError: the request is not well-formed XML, an error of the transport.
         """
         codes = _CODES[profile]
         request: Message | None = None
@@ -451,7 +452,7 @@ class SimulatedVtn:
             elif not response.ok:
                 self._refusals.append(Refusal(ven_id, response, now))
             elif not request.event_responses:  # facts.md H35
-                code, problem = codes.invalid, "eventResponses is missing and eiResponse is no error"
+                code, problem = codes.invalid, "eventResponses is missing, eiResponse is no error"
             refused = problem
             for item in request.event_responses:
                 wrong = refused
@@ -529,6 +530,7 @@ class SimulatedVtn:
         request: Message | None,
         code: int,
         problem: str = "",
+        *,
         events: tuple[ListedEvent, ...] = (),
         answers: tuple[Answer, ...] = (),
     ) -> None:
