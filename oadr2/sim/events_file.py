@@ -263,8 +263,8 @@ class EventsScript:
     """Plays an events file to a VTN: its events, their scripted changes, and edits of the file.
 
     An event whose settings are edited is modified, one taken out of the file is cancelled, a new
-    one is added. A file that cannot be read leaves everything as it is. Call :meth:`step` about once a
-    second.
+    one is added. A file that cannot be read leaves everything as it is. Call :meth:`step` about once
+    a second.
 
     Raises:
         ConfigurationError: the file cannot be read, see :func:`read_events_file`.

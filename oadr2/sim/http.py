@@ -74,6 +74,16 @@ class Fault:
 FaultSource: TypeAlias = Callable[[HttpRequest], Fault | None]
 
 
+class _TurnedAwayError(Exception):
+    """The request goes no further than its head."""
+
+    def __init__(self, status: int, reason: str, *headers: tuple[bytes, bytes]) -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        super().__init__(reason)
+
+
 class VtnApp:
     """A :class:`SimulatedVtn` as an ASGI application.
 
@@ -113,17 +123,14 @@ class VtnApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"the simulated VTN serves HTTP, not {scope['type']}")
-        profile = self._paths.get(scope["path"])
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        problem = self._what_is_wrong(scope["method"], profile, headers)
-        body = await self._read(receive) if problem is None else b""
-        if body is None:
-            problem = (413, f"more than {self._max_size} bytes", ())
-        if problem is not None or body is None or profile is None:
-            status, reason, more = problem or (404, "not found", ())
+        try:
+            profile = self._check(scope["method"], scope["path"], headers)
+            body = await self._read(receive)
+        except _TurnedAwayError as refusal:
             # The body is not read to its end, so the connection cannot be used again.
-            more = ((b"connection", b"close"), *more)
-            await _reply(send, status, reason.encode(), b"text/plain", more=more)
+            more = (*refusal.headers, (b"connection", b"close"))
+            await _reply(send, refusal.status, refusal.reason.encode(), b"text/plain", more=more)
             return
         if self.faults or self._fault is not None:
             fault = self._next_fault(scope, headers, body)
@@ -133,37 +140,33 @@ class VtnApp:
         status, reply, content_type = self._handle(body, profile)
         await _reply(send, status, reply, content_type)
 
-    def _what_is_wrong(
-        self, method: str, profile: Profile | None, headers: dict[bytes, bytes]
-    ) -> tuple[int, str, Headers] | None:
-        """HTTP status, reason and more headers when the request goes no further."""
-        length = headers.get(b"content-length")
+    def _check(self, method: str, path: str, headers: dict[bytes, bytes]) -> Profile:
+        """The profile asked for, when the request may go on to its body."""
+        profile = self._paths.get(path)
         if profile is None:
-            problem = (404, f"not found: EiEvent is at {' and '.join(self._paths)}")
-        elif method != "POST":
-            return 405, f"{method} is not allowed, POST is", ((b"allow", b"POST"),)
-        elif self._credentials is not None and not hmac.compare_digest(
+            raise _TurnedAwayError(404, f"not found: EiEvent is at {' and '.join(self._paths)}")
+        if method != "POST":
+            raise _TurnedAwayError(405, f"{method} is not allowed, POST is", (b"allow", b"POST"))
+        if self._credentials is not None and not hmac.compare_digest(
             headers.get(b"authorization", b""), self._credentials
         ):
-            return 401, "unauthorized", ((b"www-authenticate", b'Basic realm="vtn"'),)
-        elif not _XML_TYPE(headers.get(b"content-type", b"")):
-            problem = (415, "Content-Type is not application/xml")
-        elif length is None:
-            problem = (411, "Content-Length is missing")
-        elif not length.isdigit() or int(length) > self._max_size:
-            problem = (413, f"more than {self._max_size} bytes")
-        else:
-            return None
-        return *problem, ()
+            challenge = (b"www-authenticate", b'Basic realm="vtn"')
+            raise _TurnedAwayError(401, "unauthorized", challenge)
+        if not _XML_TYPE(headers.get(b"content-type", b"")):
+            raise _TurnedAwayError(415, "Content-Type is not application/xml")
+        length = headers.get(b"content-length")
+        if length is None:
+            raise _TurnedAwayError(411, "Content-Length is missing")
+        if not length.isdigit() or int(length) > self._max_size:
+            raise _TurnedAwayError(413, f"more than {self._max_size} bytes")
+        return profile
 
-    async def _read(self, receive: Receive) -> bytes | None:
-        """The whole body; None when it is too large."""
+    async def _read(self, receive: Receive) -> bytes:
+        """The whole body, as long as Content-Length said: the server sees to that."""
         body = b""
         while True:
             message = await receive()
             body += message.get("body", b"")
-            if len(body) > self._max_size:
-                return None
             if not message.get("more_body", False):
                 return body
 

@@ -377,7 +377,7 @@ class SimulatedVtn:
             return self._last.get((ven_id, event_id))
 
     def wait_for(self, predicate: Callable[[], object], timeout: float = 10.0) -> bool:
-        """Wait until ``predicate()`` is true, asked after each message; False after ``timeout`` s."""
+        """Wait until ``predicate()`` is true; it is asked after each message. False after ``timeout`` s."""
         with self._changed:
             return bool(self._changed.wait_for(lambda: bool(predicate()), timeout))
 
