@@ -20,7 +20,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias, Unpack
 from xml.parsers import expat
 
-from oadr2 import decode, encode
+from oadr2._core.objects import decode
+from oadr2._core.encode import encode
 from oadr2.errors import RESPONSE_CODES, LocalProtocolError, RemoteProtocolError
 from oadr2.model import (
     CreatedEvent,
@@ -319,7 +320,7 @@ class SimulatedVtn:
         with self._lock:
             now = _moment(self._refresh())
             held = self._held.get(event_id)
-            return held and held.event(now, self.profiles[-1])
+            return None if held is None else held.event(now, self.profiles[-1])
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -414,9 +415,9 @@ class SimulatedVtn:
     def _distribute(self, request: RequestEvent) -> bytes:
         ven_id, profile = request.ven_id, request.profile
         with self._changed:
-            known = self._serves(ven_id)
             list_id = self._request_ids()
-            if known:
+            prepared = None
+            if self._serves(ven_id):
                 now = self._refresh()
                 key = (ven_id, profile, request.reply_limit)
                 prepared = self._by_ven.get(key)
@@ -424,7 +425,7 @@ class SimulatedVtn:
                     prepared = self._by_ven[key] = self._prepare(*key, _moment(now))
             self._polls[ven_id] += 1
             self._changed.notify_all()
-        if not known:
+        if prepared is None:
             code = _CODES[profile].unknown_ven
             problem = f"venID {ven_id!r} is not known here"
             self._tell(profile, ven_id, request, code, problem)
