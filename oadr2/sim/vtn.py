@@ -20,8 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias, Unpack
 from xml.parsers import expat
 
-from oadr2._core.objects import decode
-from oadr2._core.encode import encode
+from oadr2 import decode, encode
 from oadr2.errors import RESPONSE_CODES, LocalProtocolError, RemoteProtocolError
 from oadr2.model import (
     CreatedEvent,
