@@ -257,6 +257,8 @@ class VtnServer:
             raise ConfigurationError("ssl_certfile is missing: HTTPS needs a server certificate")
         if required and not ssl_ca_certs:
             raise ConfigurationError("ssl_ca_certs is missing: it vouches for client certificates")
+        if not 0 <= port <= 65535:
+            raise ConfigurationError(f"port {port} is not between 0 and 65535")
         self.vtn = vtn
         self.app = VtnApp(vtn, prefix=prefix, basic=basic, fault=fault)
         self.host = host
@@ -298,7 +300,8 @@ class VtnServer:
         if self._thread is not None:
             raise RuntimeError("the server runs already")
         try:
-            self._config.load()
+            if not self._config.loaded:
+                self._config.load()
         except OSError as error:  # ssl.SSLError is one
             raise ConfigurationError(
                 f"cannot use certificate {self._config.ssl_certfile}: {error}"
@@ -352,9 +355,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(2048)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         if listener is not None:
             listener.close()
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = error.strerror or error
         raise TransportError(f"cannot listen on port {port} of {host}: {reason}") from error
     return listener
