@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from oadr2 import decode, encode
 from oadr2.errors import LocalProtocolError, RemoteProtocolError
@@ -269,7 +270,7 @@ def test_failed_change_leaves_everything(vtn: SimulatedVtn) -> None:
         {"nonsense": 1},
     ):
         with pytest.raises(LocalProtocolError):
-            vtn.modify_event("e", **changes)  # type: ignore[arg-type]
+            vtn.modify_event("e", **changes)
     assert ask(vtn).events == before
 
 
@@ -393,7 +394,7 @@ def test_moments(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "+", "+5", "5s", "+5x", "+5s3m", "-999999999d", "+P1X"])
 def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(LocalProtocolError, match="^start: "):
+    with pytest.raises(LocalProtocolError, match=r"^start: "):
         read_moment("start", text, START)
 
 
@@ -430,7 +431,7 @@ def test_unknown_ven_gets_an_error_and_no_events(clock: Clock, profile: Profile,
 
 
 def test_one_text_is_no_list_of_vens() -> None:
-    with pytest.raises(LocalProtocolError, match="'ven-1' is one text"):
+    with pytest.raises(LocalProtocolError, match=r"'ven-1' is one text"):
         SimulatedVtn(known_vens="ven-1")
 
 
@@ -641,8 +642,6 @@ def _schema(profile: Profile) -> Path:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_replies_are_valid(vtn: SimulatedVtn, profile: Profile) -> None:
-    from lxml import etree
-
     schema = etree.XMLSchema(etree.parse(_schema(profile)))
     vtn.add_event("plain", duration=60)
     vtn.add_event(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from oadr2.cli.event_text import iso_time, local_time, printable
-
 from oadr2.errors import ConfigurationError
 from oadr2.model import CreatedEvent, RequestEvent
 

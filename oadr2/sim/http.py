@@ -166,7 +166,8 @@ class VtnApp:
         body = b""
         while True:
             message = await receive()
-            body += message.get("body", b"")
+            part: bytes = message.get("body", b"")
+            body += part
             if not message.get("more_body", False):
                 return body
 
