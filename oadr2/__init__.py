@@ -22,13 +22,37 @@ from oadr2.errors import (
 )
 
 if TYPE_CHECKING:
-    from oadr2 import control, errors, event, model, policy, poll, schedule, sim, store
+    from oadr2 import (
+        control,
+        errors,
+        event,
+        model,
+        policy,
+        poll,
+        schedule,
+        security,
+        sim,
+        store,
+        ven,
+    )
 
 # A constant: asking importlib.metadata would double the import time. pyproject.toml reads it here.
 __version__: Final = "0.1.0"
 
 _ROOMS: Final = frozenset(
-    {"control", "errors", "event", "model", "policy", "poll", "schedule", "sim", "store"}
+    {
+        "control",
+        "errors",
+        "event",
+        "model",
+        "policy",
+        "poll",
+        "schedule",
+        "security",
+        "sim",
+        "store",
+        "ven",
+    }
 )
 
 __all__ = [
@@ -48,8 +72,10 @@ __all__ = [
     "policy",
     "poll",
     "schedule",
+    "security",
     "sim",
     "store",
+    "ven",
 ]
 
 
