@@ -1,14 +1,15 @@
 """Hypothesis strategies for messages that can be sent: both profiles, every option, awkward texts.
 
-``messages()`` draws any of them; ``events(profile)`` and the like draw parts. What they give equals what
-:func:`oadr2.decode` makes of its encoding: sequences are tuples, and in 2.0a the elements for which the
-encoder has a default are always present.
+``messages()`` draws any of them; ``events(profile)`` and the like draw parts. What they give equals
+what :func:`oadr2.decode` makes of its encoding: sequences are tuples, and in 2.0a the elements for
+which the encoder has a default are always present.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from oadr2.model import (
@@ -28,16 +29,46 @@ from oadr2.model import (
 )
 from oadr2.schedule import Duration
 
-SIGNAL_NAMES_B = (
-    "SIMPLE simple ELECTRICITY_PRICE ENERGY_PRICE DEMAND_CHARGE BID_PRICE BID_LOAD BID_ENERGY "
-    "CHARGE_STATE LOAD_DISPATCH LOAD_CONTROL"
-).split()
-SIGNAL_TYPES_A = "delta level multiplier price priceMultiplier priceRelative product setpoint".split()
-SIGNAL_TYPES_B = (
-    "delta level multiplier price priceMultiplier priceRelative setpoint x-loadControlCapacity "
-    "x-loadControlLevelOffset x-loadControlPercentOffset x-loadControlSetpoint"
-).split()
-SCALES = "p n micro m c d k M G T none".split()
+# For tests that use these strategies: a busy machine is no reason to fail.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+SIGNAL_NAMES_B = [
+    "SIMPLE",
+    "simple",
+    "ELECTRICITY_PRICE",
+    "ENERGY_PRICE",
+    "DEMAND_CHARGE",
+    "BID_PRICE",
+    "BID_LOAD",
+    "BID_ENERGY",
+    "CHARGE_STATE",
+    "LOAD_DISPATCH",
+    "LOAD_CONTROL",
+]
+SIGNAL_TYPES_A = [
+    "delta",
+    "level",
+    "multiplier",
+    "price",
+    "priceMultiplier",
+    "priceRelative",
+    "product",
+    "setpoint",
+]
+SIGNAL_TYPES_B = [
+    "delta",
+    "level",
+    "multiplier",
+    "price",
+    "priceMultiplier",
+    "priceRelative",
+    "setpoint",
+    "x-loadControlCapacity",
+    "x-loadControlLevelOffset",
+    "x-loadControlPercentOffset",
+    "x-loadControlSetpoint",
+]
+SCALES = ["p", "n", "micro", "m", "c", "d", "k", "M", "G", "T", "none"]
 
 # (name, item_description, item_units) for every unit whose texts the schema fixes (facts.md 1.9)
 POWER_UNITS = (
@@ -125,7 +156,7 @@ def units(draw: st.DrawFn) -> Unit:
 
 def targets(profile: Profile) -> st.SearchStrategy[Targets]:
     some = several(ids)
-    fields = {name: some for name in ("ven_ids", "group_ids", "resource_ids", "party_ids")}
+    fields = dict.fromkeys(("ven_ids", "group_ids", "resource_ids", "party_ids"), some)
     if profile == "2.0b":
         names = (
             "group_names aggregated_pnodes end_device_assets meter_assets pnodes "
