@@ -128,7 +128,8 @@ cdef int put_active_period(FieldWriter f, object event) except -1:
         f.nested_duration(event.notification, b"notification", True)
         put(&f.w, b"</ei:x-eiNotification>")
     elif f.profile == PROFILE_A:  # the schema demands one (E52)
-        put(&f.w, b"<ei:x-eiNotification><xcal:duration>PT0S</xcal:duration></ei:x-eiNotification>")
+        put(&f.w, b"<ei:x-eiNotification><xcal:duration>PT0S</xcal:duration>"
+                  b"</ei:x-eiNotification>")
     if event.ramp_up is not None:
         put(&f.w, b"<ei:x-eiRampUp>")
         f.nested_duration(event.ramp_up, b"ramp_up", True)
@@ -470,4 +471,6 @@ cdef int put_tag(FieldWriter f, const char* bracket, str prefix, str name) excep
 
 
 cdef bint is_currency(object code):
-    return isinstance(code, str) and len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()
+    if not isinstance(code, str) or len(code) != 3:
+        return False
+    return code.isascii() and code.isalpha() and code.isupper()

@@ -133,7 +133,9 @@ cdef bytes writer_bytes(Writer* w):
         raise MemoryError
     if failed == WRITE_CHARACTER:
         raise LocalProtocolError("a text holds a character that XML does not allow")
-    raise LocalProtocolError("a response code has not three digits, or an optType is unknown")
+    raise LocalProtocolError(
+        "a response code has not three digits, or an optType or the profile is unknown"
+    )
 
 
 # Escaping
