@@ -172,7 +172,7 @@ class EventHandler:
             default_opt=default_opt,
         )
         try:
-            self._table.request(oadr_profile_level, "")
+            self._table.request(oadr_profile_level, 0)
         except LocalProtocolError as error:
             raise ConfigurationError(f"ven_id cannot be written into XML: {error}") from None
         self._subscribers: list[Callable[[tuple[Change, ...]], object]] = []
@@ -235,8 +235,8 @@ class EventHandler:
     def build_request_payload(self, as_element: bool = False) -> Any:
         """An oadrRequestEvent with a fresh requestID, as bytes or lxml element (facts.md E53)."""
         with self.lock:
-            request_id = f"{self._random.getrandbits(64):016x}"
-            data = self._table.request(self.oadr_profile_level, request_id, self.policy.reply_limit)
+            number = self._random.getrandbits(64)
+            data = self._table.request(self.oadr_profile_level, number, self.policy.reply_limit)
         return _element_from_bytes(data) if as_element else data
 
     # -- what is held -----------------------------------------------------------------------------
@@ -350,7 +350,7 @@ class EventHandler:
                 plan = table.plan(data, now, seed)  # the callback has changed what we hold
             reply = table.reply(plan)
             if self._store is not None and plan.changes_state:
-                self._save(*plan.writes())
+                self._save(*table.writes(plan))
             table.commit(plan)
             refusals = plan.refusals()
         self._collect(self._new_refusals(refusals) if refusals else ())
