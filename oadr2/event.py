@@ -209,11 +209,15 @@ class EventHandler:
             RemoteProtocolError: not a payload, not a message a VEN takes, or an answer of the VTN
                 that reports an error (its code is ``response_code``). Nothing was changed.
             StoreError: the events could not be stored. Nothing was changed.
+            TypeError: the payload is neither bytes-like nor an element.
         """
-        if hasattr(payload, "tag"):
+        if type(payload) is bytes:
+            data = payload
+        elif hasattr(payload, "tag"):
             reply = self.handle_payload(_bytes_from_element(payload))
             return None if reply is None else _element_from_bytes(reply)
-        data = payload if type(payload) is bytes else as_bytes(payload)
+        else:
+            data = as_bytes(payload)
         with self.lock:
             now = self._clock()
             reply = self._table.unchanged(data, now)
