@@ -74,6 +74,7 @@ cdef enum XmlError:
 cdef struct Binding:        # xmlns:prefix="uri"
     Str prefix
     Str uri
+    uint64_t key            # the prefix's first bytes and its length, for comparing
     uint8_t ns
 
 
@@ -115,6 +116,8 @@ cdef struct Scanner:
     Str text                # TOKEN_LEAF
     uint32_t attribute_count
     Attribute* attributes
+    uint32_t outer_bindings  # bindings in scope outside the current element ...
+    uint32_t inner_bindings  # ... and inside it
     # what is open
     uint32_t depth
     OpenElement* stack

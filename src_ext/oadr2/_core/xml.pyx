@@ -1,0 +1,1214 @@
+"""The scanner; see xml.pxd."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+from tables cimport (
+    BYTE_CLASS,
+    CLASS_NAME_CHAR,
+    CLASS_NAME_START,
+    CLASS_SPACE,
+    CLASS_TEXT,
+    CLASS_VALUE,
+    ELEMENTS,
+    NAME_SLOT,
+    NAMESPACE_BY_LENGTH,
+    NAMESPACE_LONGEST,
+    NAMESPACE_NEXT,
+    NAMESPACES,
+    NS_OADR_A,
+    NS_OADR_B,
+    NS_UNKNOWN,
+    NS_XML,
+    NS_XMLNS,
+    name_slot,
+)
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <string.h>
+    #define SPACES 0x2020202020202020ULL
+    static inline uint64_t load64(const char *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+    static inline uint32_t load32(const char *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+    /* How many bytes from the lowest address on are zero in x, which is not zero. */
+    static inline int zero_bytes(uint64_t x) {
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        return __builtin_clzll(x) >> 3;
+    #else
+        return __builtin_ctzll(x) >> 3;
+    #endif
+    }
+    #ifdef __GNUC__
+    #define likely(x) __builtin_expect(!!(x), 1)
+    #else
+    #define likely(x) (x)
+    #endif
+    """
+    uint64_t SPACES
+    uint64_t load64(const char* p) noexcept nogil
+    uint32_t load32(const char* p) noexcept nogil
+    int zero_bytes(uint64_t x) noexcept nogil
+    bint likely(bint x) noexcept nogil
+
+
+cdef extern from *:
+    """
+    static const char *const XML_ERROR_TEXT[] = {
+        "well-formed",
+        "out of memory",
+        "the payload is larger than the limit",
+        "elements are nested deeper than the limit",
+        "an element has more attributes than the limit",
+        "there is no XML element in it",
+        "the payload ends inside an element",
+        "text outside the root element",
+        "a second root element, or text after the root element",
+        "a character that XML does not allow",
+        "bytes that are not UTF-8",
+        "not a name",
+        "a malformed tag",
+        "an end tag that does not match its start tag",
+        "a malformed attribute",
+        "an attribute stands twice",
+        "an unknown or malformed entity or character reference",
+        "']]>' in text",
+        "a malformed comment",
+        "a malformed processing instruction",
+        "a malformed XML declaration",
+        "an encoding other than UTF-8",
+        "a document type declaration, which is not allowed",
+        "a namespace prefix that is not declared",
+        "a malformed namespace declaration",
+    };
+    """
+    const char** XML_ERROR_TEXT
+
+
+cdef const char* xml_error_text(int error) noexcept nogil:
+    """One line that says what XmlError ``error`` means."""
+    return XML_ERROR_TEXT[error]
+
+
+# --- arena ---------------------------------------------------------------------------------------
+
+cdef char* arena_take(Arena* arena, size_t size) noexcept nogil:
+    """``size`` bytes that live as long as the arena; NULL when memory is out."""
+    cdef Chunk* chunk = arena.first
+    cdef size_t room
+    if chunk == NULL or chunk.size - chunk.used < size:
+        room = size if size > 1000 else 1000
+        chunk = <Chunk*> malloc(sizeof(Chunk) + room)
+        if chunk == NULL:
+            return NULL
+        chunk.used = 0
+        chunk.size = room
+        chunk.next = arena.first
+        arena.first = chunk
+    chunk.used += size
+    return &chunk.data[chunk.used - size]
+
+
+cdef void arena_free(Arena* arena) noexcept nogil:
+    cdef Chunk* chunk = arena.first
+    cdef Chunk* following
+    while chunk != NULL:
+        following = chunk.next
+        free(chunk)
+        chunk = following
+    arena.first = NULL
+
+
+# --- characters ----------------------------------------------------------------------------------
+
+cdef inline uint8_t byte_class(const char* p) noexcept nogil:
+    return BYTE_CLASS[<uint8_t> p[0]]
+
+
+cdef inline bint same(const char* a, const char* b, uint32_t n) noexcept nogil:
+    """Whether n bytes are equal; both sides must be readable for n bytes, no more."""
+    if n >= 8:
+        if load64(a + n - 8) != load64(b + n - 8):
+            return False
+        while n > 8:
+            if load64(a) != load64(b):
+                return False
+            a += 8
+            b += 8
+            n -= 8
+        return True
+    while n:
+        n -= 1
+        if a[n] != b[n]:
+            return False
+    return True
+
+
+cdef inline const char* pass_space(const char* p, const char* end) noexcept nogil:
+    """The first byte that is no white space."""
+    cdef uint64_t x
+    while True:
+        if p[0] == c" ":
+            while end - p >= 8:
+                x = load64(p) ^ SPACES
+                if x:
+                    p += zero_bytes(x)
+                    break
+                p += 8
+            while p[0] == c" ":
+                p += 1
+        elif byte_class(p) & CLASS_SPACE:
+            p += 1
+        else:
+            return p
+
+
+cdef uint32_t utf8_character(const char* at, const char* end, int* length) noexcept nogil:
+    """The code point at ``at``, which is not ASCII; 0 when it is no UTF-8 or no XML character."""
+    cdef const uint8_t* p = <const uint8_t*> at
+    cdef uint32_t c
+    cdef int n, i
+    if p[0] < 0xC2:
+        return 0
+    if p[0] < 0xE0:
+        n = 2
+        c = p[0] & 0x1F
+    elif p[0] < 0xF0:
+        n = 3
+        c = p[0] & 0x0F
+    elif p[0] < 0xF5:
+        n = 4
+        c = p[0] & 0x07
+    else:
+        return 0
+    if end - at < n:
+        return 0
+    for i in range(1, n):
+        if p[i] & 0xC0 != 0x80:
+            return 0
+        c = c << 6 | (p[i] & 0x3F)
+    if n == 3 and (c < 0x800 or 0xD800 <= c <= 0xDFFF or c >= 0xFFFE):
+        return 0
+    if n == 4 and (c < 0x10000 or c > 0x10FFFF):
+        return 0
+    length[0] = n
+    return c
+
+
+cdef bint is_name_start(uint32_t c) noexcept nogil:
+    """NameStartChar beyond ASCII (XML 1.0, fifth edition)."""
+    return (
+        0xC0 <= c <= 0xD6 or 0xD8 <= c <= 0xF6 or 0xF8 <= c <= 0x2FF or 0x370 <= c <= 0x37D
+        or 0x37F <= c <= 0x1FFF or 0x200C <= c <= 0x200D or 0x2070 <= c <= 0x218F
+        or 0x2C00 <= c <= 0x2FEF or 0x3001 <= c <= 0xD7FF or 0xF900 <= c <= 0xFDCF
+        or 0xFDF0 <= c <= 0xFFFD or 0x10000 <= c <= 0xEFFFF
+    )
+
+
+cdef bint is_name_character(uint32_t c) noexcept nogil:
+    return c == 0xB7 or 0x300 <= c <= 0x36F or 0x203F <= c <= 0x2040 or is_name_start(c)
+
+
+cdef const char* pass_name(Scanner* s, const char* p, const char** colon) noexcept nogil:
+    """The end of the qualified name at ``p``; NULL (and ``s.error``) when there is none.
+
+    ``colon`` is set to the colon, or NULL.
+    """
+    cdef const char* part = p
+    cdef uint32_t c
+    cdef int n = 1
+    colon[0] = NULL
+    if not byte_class(p) & CLASS_NAME_START:
+        if not p[0] & 0x80:
+            return name_error(s, p, XML_NAME)
+        c = utf8_character(p, s.end, &n)
+        if not is_name_start(c):
+            return name_error(s, p, XML_NAME if c else XML_UTF8)
+    p += n
+    while True:
+        while byte_class(p) & CLASS_NAME_CHAR:
+            p += 1
+        if p[0] == c":":
+            if colon[0] != NULL:
+                return name_error(s, p, XML_NAME)
+            colon[0] = p
+            part = p + 1
+            n = 1
+            if not byte_class(part) & CLASS_NAME_START:
+                if not part[0] & 0x80:
+                    return name_error(s, part, XML_NAME)
+                c = utf8_character(part, s.end, &n)
+                if not is_name_start(c):
+                    return name_error(s, part, XML_NAME if c else XML_UTF8)
+            p = part + n
+        elif p[0] & 0x80:
+            c = utf8_character(p, s.end, &n)
+            if c == 0:
+                return name_error(s, p, XML_UTF8)
+            if not is_name_character(c):
+                return name_error(s, p, XML_NAME)
+            p += n
+        else:
+            return p
+
+
+cdef const char* name_error(Scanner* s, const char* at, int error) noexcept nogil:
+    s.error = error
+    s.p = at
+    return NULL
+
+
+cdef int fail(Scanner* s, const char* at, int error) noexcept nogil:
+    """Note what is wrong and where; at the payload's end it is the end that is wrong."""
+    s.error = XML_UNFINISHED if at >= s.end and error != XML_EMPTY else error
+    s.p = at
+    return TOKEN_ERROR
+
+
+# --- references, comments, instructions ----------------------------------------------------------
+
+cdef const char* pass_reference(Scanner* s, const char* p, uint32_t* value) noexcept nogil:
+    """The end of the reference at ``p`` (its ``&``); its code point goes to ``value``."""
+    cdef const char* start = p
+    cdef uint32_t c = 0
+    cdef int digit
+    p += 1
+    if p[0] == c"#":
+        p += 1
+        if p[0] == c"x":
+            p += 1
+            if p[0] == c";":
+                return name_error(s, start, XML_REFERENCE)
+            while p[0] != c";":
+                if c"0" <= p[0] <= c"9":
+                    digit = p[0] - c"0"
+                elif c"a" <= p[0] <= c"f":
+                    digit = p[0] - c"a" + 10
+                elif c"A" <= p[0] <= c"F":
+                    digit = p[0] - c"A" + 10
+                else:
+                    return name_error(s, start, XML_REFERENCE)
+                c = c * 16 + digit
+                if c > 0x10FFFF:
+                    return name_error(s, start, XML_CHARACTER)
+                p += 1
+        else:
+            if p[0] == c";":
+                return name_error(s, start, XML_REFERENCE)
+            while p[0] != c";":
+                if not c"0" <= p[0] <= c"9":
+                    return name_error(s, start, XML_REFERENCE)
+                c = c * 10 + (p[0] - c"0")
+                if c > 0x10FFFF:
+                    return name_error(s, start, XML_CHARACTER)
+                p += 1
+        if c < 0x20 and c not in (9, 10, 13) or 0xD800 <= c <= 0xDFFF or c in (0xFFFE, 0xFFFF):
+            return name_error(s, start, XML_CHARACTER)
+        value[0] = c
+        return p + 1
+    if s.end - p >= 3 and memcmp(p, b"lt;", 3) == 0:
+        value[0] = c"<"
+        return p + 3
+    if s.end - p >= 3 and memcmp(p, b"gt;", 3) == 0:
+        value[0] = c">"
+        return p + 3
+    if s.end - p >= 4 and memcmp(p, b"amp;", 4) == 0:
+        value[0] = c"&"
+        return p + 4
+    if s.end - p >= 5 and memcmp(p, b"quot;", 5) == 0:
+        value[0] = c'"'
+        return p + 5
+    if s.end - p >= 5 and memcmp(p, b"apos;", 5) == 0:
+        value[0] = c"'"
+        return p + 5
+    return name_error(s, start, XML_REFERENCE)
+
+
+cdef const char* pass_characters(Scanner* s, const char* p, const char* stop) noexcept nogil:
+    """Check that [p, stop) is nothing but XML characters in UTF-8."""
+    cdef int n = 1
+    while p < stop:
+        if p[0] & 0x80:
+            if utf8_character(p, stop, &n) == 0:
+                return name_error(s, p, XML_UTF8)
+            p += n
+        elif <uint8_t> p[0] < 0x20 and not byte_class(p) & CLASS_SPACE:
+            return name_error(s, p, XML_CHARACTER)
+        else:
+            p += 1
+    return stop
+
+
+cdef const char* find(const char* p, const char* end, const char* text, size_t n) noexcept nogil:
+    """Where ``text`` (n bytes) begins in [p, end), or NULL."""
+    while end - p >= <ssize_t> n:
+        p = <const char*> memchr(p, text[0], end - p - n + 1)
+        if p == NULL:
+            return NULL
+        if memcmp(p, text, n) == 0:
+            return p
+        p += 1
+    return NULL
+
+
+cdef const char* pass_comment(Scanner* s, const char* p) noexcept nogil:
+    """The end of the comment at ``p`` (its ``<!--``)."""
+    cdef const char* stop = find(p + 4, s.end, b"--", 2)
+    if stop == NULL:
+        return name_error(s, s.end, XML_UNFINISHED)
+    if pass_characters(s, p + 4, stop) == NULL:
+        return NULL
+    if stop[2] != c">":
+        return name_error(s, stop, XML_COMMENT)
+    return stop + 3
+
+
+cdef const char* pass_instruction(Scanner* s, const char* p) noexcept nogil:
+    """The end of the processing instruction at ``p`` (its ``<?``)."""
+    cdef const char* colon = NULL
+    cdef const char* stop
+    cdef const char* name = p + 2
+    p = pass_name(s, name, &colon)
+    if p == NULL:
+        return NULL
+    if colon != NULL:
+        return name_error(s, colon, XML_INSTRUCTION)
+    if p - name == 3 and name[0] | 0x20 == c"x" and name[1] | 0x20 == c"m" and name[2] | 0x20 == c"l":
+        return name_error(s, name, XML_DECLARATION)
+    stop = find(p, s.end, b"?>", 2)
+    if stop == NULL:
+        return name_error(s, s.end, XML_UNFINISHED)
+    if stop != p and not byte_class(p) & CLASS_SPACE:
+        return name_error(s, p, XML_INSTRUCTION)
+    if pass_characters(s, p, stop) == NULL:
+        return NULL
+    return stop + 2
+
+
+cdef const char* pass_cdata(Scanner* s, const char* p) noexcept nogil:
+    """The end of the CDATA section at ``p`` (its ``<![CDATA[``)."""
+    cdef const char* stop = find(p + 9, s.end, b"]]>", 3)
+    if stop == NULL:
+        return name_error(s, s.end, XML_UNFINISHED)
+    if pass_characters(s, p + 9, stop) == NULL:
+        return NULL
+    return stop + 3
+
+
+cdef bint at_cdata(Scanner* s, const char* p) noexcept nogil:
+    return s.end - p >= 9 and memcmp(p, b"<![CDATA[", 9) == 0
+
+
+cdef bint at_comment(Scanner* s, const char* p) noexcept nogil:
+    return s.end - p >= 4 and memcmp(p, b"<!--", 4) == 0
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+cdef inline const char* pass_text(Scanner* s, const char* p, bint* rewrite) noexcept nogil:
+    """The ``<`` of the next start or end tag; NULL (and ``s.error``) when something is wrong before.
+
+    ``rewrite`` is set when the text on the way is not what an application should see: references,
+    CDATA, comments, carriage returns.
+    """
+    cdef uint32_t c = 0
+    cdef int n = 1
+    p = pass_space_text(p, s.end, rewrite)
+    while True:
+        while byte_class(p) & CLASS_TEXT:
+            p += 1
+        if p[0] == c"<":
+            if p[1] == c"/" or byte_class(p + 1) & CLASS_NAME_START:
+                return p
+            if p[1] == c"!":
+                rewrite[0] = True
+                if at_comment(s, p):
+                    p = pass_comment(s, p)
+                elif at_cdata(s, p):
+                    p = pass_cdata(s, p)
+                else:
+                    return name_error(s, p, XML_TAG)
+            elif p[1] == c"?":
+                rewrite[0] = True
+                p = pass_instruction(s, p)
+            elif p[1] & 0x80:
+                return p
+            else:
+                return name_error(s, p, XML_TAG)
+            if p == NULL:
+                return NULL
+        elif p[0] & 0x80:
+            if utf8_character(p, s.end, &n) == 0:
+                return name_error(s, p, XML_UTF8)
+            p += n
+        elif p[0] == c"&":
+            rewrite[0] = True
+            p = pass_reference(s, p, &c)
+            if p == NULL:
+                return NULL
+        elif p[0] == c"\r":
+            rewrite[0] = True
+            p += 1
+        elif p[0] == c"]":
+            if p[1] == c"]" and p[2] == c">":
+                return name_error(s, p, XML_CDATA_END)
+            p += 1
+        else:
+            return name_error(s, p, XML_UNFINISHED if p >= s.end else XML_CHARACTER)
+
+
+cdef inline const char* pass_space_text(const char* p, const char* end, bint* rewrite) noexcept nogil:
+    """Leading white space, eight blanks at a time: most of what stands between tags."""
+    cdef uint64_t x
+    while True:
+        if p[0] == c"\n":
+            p += 1
+        elif p[0] == c" ":
+            while end - p >= 8:
+                x = load64(p) ^ SPACES
+                if x:
+                    p += zero_bytes(x)
+                    break
+                p += 8
+            while p[0] == c" ":
+                p += 1
+        elif p[0] == c"\r":
+            rewrite[0] = True
+            p += 1
+        else:
+            return p
+
+
+cdef int put_utf8(char* out, uint32_t c) noexcept nogil:
+    if c < 0x80:
+        out[0] = <char> c
+        return 1
+    if c < 0x800:
+        out[0] = <char> (0xC0 | c >> 6)
+        out[1] = <char> (0x80 | c & 0x3F)
+        return 2
+    if c < 0x10000:
+        out[0] = <char> (0xE0 | c >> 12)
+        out[1] = <char> (0x80 | c >> 6 & 0x3F)
+        out[2] = <char> (0x80 | c & 0x3F)
+        return 3
+    out[0] = <char> (0xF0 | c >> 18)
+    out[1] = <char> (0x80 | c >> 12 & 0x3F)
+    out[2] = <char> (0x80 | c >> 6 & 0x3F)
+    out[3] = <char> (0x80 | c & 0x3F)
+    return 4
+
+
+cdef int rewrite_text(Scanner* s, const char* p, const char* stop, Str* out) noexcept nogil:
+    """The text of [p, stop), already checked, as an application sees it; -1: out of memory."""
+    cdef char* to = arena_take(s.arena, stop - p)
+    cdef uint32_t c = 0
+    cdef const char* close
+    if to == NULL and stop != p:
+        return -1
+    out.ptr = to
+    while p < stop:
+        if p[0] == c"&":
+            p = pass_reference(s, p, &c)
+            to += put_utf8(to, c)
+        elif p[0] == c"<":
+            if at_cdata(s, p):
+                p += 9
+                close = find(p, s.end, b"]]>", 3)
+                while p < close:
+                    if p[0] == c"\r":
+                        to[0] = c"\n"
+                        p += 2 if p[1] == c"\n" else 1
+                    else:
+                        to[0] = p[0]
+                        p += 1
+                    to += 1
+                p = close + 3
+            elif p[1] == c"?":
+                p = find(p, s.end, b"?>", 2) + 2
+            else:
+                p = find(p + 4, s.end, b"-->", 3) + 3
+        elif p[0] == c"\r":
+            to[0] = c"\n"
+            to += 1
+            p += 2 if p[1] == c"\n" else 1
+        else:
+            to[0] = p[0]
+            to += 1
+            p += 1
+    out.len = <uint32_t> (to - out.ptr)
+    return 0
+
+
+# --- namespaces ----------------------------------------------------------------------------------
+
+cdef inline uint64_t prefix_key(Scanner* s, const char* p, uint32_t n) noexcept nogil:
+    """The prefix as a number; unique up to seven bytes, and never 0 but for the empty one."""
+    cdef uint64_t key = 0
+    cdef uint32_t i
+    for i in range(n if n < 7 else 7):
+        key = key << 8 | <uint8_t> p[i]
+    return key << 8 | (n & 0xFF)
+
+
+cdef inline Binding* find_binding(Scanner* s, const char* p, uint32_t n) noexcept nogil:
+    cdef uint64_t key = prefix_key(s, p, n)
+    cdef uint32_t i = s.binding_count
+    cdef Binding* binding
+    while i:
+        i -= 1
+        binding = &s.bindings[i]
+        if binding.key == key and (
+            n <= 7 or binding.prefix.len == n and memcmp(binding.prefix.ptr, p, n) == 0
+        ):
+            return binding
+    return NULL
+
+
+cdef inline uint8_t namespace_number(const char* p, size_t n) noexcept nogil:
+    """NS_* of a URI; NS_UNKNOWN for a foreign one."""
+    cdef uint8_t ns
+    if n >= NAMESPACE_LONGEST:
+        return NS_UNKNOWN
+    ns = NAMESPACE_BY_LENGTH[n]
+    while ns:
+        if memcmp(NAMESPACES[ns].uri, p, n) == 0:
+            return ns
+        ns = NAMESPACE_NEXT[ns]
+    return NS_UNKNOWN
+
+
+cdef int bind(Scanner* s, const char* prefix, uint32_t prefix_length, const Str* uri, uint8_t ns,
+              const char* at) noexcept nogil:
+    """Take in ``xmlns:prefix="uri"``; an error when the namespace rules forbid it."""
+    cdef Binding* binding
+    cdef Binding* grown
+    cdef uint32_t i
+    if prefix_length and not uri.len:
+        return fail(s, at, XML_NAMESPACE)
+    if ns == NS_XMLNS or (prefix_length == 5 and memcmp(prefix, b"xmlns", 5) == 0):
+        return fail(s, at, XML_NAMESPACE)
+    if (prefix_length == 3 and memcmp(prefix, b"xml", 3) == 0) != (ns == NS_XML):
+        return fail(s, at, XML_NAMESPACE)
+    if s.binding_count == s.binding_room:
+        grown = <Binding*> realloc(s.bindings, 2 * s.binding_room * sizeof(Binding))
+        if grown == NULL:
+            return fail(s, at, XML_MEMORY)
+        s.bindings = grown
+        s.binding_room *= 2
+    binding = &s.bindings[s.binding_count]
+    binding.prefix.ptr = prefix
+    binding.prefix.len = prefix_length
+    binding.key = prefix_key(s, prefix, prefix_length)
+    binding.uri = uri[0]
+    binding.ns = ns
+    for i in range(s.outer_bindings, s.binding_count):
+        if s.bindings[i].key == binding.key and (
+            prefix_length <= 7
+            or s.bindings[i].prefix.len == prefix_length
+            and memcmp(s.bindings[i].prefix.ptr, prefix, prefix_length) == 0
+        ):
+            return fail(s, at, XML_DUPLICATE_ATTRIBUTE)
+    s.binding_count += 1
+    return 0
+
+
+# --- tags ----------------------------------------------------------------------------------------
+
+cdef const char* read_value(Scanner* s, const char* p, Str* out) noexcept nogil:
+    """The attribute value in quotes at ``p``, normalised; returns its end."""
+    cdef char quote = p[0]
+    cdef const char* start
+    cdef const char* q
+    cdef char* to
+    cdef uint32_t c = 0
+    cdef int n = 1
+    cdef bint rewrite = False
+    if quote != c'"' and quote != c"'":
+        return name_error(s, p, XML_ATTRIBUTE)
+    start = p + 1
+    p = start
+    while True:
+        while byte_class(p) & CLASS_VALUE:
+            p += 1
+        if p[0] == quote:
+            break
+        if p[0] == c'"' or p[0] == c"'":
+            p += 1
+        elif p[0] & 0x80:
+            if utf8_character(p, s.end, &n) == 0:
+                return name_error(s, p, XML_UTF8)
+            p += n
+        elif p[0] == c"&":
+            rewrite = True
+            p = pass_reference(s, p, &c)
+            if p == NULL:
+                return NULL
+        elif byte_class(p) & CLASS_SPACE:
+            rewrite = True
+            p += 1
+        else:
+            return name_error(s, p, XML_ATTRIBUTE if p[0] == c"<" else XML_CHARACTER)
+    out.ptr = start
+    out.len = <uint32_t> (p - start)
+    if not rewrite:
+        return p + 1
+    to = arena_take(s.arena, p - start)
+    if to == NULL:
+        return name_error(s, start, XML_MEMORY)
+    out.ptr = to
+    q = start
+    while q < p:
+        if q[0] == c"&":
+            q = pass_reference(s, q, &c)
+            to += put_utf8(to, c)
+            continue
+        if byte_class(q) & CLASS_SPACE:
+            to[0] = c" "
+            if q[0] == c"\r" and q[1] == c"\n":
+                q += 1
+        else:
+            to[0] = q[0]
+        to += 1
+        q += 1
+    out.len = <uint32_t> (to - out.ptr)
+    return p + 1
+
+
+cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
+    """Everything between the tag's name and its ``>`` or ``/>``, of which it returns the first byte."""
+    cdef const char* name
+    cdef const char* colon = NULL
+    cdef const char* q = p
+    cdef const char* value
+    cdef Attribute* attribute
+    cdef Str uri
+    cdef uint32_t n, i, j, declarations = 0, prefixed = 0
+    cdef uint8_t ns
+    cdef Binding* binding
+    while True:
+        q = pass_space(p, s.end)
+        if q[0] == c">" or q[0] == c"/":
+            break
+        if q == p:
+            return name_error(s, q, XML_TAG)
+        name = q
+        q = pass_name(s, q, &colon)
+        if q == NULL:
+            return NULL
+        n = <uint32_t> (q - name)
+        p = pass_space(q, s.end)
+        if p[0] != c"=":
+            return name_error(s, p, XML_ATTRIBUTE)
+        p = pass_space(p + 1, s.end)
+        if s.attribute_count + declarations >= s.limits.attributes:
+            return name_error(s, name, XML_TOO_MANY_ATTRIBUTES)
+        if n >= 5 and memcmp(name, b"xmlns", 5) == 0 and (n == 5 or name[5] == c":"):
+            declarations += 1
+            value = p + 1
+            ns = NS_UNKNOWN
+            if p[0] == c'"' or p[0] == c"'":  # one of our namespaces needs no look at its bytes
+                q = <const char*> memchr(value, p[0], s.end - value)
+                if q != NULL:
+                    ns = namespace_number(value, q - value)
+            if ns:
+                uri.ptr = value
+                uri.len = <uint32_t> (q - value)
+                p = q + 1
+            else:
+                p = read_value(s, p, &uri)
+                if p == NULL:
+                    return NULL
+                ns = namespace_number(uri.ptr, uri.len)
+            i = 6 if n > 5 else 5
+            if bind(s, name + i, n - i, &uri, ns, name) < 0:
+                return NULL
+            continue
+        attribute = &s.attributes[s.attribute_count]
+        attribute.name.ptr = name
+        attribute.name.len = n
+        attribute.prefix_length = 0 if colon == NULL else <uint32_t> (colon - name)
+        attribute.ns = NS_UNKNOWN
+        p = read_value(s, p, &attribute.value)
+        if p == NULL:
+            return NULL
+        for i in range(s.attribute_count):
+            if s.attributes[i].name.len == n and memcmp(s.attributes[i].name.ptr, name, n) == 0:
+                return name_error(s, name, XML_DUPLICATE_ATTRIBUTE)
+        s.attribute_count += 1
+        prefixed += colon != NULL
+    if declarations:
+        s.generations += 1
+        s.generation = s.generations
+    if prefixed:
+        for i in range(s.attribute_count):
+            attribute = &s.attributes[i]
+            if not attribute.prefix_length:
+                continue
+            if attribute.prefix_length == 3 and memcmp(attribute.name.ptr, b"xml", 3) == 0:
+                attribute.ns = NS_XML
+                continue
+            binding = find_binding(s, attribute.name.ptr, attribute.prefix_length)
+            if binding == NULL:
+                return name_error(s, attribute.name.ptr, XML_PREFIX)
+            attribute.ns = binding.ns
+            for j in range(i if prefixed > 1 else 0):
+                if same_expanded_name(s, &s.attributes[j], attribute, &binding.uri):
+                    return name_error(s, attribute.name.ptr, XML_DUPLICATE_ATTRIBUTE)
+    return q
+
+
+cdef bint same_expanded_name(Scanner* s, Attribute* a, Attribute* b, Str* uri) noexcept nogil:
+    """Whether two prefixed attributes have the same namespace (``uri`` is b's) and local name."""
+    cdef Binding* binding
+    cdef uint32_t n = b.name.len - b.prefix_length
+    if not a.prefix_length or a.ns != b.ns or a.name.len - a.prefix_length != n:
+        return False
+    if memcmp(a.name.ptr + a.prefix_length, b.name.ptr + b.prefix_length, n) != 0:
+        return False
+    if a.ns == NS_XML:
+        return True
+    binding = find_binding(s, a.name.ptr, a.prefix_length)
+    return (
+        binding != NULL and binding.uri.len == uri.len
+        and memcmp(binding.uri.ptr, uri.ptr, uri.len) == 0
+    )
+
+
+cdef int resolve(Scanner* s, const char* name, uint32_t n, const char* colon) noexcept nogil:
+    """Set ``s.element``, ``s.ns``, ``s.local`` and ``s.uri`` from the name and the bindings."""
+    cdef uint32_t prefix_length = 0 if colon == NULL else <uint32_t> (colon - name)
+    cdef uint32_t skip = prefix_length + 1 if colon != NULL else 0
+    cdef Binding* binding
+    cdef uint8_t candidate
+    s.local.ptr = name + skip
+    s.local.len = n - skip
+    s.element = 0
+    s.ns = NS_UNKNOWN
+    s.uri.ptr = NULL
+    s.uri.len = 0
+    if prefix_length == 3 and memcmp(name, b"xml", 3) == 0:
+        s.ns = NS_XML
+        s.uri.ptr = NAMESPACES[NS_XML].uri
+        s.uri.len = NAMESPACES[NS_XML].length
+        return 0
+    binding = find_binding(s, name, prefix_length)
+    if binding == NULL:
+        return fail(s, name, XML_PREFIX) if colon != NULL else 0
+    if binding.uri.len:
+        s.uri = binding.uri
+    s.ns = binding.ns
+    if not s.ns:
+        return 0
+    candidate = NAME_SLOT[name_slot(<const uint8_t*> s.local.ptr, s.local.len)]
+    if candidate and (
+        ELEMENTS[candidate].length != s.local.len
+        or memcmp(ELEMENTS[candidate].local, s.local.ptr, s.local.len) != 0
+    ):
+        return 0
+    while candidate:
+        if ELEMENTS[candidate].ns == s.ns or (
+            s.ns == NS_OADR_A and ELEMENTS[candidate].ns == NS_OADR_B
+        ):
+            s.element = candidate
+            break
+        candidate = ELEMENTS[candidate].next
+    return 0
+
+
+cdef int read_start(Scanner* s, const char* p) noexcept nogil:
+    """The start tag at ``p`` (its ``<``) and, when no element follows in it, the whole element."""
+    cdef const char* name = p + 1
+    cdef const char* colon = NULL
+    cdef const char* q = pass_name(s, name, &colon)
+    cdef const char* text
+    cdef uint32_t n, outer_generation
+    cdef KnownName* known
+    cdef OpenElement* element
+    cdef bint rewrite = False
+    if q == NULL:
+        return fail(s, s.p, s.error)
+    s.token = p
+    n = <uint32_t> (q - name)
+    s.name.ptr = name
+    s.name.len = n
+    s.attribute_count = 0
+    s.outer_bindings = s.binding_count
+    outer_generation = s.generation
+    if q[0] != c">":
+        q = read_attributes(s, q)
+        if q == NULL:
+            return fail(s, s.p, s.error)
+    s.inner_bindings = s.binding_count
+
+    known = &s.known[(<uint8_t> q[-1] + <uint8_t> name[n >> 1] * 7 + <uint8_t> name[n * 3 >> 2] * 31
+                      + n * 5) & 63]
+    if known.len == n and known.generation == s.generation and same(known.ptr, name, n):
+        s.element = known.element
+        s.ns = known.ns
+        n = 0 if colon == NULL else <uint32_t> (colon - name) + 1
+        s.local.ptr = name + n
+        s.local.len = s.name.len - n
+        n = s.name.len
+    else:
+        if resolve(s, name, n, colon) < 0:
+            return TOKEN_ERROR
+        if s.element:
+            known.ptr = name
+            known.len = n
+            known.generation = s.generation
+            known.element = s.element
+            known.ns = s.ns
+
+    if q[0] == c"/":
+        if q[1] != c">":
+            return fail(s, q + 1, XML_TAG)
+        s.text.ptr = q
+        s.text.len = 0
+        s.p = q + 2
+        s.binding_count = s.outer_bindings
+        s.generation = outer_generation
+        if s.depth >= s.limits.depth:
+            return fail(s, p, XML_TOO_DEEP)
+        return TOKEN_LEAF
+    if s.depth >= s.limits.depth:
+        return fail(s, p, XML_TOO_DEEP)
+    q += 1
+    text = q
+    q = pass_text(s, q, &rewrite)
+    if q == NULL:
+        return fail(s, s.p, s.error)
+    if q[1] == c"/":
+        if not (s.end - q > n + 2 and same(q + 2, name, n)):
+            return fail(s, q, XML_MISMATCH)
+        s.text.ptr = text
+        s.text.len = <uint32_t> (q - text)
+        if rewrite and rewrite_text(s, text, q, &s.text) < 0:
+            return fail(s, text, XML_MEMORY)
+        q += n + 2
+        if q[0] != c">":
+            q = pass_space(q, s.end)
+            if q[0] != c">":
+                return fail(s, q, XML_MISMATCH)
+        s.p = q + 1
+        s.binding_count = s.outer_bindings
+        s.generation = outer_generation
+        return TOKEN_LEAF
+    element = &s.stack[s.depth]
+    element.name = s.name
+    element.bindings = s.outer_bindings
+    element.generation = outer_generation
+    s.depth += 1
+    s.p = q
+    return TOKEN_OPEN
+
+
+cdef int read_outside(Scanner* s) noexcept nogil:
+    """What stands before and after the root element."""
+    cdef const char* p = s.p
+    cdef int token
+    while True:
+        p = pass_space(p, s.end)
+        if p >= s.end:
+            s.p = p
+            return TOKEN_END if s.root_seen else fail(s, p, XML_EMPTY)
+        if p[0] != c"<":
+            return fail(s, p, XML_SECOND_ROOT if s.root_seen else XML_OUTSIDE_ROOT)
+        if p[1] == c"?":
+            p = pass_instruction(s, p)
+        elif at_comment(s, p):
+            p = pass_comment(s, p)
+        elif p[1] == c"!":
+            return fail(s, p, XML_DTD if not s.root_seen else XML_SECOND_ROOT)
+        elif s.root_seen:
+            return fail(s, p, XML_SECOND_ROOT)
+        else:
+            token = read_start(s, p)
+            s.root_seen = True
+            return token
+        if p == NULL:
+            return fail(s, s.p, s.error)
+
+
+cdef int scanner_next(Scanner* s) noexcept nogil:
+    """The next token (``Token``)."""
+    cdef const char* p = s.p
+    cdef const char* q
+    cdef OpenElement* element
+    cdef uint32_t n
+    cdef bint rewrite = False
+    if not s.depth:
+        return read_outside(s)
+    p = pass_text(s, p, &rewrite)
+    if p == NULL:
+        return fail(s, s.p, s.error)
+    if p[1] != c"/":
+        return read_start(s, p)
+    element = &s.stack[s.depth - 1]
+    n = element.name.len
+    q = p + 2
+    if not (s.end - q > n and same(q, element.name.ptr, n)):
+        return fail(s, p, XML_MISMATCH)
+    q += n
+    if q[0] != c">":
+        q = pass_space(q, s.end)
+        if q[0] != c">":
+            return fail(s, q, XML_MISMATCH)
+    s.p = q + 1
+    s.depth -= 1
+    s.binding_count = element.bindings
+    s.generation = element.generation
+    return TOKEN_CLOSE
+
+
+cdef int scanner_skip(Scanner* s) noexcept nogil:
+    """After TOKEN_OPEN: pass the whole element. TOKEN_CLOSE, or TOKEN_ERROR."""
+    cdef uint32_t depth = s.depth
+    cdef int token
+    while s.depth >= depth:
+        token = scanner_next(s)
+        if token < 0:
+            return token
+    return TOKEN_CLOSE
+
+
+cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil:
+    """After TOKEN_OPEN or TOKEN_LEAF: the element as a document of its own, passed over.
+
+    The namespace declarations it inherits are written into its start tag.
+    """
+    cdef const char* start = s.token
+    cdef uint32_t head = s.name.len + 1
+    cdef uint32_t outer = s.outer_bindings, inner = s.inner_bindings
+    cdef uint32_t i, j
+    cdef size_t room = 0
+    cdef char* to
+    cdef Binding* binding
+    if s.depth and s.stack[s.depth - 1].name.ptr == s.name.ptr and scanner_skip(s) < 0:
+        return TOKEN_ERROR
+    for i in range(outer):
+        room += s.bindings[i].prefix.len + 5 * s.bindings[i].uri.len + 16
+    room += s.p - start
+    to = arena_take(s.arena, room)
+    if to == NULL:
+        return fail(s, start, XML_MEMORY)
+    raw.ptr = to
+    memcpy(to, start, head)
+    to += head
+    for i in range(outer):
+        binding = &s.bindings[i]
+        for j in range(i + 1, inner):  # shadowed further in
+            if s.bindings[j].key == binding.key and s.bindings[j].prefix.len == binding.prefix.len and (
+                memcmp(s.bindings[j].prefix.ptr, binding.prefix.ptr, binding.prefix.len) == 0
+            ):
+                break
+        else:
+            memcpy(to, b" xmlns", 6)
+            to += 6
+            if binding.prefix.len:
+                to[0] = c":"
+                memcpy(to + 1, binding.prefix.ptr, binding.prefix.len)
+                to += 1 + binding.prefix.len
+            memcpy(to, b'="', 2)
+            to += 2
+            for j in range(binding.uri.len):
+                if binding.uri.ptr[j] == c"&":
+                    memcpy(to, b"&amp;", 5)
+                    to += 5
+                elif binding.uri.ptr[j] == c"<":
+                    memcpy(to, b"&lt;", 4)
+                    to += 4
+                elif binding.uri.ptr[j] == c'"':
+                    memcpy(to, b"&#34;", 5)
+                    to += 5
+                else:
+                    to[0] = binding.uri.ptr[j]
+                    to += 1
+            to[0] = c'"'
+            to += 1
+    memcpy(to, start + head, s.p - start - head)
+    to += s.p - start - head
+    raw.len = <uint32_t> (to - raw.ptr)
+    return TOKEN_CLOSE
+
+
+# --- beginning and end ---------------------------------------------------------------------------
+
+cdef const char* read_declaration(Scanner* s, const char* p) noexcept nogil:
+    """The end of the XML declaration at ``p`` (its ``<?xml``)."""
+    cdef const char* names[3]
+    cdef uint32_t lengths[3]
+    cdef const char* q
+    cdef const char* value
+    cdef char quote
+    cdef uint32_t n
+    cdef int i = 0, j
+    names[0], names[1], names[2] = b"version", b"encoding", b"standalone"
+    lengths[0], lengths[1], lengths[2] = 7, 8, 10
+    p += 5
+    while True:
+        q = pass_space(p, s.end)
+        if q[0] == c"?" and q[1] == c">":
+            return q + 2 if i else name_error(s, q, XML_DECLARATION)
+        if q == p:
+            return name_error(s, q, XML_DECLARATION)
+        for j in range(i, 3):
+            if s.end - q >= lengths[j] and memcmp(q, names[j], lengths[j]) == 0:
+                break
+        else:
+            return name_error(s, q, XML_DECLARATION)
+        if i == 0 and j:
+            return name_error(s, q, XML_DECLARATION)
+        i = j + 1
+        q = pass_space(q + lengths[j], s.end)
+        if q[0] != c"=":
+            return name_error(s, q, XML_DECLARATION)
+        q = pass_space(q + 1, s.end)
+        quote = q[0]
+        if quote != c'"' and quote != c"'":
+            return name_error(s, q, XML_DECLARATION)
+        value = q + 1
+        p = value
+        while byte_class(p) & CLASS_NAME_CHAR:
+            p += 1
+        if p[0] != quote:
+            return name_error(s, p, XML_DECLARATION)
+        n = <uint32_t> (p - value)
+        p += 1
+        if j == 0:
+            if n < 3 or memcmp(value, b"1.", 2) != 0:
+                return name_error(s, value, XML_DECLARATION)
+            for j in range(2, n):
+                if not c"0" <= value[j] <= c"9":
+                    return name_error(s, value, XML_DECLARATION)
+        elif j == 1:
+            if n != 5 or value[0] | 0x20 != c"u" or value[1] | 0x20 != c"t" \
+                    or value[2] | 0x20 != c"f" or memcmp(value + 3, b"-8", 2) != 0:
+                return name_error(s, value, XML_ENCODING)
+        elif not (n == 3 and memcmp(value, b"yes", 3) == 0 or n == 2 and memcmp(value, b"no", 2) == 0):
+            return name_error(s, value, XML_DECLARATION)
+
+
+cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimits* limits,
+                       Arena* arena) noexcept nogil:
+    """Get ready to read; 0, or TOKEN_ERROR with ``s.error``. Always pair with scanner_free.
+
+    ``data[size]`` must be a zero byte.
+    """
+    cdef uint32_t i
+    s.base = data
+    s.p = data
+    s.end = data + size
+    s.token = data
+    s.limits = limits[0]
+    s.arena = arena
+    s.error = XML_OK
+    s.depth = 0
+    s.binding_count = 0
+    s.binding_room = 32
+    s.generation = 0
+    s.generations = 0
+    s.root_seen = False
+    s.attribute_count = 0
+    s.name.ptr = NULL
+    s.name.len = 0
+    s.stack = NULL
+    s.attributes = NULL
+    s.bindings = <Binding*> malloc(32 * sizeof(Binding))
+    if s.bindings == NULL:
+        return fail(s, data, XML_MEMORY)
+    s.stack = <OpenElement*> malloc(
+        limits.depth * sizeof(OpenElement) + limits.attributes * sizeof(Attribute) + 1
+    )
+    if s.stack == NULL:
+        return fail(s, data, XML_MEMORY)
+    s.attributes = <Attribute*> &s.stack[limits.depth]
+    for i in range(64):
+        s.known[i].len = 0
+    if size > limits.size:
+        s.error = XML_TOO_LARGE
+        return TOKEN_ERROR
+    if size >= 2:
+        if (
+            data[0] == c"\xff" and data[1] == c"\xfe" or data[0] == c"\xfe" and data[1] == c"\xff"
+            or data[0] == c"<" and data[1] == 0 or data[0] == 0 and data[1] == c"<"
+        ):
+            return fail(s, data, XML_ENCODING)
+    if size >= 3 and memcmp(data, b"\xef\xbb\xbf", 3) == 0:
+        s.p += 3
+    if s.end - s.p >= 6 and memcmp(s.p, b"<?xml", 5) == 0 and byte_class(s.p + 5) & CLASS_SPACE:
+        s.p = read_declaration(s, s.p)
+        if s.p == NULL:
+            s.p = data
+            return TOKEN_ERROR
+    return 0
+
+
+cdef void scanner_free(Scanner* s) noexcept nogil:
+    free(s.bindings)
+    free(s.stack)
+    s.bindings = NULL
+    s.stack = NULL
+
+
+# --- for tests and tools ---------------------------------------------------------------------------
+
+cdef str text_of(Str s):
+    return s.ptr[: s.len].decode() if s.ptr != NULL else ""
+
+
+def scan(bytes data not None, *, size=1 << 20, depth=64, attributes=64):
+    """Every token of ``data`` as a tuple: what the differential tests hold against lxml.
+
+    ``("open", uri, local, {attribute: value})``, ``("leaf", uri, local, {...}, text)``, ``("close",)``;
+    attributes in Clark notation. Raises ValueError(reason, offset).
+    """
+    cdef Scanner s
+    cdef Arena arena
+    cdef XmlLimits limits
+    cdef int token
+    cdef uint32_t i
+    cdef Attribute* attribute
+    cdef Binding* binding
+    limits.size, limits.depth, limits.attributes = size, depth, attributes
+    arena.first = NULL
+    tokens = []
+    try:
+        if scanner_begin(&s, data, len(data), &limits, &arena) == 0:
+            while True:
+                token = scanner_next(&s)
+                if token == TOKEN_END:
+                    return tokens
+                if token == TOKEN_ERROR:
+                    break
+                if token == TOKEN_CLOSE:
+                    tokens.append(("close",))
+                    continue
+                values = {}
+                s.binding_count = s.inner_bindings if token == TOKEN_LEAF else s.binding_count
+                for i in range(s.attribute_count):
+                    attribute = &s.attributes[i]
+                    name = text_of(attribute.name)
+                    if attribute.ns == NS_XML:
+                        name = "{http://www.w3.org/XML/1998/namespace}" + name[4:]
+                    elif attribute.prefix_length:
+                        binding = find_binding(&s, attribute.name.ptr, attribute.prefix_length)
+                        name = "{" + text_of(binding.uri) + "}" + name.partition(":")[2]
+                    values[name] = text_of(attribute.value)
+                binding = find_binding(
+                    &s, s.name.ptr,
+                    <uint32_t> (s.local.ptr - s.name.ptr - 1) if s.local.ptr != s.name.ptr else 0,
+                )
+                uri = text_of(binding.uri) if binding != NULL else ""
+                if s.name.len > 4 and s.name.ptr[:4] == b"xml:":
+                    uri = "http://www.w3.org/XML/1998/namespace"
+                if token == TOKEN_LEAF:
+                    s.binding_count = s.outer_bindings
+                    tokens.append(("leaf", uri, text_of(s.local), values, text_of(s.text)))
+                else:
+                    tokens.append(("open", uri, text_of(s.local), values))
+        raise ValueError(xml_error_text(s.error).decode(), s.p - s.base)
+    finally:
+        scanner_free(&s)
+        arena_free(&arena)
