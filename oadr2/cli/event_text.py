@@ -72,9 +72,9 @@ def utc_time(moment: datetime | None) -> str:
     return utc.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00") + _fraction(utc) + "Z"
 
 
-def iso_time(moment: datetime) -> str:
+def iso_time(moment: datetime, *, timespec: str = "auto") -> str:
     """The ISO 8601 form for programs: ``2026-03-07T13:00:00Z``."""
-    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec=timespec).removesuffix("+00:00") + "Z"
 
 
 def _fraction(moment: datetime) -> str:

@@ -9,7 +9,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oadr2.cli.event_text import iso_time
 from oadr2.model import (
@@ -22,6 +22,9 @@ from oadr2.model import (
     UnknownMessage,
 )
 from oadr2.schedule import Duration
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _ELEMENTS: Final[Mapping[type, str]] = {
     RequestEvent: "oadrRequestEvent",
@@ -38,9 +41,18 @@ def element_name(message: Message) -> str:
 
 def message_data(message: Message, *, wrapped: bool) -> dict[str, object]:
     """The whole message; ``message`` names its element, ``wrapped`` tells of an oadrPayload around it."""
-    fields = _data(message)
-    assert isinstance(fields, dict)  # noqa: S101 - a message is a dataclass
-    return {"message": element_name(message), "wrapped": wrapped} | fields
+    return {"message": element_name(message), "wrapped": wrapped} | _fields(message)
+
+
+def _fields(value: DataclassInstance) -> dict[str, object]:
+    fields = {
+        field.name: _data(getattr(value, field.name))
+        for field in dataclasses.fields(value)
+        if field.name != "raw"
+    }
+    if isinstance(value, Event):
+        fields["is_test"] = value.is_test
+    return fields
 
 
 def _data(value: object) -> object:
@@ -53,14 +65,8 @@ def _data(value: object) -> object:
         result = value if math.isfinite(value) else None  # JSON has no word for NaN
     elif isinstance(value, bytes):
         result = value.decode("utf-8", "replace")
-    elif dataclasses.is_dataclass(value):
-        result = {
-            field.name: _data(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-            if field.name != "raw"
-        }
-        if isinstance(value, Event):
-            result["is_test"] = value.is_test
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        result = _fields(value)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         result = [_data(item) for item in value]
     return result
