@@ -77,8 +77,8 @@ class RemoteProtocolError(OadrError):
         super().__init__(f"{reason} ({', '.join(where)})" if where else reason)
 
 
-class LocalProtocolError(OadrError):
-    """The caller asked for something the protocol does not allow."""
+class LocalProtocolError(OadrError, ValueError):
+    """The caller asked for something the protocol does not allow; a ValueError as well."""
 
 
 class ConfigurationError(LocalProtocolError):

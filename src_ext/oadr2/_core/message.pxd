@@ -9,8 +9,12 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, 
 from oadr2._core.clock cimport Dur
 from oadr2._core.xml cimport Arena, Scanner, Str, XmlLimits
 
-cdef enum:
-    NO_NUMBER = 0xFFFFFFFF  # an absent (or unreadable) modificationNumber, priority, replyLimit
+cdef extern from *:
+    """
+    #define NO_NUMBER UINT32_MAX
+    """
+    const uint32_t NO_NUMBER    # an absent (or unreadable) modificationNumber, priority, replyLimit
+
 
 cdef enum Profile:
     PROFILE_NONE = 0
@@ -171,6 +175,7 @@ cdef enum ProblemKind:
 
 
 cdef struct ProblemData:
+    Str text                # what stood there; ptr NULL: nothing to show
     int32_t event           # index, -1: the message itself
     uint32_t offset
     uint8_t kind
@@ -227,29 +232,27 @@ cdef struct Message:
     uint32_t problem_room
     ProblemData* problems
     Arena arena
+    # the start tags the message stands in, outermost first, its own last
+    uint32_t open_count
+    Str open_names[3]
     # why decoding failed
-    int error               # DecodeError
+    int error               # XmlError or DecodeError
     uint32_t error_offset
+    uint32_t error_depth
+    Str error_path[24]      # names of the elements that were open there
 
 
 cdef enum DecodeError:      # beyond XmlError
     DECODE_TOO_MANY_EVENTS = 100
     DECODE_TOO_MANY_ITEMS
     DECODE_MEMORY
-    DECODE_PROFILE          # elements of the other profile inside
+    DECODE_INVALID          # the problem that says why is the last one
 
 
-cdef class MessageOwner:
-    """A decoded message together with the bytes it points into."""
-
-    cdef Message message
-    cdef bytes data
-    cdef object path_text   # element path of a failure
-
-
-cdef void message_init(Message* m) noexcept nogil
-cdef void message_clear(Message* m) noexcept nogil
+cdef void message_init(Message* m) noexcept nogil   # from raw memory
+cdef void message_clear(Message* m) noexcept nogil  # keeps the arrays for the next payload
 cdef void message_free(Message* m) noexcept nogil
+cdef int room_for(void** items, uint32_t* room, uint32_t count, size_t size) noexcept nogil
 
 
 # An event lifted out of its message, alive for as long as someone refers to it: what the event table

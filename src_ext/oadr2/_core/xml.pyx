@@ -1043,7 +1043,7 @@ cdef const char* read_declaration(Scanner* s, const char* p) noexcept nogil:
     cdef const char* value
     cdef char quote
     cdef uint32_t n
-    cdef int i = 0, j
+    cdef uint32_t i = 0, j
     names[0], names[1], names[2] = b"version", b"encoding", b"standalone"
     lengths[0], lengths[1], lengths[2] = 7, 8, 10
     p += 5
@@ -1096,7 +1096,6 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
 
     ``data[size]`` must be a zero byte.
     """
-    cdef uint32_t i
     s.base = data
     s.p = data
     s.end = data + size
@@ -1124,8 +1123,7 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
     if s.stack == NULL:
         return fail(s, data, XML_MEMORY)
     s.attributes = <Attribute*> &s.stack[limits.depth]
-    for i in range(64):
-        s.known[i].len = 0
+    memset(s.known, 0, sizeof(s.known))
     if size > limits.size:
         s.error = XML_TOO_LARGE
         return TOKEN_ERROR
@@ -1173,6 +1171,8 @@ def scan(bytes data not None, *, size=1 << 20, depth=64, attributes=64):
     cdef Binding* binding
     limits.size, limits.depth, limits.attributes = size, depth, attributes
     arena.first = NULL
+    s.bindings = NULL
+    s.stack = NULL
     tokens = []
     try:
         if scanner_begin(&s, data, len(data), &limits, &arena) == 0:
