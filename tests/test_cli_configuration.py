@@ -48,7 +48,8 @@ BASE = 'vtn_url = "https://vtn.example/"\nven_id = "ven-1"\n'
 def test_every_kind_of_value_comes_from_the_file(tmp_path):
     args = read(
         tmp_path,
-        BASE + 'vtn_ids = ["a", " b "]\ninterval = 5\nonce = true\nprofile = "2.0b"\ndb = "x/e.db"\n',
+        BASE
+        + 'vtn_ids = ["a", " b "]\ninterval = 5\nonce = true\nprofile = "2.0b"\ndb = "x/e.db"\n',
     )
     assert (args.vtn_url, args.ven_id) == ("https://vtn.example/", "ven-1")
     assert args.vtn_ids == ("a", "b")
@@ -201,7 +202,9 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(capsys, argu
 def test_a_missing_settings_file(capsys, tmp_path):
     assert main(["poll", "-c", str(tmp_path / "none.toml")]) == 2
     error = capsys.readouterr().err
-    assert error == f"oadr2 poll: settings file {tmp_path / 'none.toml'}: No such file or directory\n"
+    assert (
+        error == f"oadr2 poll: settings file {tmp_path / 'none.toml'}: No such file or directory\n"
+    )
 
 
 def test_a_required_option_may_come_from_the_file(capsys, tmp_path):

@@ -1,8 +1,9 @@
 """The command ``oadr2``: one file per verb, one place where errors become one line.
 
-Every verb module has ``add_parser(subparsers)``, which describes its options, and ``run(args) -> int``,
-which does the work. A verb module imports what is heavy (httpx, uvicorn, rich) inside ``run``; only the
-module of the verb that was asked for is imported at all, unless help or a settings file needs the rest.
+Every verb module has ``add_parser(subparsers)``, which describes its options, and
+``run(args) -> int``, which does the work. A verb module imports what is heavy (httpx, uvicorn,
+rich) inside ``run``, and only the module of the verb that was asked for is imported at all, unless
+help or a settings file needs the rest.
 
 Exit codes: 0 done, 1 it failed, 2 the command or the settings file is wrong, 130 ended by Ctrl-C.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ from types import ModuleType
 from typing import IO, Any, Final, NoReturn
 
 from oadr2.cli.configuration import apply_settings_file, refuse_secret_option
+from oadr2.cli.event_text import printable
 from oadr2.errors import ConfigurationError, OadrError
 
 VERBS: Final = ("demo", "poll", "vtn", "decode")
@@ -61,13 +64,15 @@ class _Version(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> NoReturn:
-        from oadr2 import __version__
-
-        sys.stdout.write(f"oadr2 {__version__}\n")
+        try:
+            found = importlib.metadata.version("oadr2")
+        except importlib.metadata.PackageNotFoundError:
+            found = "from a source tree that was never installed"
+        sys.stdout.write(f"oadr2 {found}\n")
         parser.exit(0)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each way to end
     """Run the command line ``argv`` (default: that of the process) and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
@@ -156,8 +161,6 @@ def _unknown_argument(argument: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _complain(name: str, message: str, code: int) -> int:
-    from oadr2.cli.event_text import printable
-
     sys.stderr.write(f"{name}: {printable(message)}\n")
     return code
 

@@ -1,9 +1,9 @@
 """Where a verb's settings come from: the command line, then a TOML file, then the defaults.
 
-The file's keys are the long option names in snake_case, at top level (for every verb) or in a table named
-after the verb, which wins. Whatever is wrong in it is reported with file, line and key. Secrets are only
-ever read from a file or an environment variable: a command line shows in ``ps``, a settings file gets
-copied and committed.
+The file's keys are the long option names in snake_case, at top level (for every verb) or in a
+table named after the verb, which wins. Whatever is wrong in it is reported with file, line and key.
+Secrets are only ever read from a file or an environment variable: a command line shows in ``ps``, a
+settings file gets copied and committed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SECRETS: Final = {
 _NEVER_FROM_FILE: Final = frozenset({"help", "config", "version"})
 
 
-# --- kinds of values, for argparse's type= ---------------------------------------------------------
+# --- kinds of values, for argparse's type= -----------------------------------
 
 
 def comma_list(text: str) -> tuple[str, ...]:
@@ -74,10 +74,12 @@ _NUMBERS: Final[Mapping[Any, tuple[tuple[type, ...], str]]] = {
 }
 
 
-# --- secrets ---------------------------------------------------------------------------------------
+# --- secrets -----------------------------------------------------------------
 
 
-def add_secret_options(parser: argparse._ArgumentGroup, name: str, variable: str, what: str) -> None:
+def add_secret_options(
+    parser: argparse._ArgumentGroup, name: str, variable: str, what: str
+) -> None:
     """Add ``--NAME-file`` and ``--NAME-env`` for the secret ``name`` (kebab-case)."""
     parser.add_argument(f"--{name}-file", type=Path, metavar="FILE", help=f"file with the {what}")
     parser.add_argument(
@@ -89,7 +91,7 @@ def add_secret_options(parser: argparse._ArgumentGroup, name: str, variable: str
 
 
 def read_secret(args: argparse.Namespace, name: str) -> str | None:
-    """The secret ``name`` (snake_case) from its file, else from its environment variable, else None.
+    """The secret ``name`` (snake_case) from its file, else its environment variable, else None.
 
     Raises ConfigurationError when the file cannot be read or is empty.
     """
@@ -117,7 +119,7 @@ def refuse_secret_option(option: str, verb: str) -> None:
         raise ConfigurationError(f"{option} would show the secret to every user: use {other}")
 
 
-# --- the settings file -----------------------------------------------------------------------------
+# --- the settings file -------------------------------------------------------
 
 
 class SettingsFile:
@@ -149,8 +151,9 @@ class SettingsFile:
     def line_of(self, *keys: str) -> int:
         """The line (from 1) where the entry ``keys`` begins: ``line_of("poll", "interval")``.
 
-        tomllib keeps no positions, so ever longer beginnings of the text are parsed: the entry begins right
-        after the last one that is complete and lacks it. That holds for every way TOML has to write a key.
+        tomllib keeps no positions, so ever longer beginnings of the text are parsed: the entry
+        begins right after the last one that is complete and lacks it. That holds for every way TOML
+        has to write a key.
         """
         lines = self.text.split("\n")
         complete = 0
@@ -215,8 +218,7 @@ def _options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
         key: action
         for action in parser._actions
         for option in action.option_strings
-        if option.startswith("--")
-        and (key := option[2:].replace("-", "_")) not in _NEVER_FROM_FILE
+        if option.startswith("--") and (key := option[2:].replace("-", "_")) not in _NEVER_FROM_FILE
     }
 
 
@@ -229,7 +231,9 @@ def _read_table(
     values: dict[str, object] = {}
     for key, value in table.items():
         if key in _SECRETS:
-            raise file.error(f"{key} does not belong in this file: use {_SECRETS[key]}", *place, key)
+            raise file.error(
+                f"{key} does not belong in this file: use {_SECRETS[key]}", *place, key
+            )
         if key not in options:
             where = f" in [{place[0]}]" if place else ""
             raise file.error(f"unknown key {key}{where}{_nearest(key, options)}", *place, key)
@@ -241,7 +245,7 @@ def _read_table(
 
 
 def _value_for(action: argparse.Action, value: object, directory: Path) -> object:
-    """``value`` as the option would have made it from its text. The value itself is never repeated."""
+    """``value`` as the option would have made it from its text. No error repeats the value."""
     kind = action.type
     result: object
     if action.nargs == 0:

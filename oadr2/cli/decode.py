@@ -8,12 +8,14 @@ import re
 import sys
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from oadr2._core.decode import decode
+from oadr2.cli.event_text import printable
+from oadr2.cli.message_data import message_data
 from oadr2.errors import RemoteProtocolError
-
-if TYPE_CHECKING:
-    from oadr2.model import Message
+from oadr2.model import Message
+from oadr2.policy import VtnPolicy
 
 _ROOT: Final = re.compile(r"<(?:[^\s:/>!?]+:)?([^\s:/>!?]+)")
 # How much of a long source line is shown around the place of an error.
@@ -30,9 +32,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="file with the XML, - for standard input")
     parser.add_argument("--json", action="store_true", help="print data for programs")
-    parser.add_argument(
-        "--months-as-minutes", action="store_true", help="read P5M as five minutes"
-    )
+    parser.add_argument("--months-as-minutes", action="store_true", help="read P5M as five minutes")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,24 +45,23 @@ def run(args: argparse.Namespace) -> int:
         return 1
     wrapped = root_name(data) == "oadrPayload"
     if args.json:
-        from oadr2.cli.message_data import message_data
-
         print(json.dumps(message_data(message, wrapped=wrapped), indent=2, allow_nan=False))
     else:
-        from oadr2.cli.message_view import console_for, message_view, show
+        from oadr2.cli.message_view import (  # noqa: PLC0415 - it brings rich
+            console_for,
+            message_view,
+            show,
+        )
 
         show(console_for(), message_view(message, wrapped=wrapped))
     return 0
 
 
 def _decode(data: bytes, *, months_as_minutes: bool) -> Message:
-    import oadr2
-    from oadr2.policy import VtnPolicy
-
     if not data.strip():
         raise RemoteProtocolError("the payload is empty")
     reading = VtnPolicy(months_without_t="minutes" if months_as_minutes else "months")
-    return oadr2.decode(data, policy=reading)
+    return decode(data, policy=reading)
 
 
 def root_name(data: bytes) -> str:
@@ -79,8 +78,6 @@ def _text(data: bytes) -> str:
 
 def _explain(name: str, data: bytes, error: RemoteProtocolError) -> None:
     """The reason in one line, then the source line with a caret below the place."""
-    from oadr2.cli.event_text import printable
-
     place = f"{name} line {error.line}, column {error.column}" if error.line is not None else name
     path = f" (in {error.path})" if error.path else ""
     lines = [f"oadr2 decode: {printable(f'{place}: {error.reason}{path}')}"]
@@ -101,5 +98,3 @@ def source_excerpt(data: bytes, line: int, column: int) -> list[str]:
     right = row[at:last] + ("..." if last < len(row) else "")
     width = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in left)
     return [f"  {left}{right}".rstrip(), f"  {' ' * width}^"]
-
-

@@ -1,6 +1,7 @@
 """Events in words: how times, durations, levels and targets read to a person.
 
-Pure functions from values to plain strings, no terminal and no colour; the views and the log lines share them.
+Pure functions from values to plain strings, no terminal and no colour; the views and the log lines
+share them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _UNITS: Final = (
 
 
 def printable(text: str) -> str:
-    """``text`` with everything a terminal could obey or hide escaped: control and direction characters."""
+    """``text`` with what a terminal could obey or hide escaped: control characters and the like."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -119,7 +120,7 @@ def span_words(seconds: float) -> str:
 
 
 def later(moment: datetime | None, duration: Duration | None) -> datetime | None:
-    """``moment + duration``, or None when either is missing or the sum lies outside the calendar."""
+    """``moment + duration``; None when either is missing or the sum lies outside the calendar."""
     if moment is None or duration is None:
         return None
     try:

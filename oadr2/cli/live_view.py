@@ -1,6 +1,7 @@
 """What ``oadr2 demo`` shows while it runs: the level, the way there, and the messages behind it.
 
-A picture is plain data; :func:`live_view` turns one into something rich can draw. Nothing here knows a clock.
+A picture is plain data; :func:`live_view` turns one into something rich can draw. Nothing here
+knows a clock.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _CHART_ROWS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the level: from ``start`` to ``end`` (seconds since the epoch) it is ``level``."""
+    """From ``start`` to ``end`` (seconds since the epoch) the level is ``level``."""
 
     start: float
     end: float
@@ -59,7 +60,9 @@ class Picture:
     title: str = ""
 
 
-def live_view(picture: Picture, *, width: int, height: int, ascii_only: bool = False) -> RenderableType:
+def live_view(
+    picture: Picture, *, width: int, height: int, ascii_only: bool = False
+) -> RenderableType:
     """The picture for a terminal of ``width`` x ``height`` cells."""
     room = max(1, height - _ROWS_ABOVE_THE_LOG)
     title = Text(" oadr2 demo ", "bold reverse")
@@ -170,7 +173,11 @@ def clock(at: float) -> str:
 def add_entry(log: list[Entry], entry: Entry) -> bool:
     """Append ``entry``, or count it up when it repeats the last one. True when it is a new line."""
     last = log[-1] if log else None
-    if last is not None and (last.who, last.text, last.reply) == (entry.who, entry.text, entry.reply):
+    if last is not None and (last.who, last.text, last.reply) == (
+        entry.who,
+        entry.text,
+        entry.reply,
+    ):
         log[-1] = Entry(entry.at, last.who, last.text, last.reply, last.count + 1, last.style)
         return False
     log.append(entry)

@@ -1,6 +1,7 @@
 """Messages as plain data for JSON: the schema's names in snake_case.
 
-Date-times are ISO 8601 in UTC, durations their ISO text, absent elements null, several-of-a-kind lists.
+Date-times are ISO 8601 in UTC, durations their ISO text, absent elements null, several of a kind a
+list.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def element_name(message: Message) -> str:
 
 
 def message_data(message: Message, *, wrapped: bool) -> dict[str, object]:
-    """The whole message; ``message`` names its element, ``wrapped`` tells of an oadrPayload around it."""
+    """The whole message; ``message`` names its element, ``wrapped`` tells of an oadrPayload."""
     return {"message": element_name(message), "wrapped": wrapped} | _fields(message)
 
 

@@ -40,6 +40,7 @@ from oadr2.model import (
     Unit,
     UnknownMessage,
 )
+from oadr2.schedule import Duration
 
 LEVEL_STYLES: Final = {0: "green", 1: "yellow", 2: "dark_orange", 3: "red"}
 _STATUS_STYLES: Final = {"active": "bold green", "cancelled": "red", "completed": "dim"}
@@ -105,7 +106,9 @@ def message_view(message: Message, *, wrapped: bool) -> RenderableType:
             parts.append(_facts(("VEN", message.ven_id), ("response", _response(message.response))))
         case UnknownMessage():
             parts.append(_facts(("namespace", message.namespace or "(none)")))
-            parts.append(Text("  Well-formed, but its contents are not read by this version.", "dim"))
+            parts.append(
+                Text("  Well-formed, but its contents are not read by this version.", "dim")
+            )
     return Group(*parts)
 
 
@@ -120,7 +123,8 @@ def _facts(*facts: tuple[str, str | Text | None]) -> RenderableType:
     return Padding.indent(table, 2)
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
+    """An empty table with these headings and no lines around it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
         right = column in ("#", "modification", "code")
@@ -140,7 +144,7 @@ def _response(response: EiResponse | None) -> Text | None:
 
 
 def _answers(message: CreatedEvent) -> RenderableType:
-    table = _table("event", "modification", "answer", "code", "description", "request")
+    table = table_of("event", "modification", "answer", "code", "description", "request")
     for answer in message.event_responses:
         table.add_row(
             Text(printable(answer.event_id)),
@@ -219,8 +223,6 @@ def _open_ended(event: Event) -> str:
 
 
 def _optional(value: object, pattern: str) -> str | None:
-    from oadr2.schedule import Duration
-
     return pattern.format(duration_words(value)) if isinstance(value, Duration) and value else None
 
 
@@ -270,7 +272,7 @@ def _signal(signal: Signal, dtstart: datetime | None) -> RenderableType:
 def _intervals(
     dtstart: datetime | None, intervals: Iterable[Interval], *, simple: bool
 ) -> RenderableType:
-    table = _table("#", "from (local)", "from (UTC)", "lasts", "value")
+    table = table_of("#", "from (local)", "from (UTC)", "lasts", "value")
     for interval, start in interval_starts(dtstart, intervals):
         value = interval.value
         table.add_row(

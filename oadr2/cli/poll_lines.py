@@ -1,7 +1,7 @@
 """What ``oadr2 poll`` prints: one line for each thing that happens, as text or as JSON.
 
-A line is a plain dictionary with ``kind`` and ``at``; the two formats are two ways to write it. Lines come
-from several threads and leave at once.
+A line is a plain dictionary with ``kind`` and ``at``; the two formats are two ways to write it.
+Lines come from several threads and leave at once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from oadr2.cli.event_text import (
     moment_at,
     printable,
 )
+from oadr2.errors import RemoteProtocolError, TransportError
 
 if TYPE_CHECKING:
     from oadr2.event import Change, EventState
@@ -39,18 +40,18 @@ _CHANGE_WORDS: Final[Mapping[str, str]] = {
 class LineWriter:
     """Writes lines to ``stream`` in ``line_format``, whole and flushed, from any thread.
 
-    The first failed write (the reader has gone) is kept in ``broken`` and later lines are dropped:
-    the VEN's work must not end inside a callback.
+    The first failed write (the reader has gone, the disk is full) is kept in ``broken`` and later
+    lines are dropped: the VEN's work must not end inside a callback.
     """
 
     def __init__(self, stream: IO[str], line_format: LineFormat) -> None:
         self.line_format = line_format
-        self.broken: BrokenPipeError | None = None
+        self.broken: OSError | None = None
         self._stream = stream
         self._lock = threading.Lock()
 
     def write(self, at: float, fields: Fields) -> None:
-        """Write one line about ``at`` (seconds since the epoch). ``fields`` begins with ``kind``."""
+        """Write a line about ``at`` (seconds since the epoch); ``fields`` begins with ``kind``."""
         moment = moment_at(round(at, 3))
         if self.line_format == "json":
             stamp = iso_time(moment, timespec="milliseconds")
@@ -64,7 +65,7 @@ class LineWriter:
             try:
                 self._stream.write(line + "\n")
                 self._stream.flush()
-            except BrokenPipeError as error:
+            except OSError as error:
                 self.broken = error
 
 
@@ -189,6 +190,16 @@ def held_fields(state: EventState) -> Fields:
         "end": iso_time(state.end) if state.end else None,
         "level": state.level,
     }
+
+
+def error_fields(error: Exception) -> Fields:
+    """The line for a poll that failed; polling goes on."""
+    fields: Fields = {"kind": "error", "reason": str(error), "error": type(error).__name__}
+    if isinstance(error, RemoteProtocolError):
+        fields["response_code"] = error.response_code
+    if isinstance(error, TransportError) and error.status is not None:
+        fields["http_status"] = error.status
+    return fields
 
 
 class LogLines(logging.Handler):
