@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             show,
         )
 
-        show(console_for(), message_view(message, wrapped=wrapped))
+        show(console_for(), message_view(message, wrapped=wrapped, source=data))
     return 0
 
 

@@ -71,8 +71,8 @@ def level_style(level: float | None) -> str:
     return LEVEL_STYLES.get(min(int(level), 3), "") if level is not None and level >= 0 else ""
 
 
-def message_view(message: Message, *, wrapped: bool) -> RenderableType:
-    """The whole message."""
+def message_view(message: Message, *, wrapped: bool, source: bytes = b"") -> RenderableType:
+    """The whole message. ``source``, the bytes it came in, turns offsets into lines and columns."""
     profile = f"profile {message.profile}" if message.profile else "unknown profile"
     heading = Text(element_name(message), "bold")
     heading.append(f"  {profile}, {'wrapped in oadrPayload' if wrapped else 'bare'}", "dim")
@@ -88,7 +88,7 @@ def message_view(message: Message, *, wrapped: bool) -> RenderableType:
                     ("events", str(count) if count else "none"),
                 )
             )
-            parts.extend(_event(event) for event in message.events)
+            parts.extend(_event(event, source) for event in message.events)
         case RequestEvent():
             limit = message.reply_limit
             parts.append(
@@ -157,7 +157,7 @@ def _answers(message: CreatedEvent) -> RenderableType:
     return Padding.indent(table, 2)
 
 
-def _event(event: Event) -> RenderableType:
+def _event(event: Event, source: bytes) -> RenderableType:
     heading = Text("Event ", "bold")
     heading.append(printable(event.event_id), "bold cyan")
     heading.append(f", modification {event.modification_number}", "bold")
@@ -171,7 +171,7 @@ def _event(event: Event) -> RenderableType:
     problems = [
         Text(
             f"  {'problem' if problem.fatal else 'oddity'}: {printable(problem.reason)}"
-            f" (byte {problem.offset}, in {printable(problem.path)})",
+            f" ({_place(source, problem.offset)}, in {printable(problem.path)})",
             "bold red" if problem.fatal else "yellow",
         )
         for problem in event.problems
@@ -204,6 +204,16 @@ def _event(event: Event) -> RenderableType:
     if event.baseline is not None:
         parts.append(_baseline(event.baseline))
     return Group(*parts)
+
+
+def _place(source: bytes, offset: int) -> str:
+    """``line 3, column 7``; in UTF-16 the offset is not one into ``source``."""
+    if not source or source[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return f"byte {offset}"
+    before = source[:offset]
+    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+    lines = before.count(b"\n")
+    return f"line {lines + 1}, column {column}"
 
 
 def _moment(moment: datetime | None) -> Text:
