@@ -1,9 +1,9 @@
 """Durations, date-times and intervals: when a step of an event begins and ends (facts.md 5).
 
 Date-times that come out are aware and in UTC; a naive one that goes in is read as UTC. Wherever a
-duration goes in, a text (``"PT15M"``), a :class:`Duration` or a ``timedelta`` will do. Texts and values
-that cannot be used raise :class:`oadr2.errors.LocalProtocolError`, which is a ``ValueError``; things
-of another type raise ``TypeError``.
+duration goes in, a text (``"PT15M"``), a :class:`Duration` or a ``timedelta`` will do. Texts and
+values that cannot be used raise :class:`oadr2.errors.LocalProtocolError`, which is a
+``ValueError``; things of another type raise ``TypeError``.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def parse_duration(
 ) -> Duration:
     """Read an xs:duration as OpenADR peers write it.
 
-    Beyond the profile's own pattern (facts.md 5.2) blanks around the text, ``P3W`` and fractions of a
-    second (cut to microseconds) are read, because peers send them (field-notes.md 19). This is a
-    wanted difference to facts.md T07, which calls ``PT1.5S`` invalid.
+    Beyond the profile's own pattern (facts.md 5.2) blanks around the text, ``P3W`` and fractions
+    of a second (cut to microseconds) are read, because peers send them (field-notes.md 19). This is
+    a wanted difference to facts.md T07, which calls ``PT1.5S`` invalid.
 
     Args:
         dur_str: ``PT15M``, ``P1DT2H``, ``-PT5M``, ``3W``, ``P12H``, ...
@@ -121,9 +121,9 @@ def random_offset(
     start_after: DurationLike | None,
     random: Random | None = None,
 ) -> datetime:
-    """A moment drawn uniformly, to the microsecond, from ``dttm - start_before`` to ``dttm + start_after``.
+    """A moment drawn uniformly from ``dttm - start_before`` to ``dttm + start_after``.
 
-    Both ends are included. None stands for no time at all.
+    It is drawn to the microsecond and may be either end. None stands for no time at all.
 
     Args:
         dttm: the moment to shift.
@@ -131,7 +131,8 @@ def random_offset(
         random: the source; the operating system's when None.
 
     Raises:
-        LocalProtocolError: a duration is unreadable or negative, or leads beyond the years 1 to 9999.
+        LocalProtocolError: a duration is unreadable or negative, or leads beyond the years 1 to
+            9999.
     """
     earliest = latest = clock.to_utc(dttm)
     if start_before is not None:

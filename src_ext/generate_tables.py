@@ -10,6 +10,7 @@ in 2.0a and in 2.0b, which is less than the schema does (field-notes.md 10):
     w  wanted: exactly one by the schema, a missing one is only noted
     ?  at most one
     *  any number
+    +  at least one
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ TARGET = (
         "** power:serviceDeliveryPoint": NODE,
         "** power:serviceLocation": AREA,
         "** power:transportInterface": {
-            "11 power:pointOfReceipt": NODE,
-            "11 power:pointOfDelivery": NODE,
+            "11 power:pointOfReceipt": LEAF,
+            "11 power:pointOfDelivery": LEAF,
         },
         "** ei:groupID": LEAF,
         "** ei:groupName": LEAF,
@@ -76,13 +77,13 @@ TARGET = (
 INTERVALS = (
     "INTERVALS",
     {
-        "** ei:interval": (
+        "++ ei:interval": (
             "INTERVAL",
             {
                 "?? xcal:dtstart": DATE_TIME,
                 "w? xcal:duration": DURATION,
                 "ww xcal:uid": {"11 xcal:text": LEAF},
-                "** ei:signalPayload": FLOAT,
+                "++ ei:signalPayload": {"?? ei:payloadFloat": {"11 ei:value": LEAF}},
             },
         )
     },
@@ -180,7 +181,7 @@ EVENT = (
                         ),
                     },
                 ),
-                "w? ei:eiTarget": TARGET,
+                "ww ei:eiTarget": TARGET,
             },
         ),
         "ww oadr:oadrResponseRequired": LEAF,
@@ -378,7 +379,7 @@ def write(folder: Path) -> None:
     h.append('static const NamespaceName NAMESPACES[] = {{"", 0},')
     h += [f'    {{"{NAMESPACES[p]}", {len(NAMESPACES[p])}}},' for p in prefixes]
     h.append("};")
-    # By length of the URI: the numbers to try. No two of ours share a length but oadr_a and oadr_b.
+    # By length of the URI: the first number to try; NAMESPACE_NEXT chains those of the same length.
     longest = max(map(len, NAMESPACES.values())) + 1
     by_length = [0] * longest
     for i, prefix in enumerate(prefixes):
@@ -405,10 +406,10 @@ def write(folder: Path) -> None:
         wanted = {"a": 0, "b": 0}
         children = [0] * 32
         for element, (target, bit, signs) in state["rows"].items():
-            cells.append(f"[{element}] = {{{target}, {bit}, {int(signs[1] == '*')}}}")
+            cells.append(f"[{element}] = {{{target}, {bit}, {int(signs[1] in '*+')}}}")
             children[bit] = element
             for profile, sign in zip("ab", signs, strict=True):
-                if sign == "1":
+                if sign in "1+":
                     required[profile] |= 1 << bit
                 elif sign == "w":
                     wanted[profile] |= 1 << bit

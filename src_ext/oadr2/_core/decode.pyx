@@ -1,6 +1,6 @@
 """The walk from bytes to a Message; see decode.pxd."""
 
-from libc.math cimport NAN, isfinite
+from libc.math cimport NAN, isfinite, isnan
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
@@ -373,7 +373,8 @@ cdef void store_leaf(Walk* w, int state) noexcept nogil:
     elif state == ST_INTERVAL_UID_TEXT:
         w.interval.uid = text
     elif state == ST_INTERVAL_SIGNALPAYLOAD_PAYLOADFLOAT_VALUE:
-        w.interval.value = number(w, True)
+        if isnan(w.interval.value):  # of several payloads the first counts
+            w.interval.value = number(w, True)
     elif state == ST_INTERVAL_DTSTART_DATE_TIME:
         w.interval.dtstart = date_time(w, True)
     elif state == ST_SIGNAL_SIGNALNAME:
@@ -453,10 +454,10 @@ cdef void store_leaf(Walk* w, int state) noexcept nogil:
         add_target(w, TARGET_SERVICE_DELIVERY_POINT)
     elif state == ST_TARGET_SERVICELOCATION_FEATURECOLLECTION:
         add_target(w, TARGET_SERVICE_LOCATION)
-    elif state == ST_TARGET_TRANSPORTINTERFACE_POINTOFRECEIPT_NODE:
+    elif state == ST_TARGET_TRANSPORTINTERFACE_POINTOFRECEIPT:
         if w.target != NULL:
             w.target.value = text
-    elif state == ST_TARGET_TRANSPORTINTERFACE_POINTOFDELIVERY_NODE:
+    elif state == ST_TARGET_TRANSPORTINTERFACE_POINTOFDELIVERY:
         if w.target != NULL:
             w.target.second = text
     elif state == ST_UNIT_ITEMDESCRIPTION:
@@ -701,7 +702,7 @@ cdef void end(Walk* w, int state, uint32_t seen) noexcept nogil:
         pass  # a message we have no class for
     elif (row.required[profile] | row.wanted[profile]) & ~seen:
         missing = row.required[profile] & ~seen
-        while missing >> bit and bit < 32:
+        while bit < 32 and missing >> bit:
             if missing >> bit & 1:
                 problem(w, PROBLEM_MISSING, row.children[bit], True, Str(NULL, 0))
             bit += 1
