@@ -116,7 +116,7 @@ def _run(arguments: list[str], verb: str | None) -> int:
     for name in (verb,) if verb else VERBS:
         load(name)
     if verb:
-        _refuse_secrets(arguments, verb)
+        _refuse_secrets(arguments, subparsers.choices[verb])
         settings = _settings_file(arguments[1:])
         if settings is not None:
             for name in VERBS:
@@ -132,12 +132,12 @@ def _run(arguments: list[str], verb: str | None) -> int:
     return int(modules[args.verb].run(args))
 
 
-def _refuse_secrets(arguments: list[str], verb: str) -> None:
+def _refuse_secrets(arguments: list[str], parser: argparse.ArgumentParser) -> None:
     """Say no to ``--password SECRET`` before anything could repeat the secret."""
     for argument in arguments:
         if argument == "--":
             return
-        refuse_secret_option(argument.partition("=")[0], verb)
+        refuse_secret_option(argument.partition("=")[0], parser)
 
 
 def _settings_file(arguments: list[str]) -> str | None:

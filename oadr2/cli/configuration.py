@@ -13,17 +13,13 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from oadr2.errors import ConfigurationError
 
-_SECRETS: Final = {
-    "password": "password_file or password_env",
-    "key_passphrase": "key_passphrase_file or key_passphrase_env",
-}
 _NEVER_FROM_FILE: Final = frozenset({"help", "config", "version"})
 
 
@@ -111,12 +107,25 @@ def read_secret(args: argparse.Namespace, name: str) -> str | None:
     return secret
 
 
-def refuse_secret_option(option: str, verb: str) -> None:
+def refuse_secret_option(option: str, parser: argparse.ArgumentParser) -> None:
     """Raise ConfigurationError when ``option`` would put a secret on the command line."""
-    key = option.removeprefix("--").replace("-", "_")
-    if option.startswith("--") and key in _SECRETS:
-        other = f"{option}-file FILE or the environment variable OADR2_{key.upper()}"
-        raise ConfigurationError(f"{option} would show the secret to every user: use {other}")
+    if option.startswith("--") and _is_secret(_key_of(option)):
+        others = [name for name in parser._option_string_actions if name.startswith(f"{option}-")]
+        raise ConfigurationError(
+            f"{option} would show the secret to every user: use {_either(others)}"
+        )
+
+
+def _is_secret(key: str) -> bool:
+    return key.endswith(("password", "passphrase"))
+
+
+def _key_of(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(names) or "another way"
 
 
 # --- the settings file -------------------------------------------------------
@@ -218,7 +227,7 @@ def _options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
         key: action
         for action in parser._actions
         for option in action.option_strings
-        if option.startswith("--") and (key := option[2:].replace("-", "_")) not in _NEVER_FROM_FILE
+        if option.startswith("--") and (key := _key_of(option)) not in _NEVER_FROM_FILE
     }
 
 

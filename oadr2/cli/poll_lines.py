@@ -1,33 +1,26 @@
 """What ``oadr2 poll`` prints: one line for each thing that happens, as text or as JSON.
 
-A line is a plain dictionary with ``kind`` and ``at``; the two formats are two ways to write it.
-Lines come from several threads and leave at once.
+The fields of each kind of line, and the sentence they make for a person.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from oadr2.cli.event_text import (
     event_end,
     iso_time,
     level_text,
     local_time,
-    moment_at,
-    printable,
 )
+from oadr2.cli.line_writer import Fields, LineWriter
 from oadr2.errors import RemoteProtocolError, TransportError
 
 if TYPE_CHECKING:
     from oadr2.event import Change, EventState
-
-LineFormat: TypeAlias = Literal["text", "json"]
-Fields: TypeAlias = dict[str, object]
 
 _CHANGE_WORDS: Final[Mapping[str, str]] = {
     "vanished": "cancelled: no longer in the VTN's list",
@@ -35,38 +28,6 @@ _CHANGE_WORDS: Final[Mapping[str, str]] = {
     "opt": "answer changed",
     "held": "still held from before",
 }
-
-
-class LineWriter:
-    """Writes lines to ``stream`` in ``line_format``, whole and flushed, from any thread.
-
-    The first failed write (the reader has gone, the disk is full) is kept in ``broken`` and later
-    lines are dropped: the VEN's work must not end inside a callback.
-    """
-
-    def __init__(self, stream: IO[str], line_format: LineFormat) -> None:
-        self.line_format = line_format
-        self.broken: OSError | None = None
-        self._stream = stream
-        self._lock = threading.Lock()
-
-    def write(self, at: float, fields: Fields) -> None:
-        """Write a line about ``at`` (seconds since the epoch); ``fields`` begins with ``kind``."""
-        moment = moment_at(round(at, 3))
-        if self.line_format == "json":
-            stamp = iso_time(moment, timespec="milliseconds")
-            line = json.dumps(fields | {"at": stamp}, allow_nan=False)
-        else:
-            local = moment.replace(microsecond=0)
-            line = f"{local_time(local, weekday=False)}  {line_text(fields)}"
-        with self._lock:
-            if self.broken is not None:
-                return
-            try:
-                self._stream.write(line + "\n")
-                self._stream.flush()
-            except OSError as error:
-                self.broken = error
 
 
 def line_text(fields: Fields) -> str:
@@ -87,7 +48,7 @@ def line_text(fields: Fields) -> str:
             words = str(fields["reason"])
         case _:
             words = str(fields.get("reason", ""))
-    return f"{kind:<6}  {printable(words)}".rstrip()
+    return f"{kind:<6}  {words}".rstrip()
 
 
 def _level(value: object) -> str:

@@ -18,14 +18,14 @@ from rich.text import Text
 
 from oadr2.cli.configuration import read_secret
 from oadr2.cli.event_text import level_text, local_time, printable
+from oadr2.cli.line_writer import Fields, LineWriter
 from oadr2.cli.message_view import console_for, level_style, show, table_of
 from oadr2.cli.poll_lines import (
-    Fields,
-    LineWriter,
     LogLines,
     change_fields,
     error_fields,
     held_fields,
+    line_text,
     signal_fields,
 )
 from oadr2.control import EventController
@@ -38,7 +38,7 @@ from oadr2.security import client_context
 
 def run_session(args: argparse.Namespace) -> int:
     """Poll until Ctrl-C or SIGTERM, or once; 0 unless polling once failed."""
-    writer = LineWriter(sys.stdout, args.log_format)
+    writer = LineWriter(sys.stdout, args.log_format, line_text)
     with _log_to_standard_error(args):
         password = _password(args)
         handler = _event_handler(args)
@@ -127,7 +127,7 @@ def _poll_client(
 def _log_to_standard_error(args: argparse.Namespace) -> Iterator[None]:
     """The package's own log, in the chosen format, on standard error."""
     logger = logging.getLogger("oadr2")
-    lines = LogLines(LineWriter(sys.stderr, args.log_format))
+    lines = LogLines(LineWriter(sys.stderr, args.log_format, line_text))
     if not args.once:
         lines.addFilter(_is_no_poll_error)
     before = logger.level, logger.propagate
