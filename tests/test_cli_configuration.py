@@ -102,7 +102,7 @@ def test_a_key_of_another_verb_is_welcome_at_the_top(tmp_path):
         ("vtn_ids = 'a,,b'\n", 1, ["vtn_ids", "empty"]),
         ("vtn_url = 'vtn.example'\n", 1, ["vtn_url", "http://"]),
         ("ven_id = 2020-01-01\n", 1, ["ven_id", "not a date or time"]),
-        ("ven_id = 'a'\npassword = 'hunter2'\n", 2, ["password", "password_file or password_env"]),
+        ("ven_id = 'a'\npassword = 'hunter2'\n", 2, ["password", "use password_file"]),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_line(tmp_path, text, line, words):

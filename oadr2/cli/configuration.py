@@ -239,10 +239,9 @@ def _read_table(
 ) -> dict[str, object]:
     values: dict[str, object] = {}
     for key, value in table.items():
-        if key in _SECRETS:
-            raise file.error(
-                f"{key} does not belong in this file: use {_SECRETS[key]}", *place, key
-            )
+        if _is_secret(key):
+            others = _either([name for name in options if name.startswith(f"{key}_")])
+            raise file.error(f"{key} does not belong in this file: use {others}", *place, key)
         if key not in options:
             where = f" in [{place[0]}]" if place else ""
             raise file.error(f"unknown key {key}{where}{_nearest(key, options)}", *place, key)
