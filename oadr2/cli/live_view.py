@@ -77,7 +77,7 @@ def live_view(
         *_chart(picture, width - 2, ascii_only=ascii_only),
         Text(),
         Text(" messages and commands", "dim"),
-        _log(picture.log[-room:], ascii_only=ascii_only),
+        *_log(picture.log[-room:], ascii_only=ascii_only),
     ]
     return Group(*parts)
 
@@ -149,19 +149,21 @@ def _clock_labels(steps: Sequence[Step], begin: float, per_cell: float, width: i
     return Text(line, "dim")
 
 
-def _log(entries: Sequence[Entry], *, ascii_only: bool) -> RenderableType:
-    table = Table.grid(padding=(0, 1))
-    for _ in range(5):
-        table.add_column(no_wrap=True, overflow="crop" if ascii_only else "ellipsis")
+def _log(entries: Sequence[Entry], *, ascii_only: bool) -> list[Text]:
+    """One line for each entry, cut at the terminal's edge."""
+    column = max((len(entry.text) for entry in entries if entry.reply), default=0)
+    lines = []
     for entry in entries:
-        table.add_row(
-            Text(f" {clock(entry.at)}", "dim"),
-            Text(entry.who, "bold"),
-            Text(entry.text, entry.style),
-            Text(entry.reply, "dim"),
-            Text(f"x{entry.count}" if entry.count > 1 else "", "dim"),
-        )
-    return table
+        line = Text(no_wrap=True, overflow="crop" if ascii_only else "ellipsis")
+        line.append(f" {clock(entry.at)} ", "dim")
+        line.append(f"{entry.who} ", "bold")
+        line.append(entry.text.ljust(column), entry.style)
+        if entry.reply:
+            line.append(f"  {entry.reply}", "dim")
+        if entry.count > 1:
+            line.append(f"  x{entry.count}", "dim")
+        lines.append(line)
+    return lines
 
 
 def clock(at: float) -> str:
