@@ -78,6 +78,7 @@ class Demo:
         self._start = 0.0
         # (from when, level), once the VEN has the event.
         self._known: list[tuple[float, float]] = []
+        self._last_answered: set[tuple[str, int]] = set()
         self._lock = threading.Lock()  # the controller and the VTN speak from threads of their own
 
     @property
@@ -138,15 +139,28 @@ class Demo:
     def _heard(self, exchange: Exchange) -> None:
         self.messages += 2
         if isinstance(exchange.request, CreatedEvent):
-            words = []
-            for answer in exchange.answers:
-                words.append(f"{answer.opt_type} to {answer.event_id}")
-                self.opt_type, self.response_code = answer.opt_type, exchange.response_code
-            ok = "200 OK" if exchange.response_code == 200 else exchange.problem
-            self._note("VEN", f"answers: {', '.join(words)}", f"VTN: {ok}")
+            self._answered(exchange)
             return
+        listed = {(event.event_id, event.modification_number) for event in exchange.events}
+        # The VEN answers at every poll as long as the VTN wants an answer (facts.md H12, H62).
+        again = bool(listed) and listed == self._last_answered
         events = ", ".join(f"{event.event_id}, {event.status}" for event in exchange.events)
-        self._note("VEN", "asks: any events?", f"VTN: {events or 'none'}")
+        self._note(
+            "VEN",
+            "asks again, answers the same" if again else "asks: any events?",
+            f"VTN: {events or 'none'}",
+        )
+
+    def _answered(self, exchange: Exchange) -> None:
+        answers = {(answer.event_id, answer.modification_number) for answer in exchange.answers}
+        for answer in exchange.answers:
+            self.opt_type, self.response_code = answer.opt_type, exchange.response_code
+        if answers == self._last_answered:
+            return
+        self._last_answered = answers
+        words = ", ".join(f"{answer.opt_type} to {answer.event_id}" for answer in exchange.answers)
+        ok = exchange.response_code == 200
+        self._note("VEN", f"answers: {words}", f"VTN: {'200 OK' if ok else exchange.problem}")
 
     def _failed(self, error: Exception) -> None:
         self._note("VEN", f"poll failed: {error}", style="red")
