@@ -23,8 +23,10 @@ _DIGITS: Final = {
     "2": ("▀▀▀▀█", "▄▄▄▄█", "█    ", "█▄▄▄▄"),
     "3": ("▀▀▀▀█", " ▄▄▄█", "    █", "▄▄▄▄█"),
 }
-_ROWS_ABOVE_THE_LOG: Final = 18
-_CHART_ROWS: Final = 3
+_LEVELS: Final = 3
+_ROWS_BESIDE_CHART_AND_LOG: Final = 13
+# From this height on the chart has two rows for each level.
+_TALL: Final = 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ def live_view(
     picture: Picture, *, width: int, height: int, ascii_only: bool = False
 ) -> RenderableType:
     """The picture for a terminal of ``width`` x ``height`` cells."""
-    room = max(1, height - _ROWS_ABOVE_THE_LOG)
+    chart_rows = 2 * _LEVELS if height >= _TALL else _LEVELS
+    room = max(1, height - _ROWS_BESIDE_CHART_AND_LOG - chart_rows)
     title = Text(" oadr2 demo ", "bold reverse")
     title.append(f" {picture.title}", "not bold not reverse dim")
     parts: list[RenderableType] = [
@@ -74,7 +77,7 @@ def live_view(
         Text(),
         _level_panel(picture, ascii_only=ascii_only),
         Text(),
-        *_chart(picture, width - 2, ascii_only=ascii_only),
+        *_chart(picture, width - 2, chart_rows, ascii_only=ascii_only),
         Text(),
         Text(" messages and commands", "dim"),
         *_log(picture.log[-room:], ascii_only=ascii_only),
@@ -115,24 +118,23 @@ def _next_change(picture: Picture) -> Text:
     return text
 
 
-def _chart(picture: Picture, width: int, *, ascii_only: bool) -> list[Text]:
+def _chart(picture: Picture, width: int, height: int, *, ascii_only: bool) -> list[Text]:
     """The steps as a skyline, a marker below it where we are, and the clock at each change."""
     steps = picture.steps
     if not steps:
-        return [Text()] * (_CHART_ROWS + 2)
+        return [Text()] * (height + 2)
     begin, end = steps[0].start, steps[-1].end
     per_cell = (end - begin) / max(width, 1)
     full, floor, marker = ("#", "_", "^") if ascii_only else ("█", "▁", "▲")
-    rows = [Text(" ") for _ in range(_CHART_ROWS)]
+    rows = [Text(" ") for _ in range(height)]
     at = min(max(int((picture.now - begin) / per_cell), 0), width - 1)
     for cell in range(width):
         step = step_at(steps, begin + (cell + 0.5) * per_cell) or steps[-1]
         style = level_style(step.level) + (" dim" if cell > at else "")
-        for height, row in enumerate(reversed(rows)):
-            if height == 0:
-                row.append(floor if step.level <= 0 else full, style)
-            else:
-                row.append(full if step.level > height else " ", style)
+        filled = step.level / _LEVELS * height
+        for number_of_row, row in enumerate(reversed(rows)):
+            empty = floor if number_of_row == 0 else " "
+            row.append(full if filled > number_of_row else empty, style)
     pointer = Text(" " * (at + 1))
     pointer.append(marker, "bold")
     return [*rows, pointer, _clock_labels(steps, begin, per_cell, width)]
