@@ -169,9 +169,11 @@ class Demo:
         now = time.time()
         self._came.append((now, previous or 0.0, level or 0.0))
         self.level = level or 0.0
+        due = self._start + self.timing.step * (len(self._came) - 1)
         self._note(
             "VEN",
             f"sets the load to {level_text(self.level)}",
+            f"{(now - due) * 1000:.1f} ms after it was due",
             style=f"bold {level_style(self.level)}",
         )
 
