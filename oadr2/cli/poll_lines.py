@@ -14,7 +14,6 @@ from oadr2.cli.event_text import (
     event_end,
     iso_time,
     level_text,
-    local_time,
 )
 from oadr2.cli.line_writer import Fields, LineWriter
 from oadr2.errors import RemoteProtocolError, TransportError
@@ -28,6 +27,8 @@ _CHANGE_WORDS: Final[Mapping[str, str]] = {
     "opt": "answer changed",
     "held": "still held from before",
 }
+# After these the event's times are of no interest to anybody.
+_OVER: Final = frozenset({"cancelled", "vanished", "completed", "removed", "refused"})
 
 
 def line_text(fields: Fields) -> str:
@@ -78,16 +79,21 @@ def _event_words(fields: Fields) -> str:
     if fields["test"]:
         details.append("test event")
     words += f" ({', '.join(details)})"
-    if fields["start"]:
-        words += f", {_span(fields['start'], fields['end'])}"
-    return f"{words}: {fields['reason']}" if fields.get("reason") else words
+    if fields["start"] and change not in _OVER:
+        words += f", {_span(str(fields['start']), fields['end'])}"
+    reason = str(fields.get("reason", ""))
+    return words if not reason or reason.startswith(change) else f"{words}: {reason}"
 
 
-def _span(start: object, end: object) -> str:
-    begins = local_time(datetime.fromisoformat(str(start)), weekday=False)
+def _span(start: str, end: object) -> str:
+    """``2030-07-01 14:00:00 to 16:00:00 CEST``: to the second, the date only where it changes."""
+    begins = datetime.fromisoformat(start).astimezone()
     if end is None:
-        return f"{begins} until cancelled"
-    return f"{begins} to {local_time(datetime.fromisoformat(str(end)), weekday=False)}"
+        return f"{begins:%Y-%m-%d %H:%M:%S %Z} until cancelled"
+    ends = datetime.fromisoformat(str(end)).astimezone()
+    if begins.date() != ends.date() or begins.tzname() != ends.tzname():
+        return f"{begins:%Y-%m-%d %H:%M:%S %Z} to {ends:%Y-%m-%d %H:%M:%S %Z}"
+    return f"{begins:%Y-%m-%d %H:%M:%S} to {ends:%H:%M:%S %Z}"
 
 
 def signal_fields(previous: float | None, level: float | None, event_id: str | None) -> Fields:

@@ -11,6 +11,7 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -246,7 +247,7 @@ def _held_view(
         now.append(f", event {printable(level_event)}")
     if not states:
         return Group(Text("no events"), now)
-    table = table_of("event", "VTN", "phase", "answer", "from (local)", "to (local)", "level")
+    table = table_of("event", "VTN", "phase", "answer", "from (local)", "to (local)", "level now")
     for state in states:
         name = Text(printable(state.event.event_id))
         if state.event.is_test:
@@ -256,8 +257,12 @@ def _held_view(
             Text(printable(state.vtn_id)),
             state.phase,
             state.opt_type,
-            local_time(state.start, weekday=False),
-            local_time(state.end, weekday=False) if state.end else "until cancelled",
+            _to_the_second(state.start),
+            _to_the_second(state.end) if state.end else "until cancelled",
             Text(level_text(state.level), level_style(state.level)),
         )
     return Group(table, now)
+
+
+def _to_the_second(moment: datetime) -> str:
+    return local_time(moment.replace(microsecond=0), weekday=False)
