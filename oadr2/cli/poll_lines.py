@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from oadr2.cli.event_text import (
+    as_local,
     event_end,
     iso_time,
     level_text,
@@ -87,10 +88,10 @@ def _event_words(fields: Fields) -> str:
 
 def _span(start: str, end: object) -> str:
     """``2030-07-01 14:00:00 to 16:00:00 CEST``: to the second, the date only where it changes."""
-    begins = datetime.fromisoformat(start).astimezone()
+    begins = as_local(datetime.fromisoformat(start))
     if end is None:
         return f"{begins:%Y-%m-%d %H:%M:%S %Z} until cancelled"
-    ends = datetime.fromisoformat(str(end)).astimezone()
+    ends = as_local(datetime.fromisoformat(str(end)))
     if begins.date() != ends.date() or begins.tzname() != ends.tzname():
         return f"{begins:%Y-%m-%d %H:%M:%S %Z} to {ends:%Y-%m-%d %H:%M:%S %Z}"
     return f"{begins:%Y-%m-%d %H:%M:%S} to {ends:%H:%M:%S %Z}"
