@@ -92,9 +92,16 @@ def read_secret(args: argparse.Namespace, name: str) -> str | None:
     Raises ConfigurationError when the file cannot be read or is empty.
     """
     path: Path | None = getattr(args, f"{name}_file")
-    option = f"--{name.replace('_', '-')}-file"
     if path is None:
         return os.environ.get(getattr(args, f"{name}_env")) or None
+    return read_secret_file(f"--{name.replace('_', '-')}-file", path)
+
+
+def read_secret_file(option: str, path: Path) -> str:
+    """The text of a file that holds a secret, without the line end; ``option`` named the file.
+
+    Raises ConfigurationError when the file cannot be read or is empty.
+    """
     try:
         secret = path.read_text("utf-8")
     except OSError as error:

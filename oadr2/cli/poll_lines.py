@@ -15,6 +15,7 @@ from oadr2.cli.event_text import (
     event_end,
     iso_time,
     level_text,
+    moment_at,
 )
 from oadr2.cli.line_writer import Fields, LineWriter
 from oadr2.errors import RemoteProtocolError, TransportError
@@ -34,8 +35,7 @@ _OVER: Final = frozenset({"cancelled", "vanished", "completed", "removed", "refu
 
 def line_text(fields: Fields) -> str:
     """The fields of a line as a sentence of their kind."""
-    kind = str(fields["kind"])
-    match kind:
+    match fields["kind"]:
         case "start":
             words = _start_words(fields)
         case "signal":
@@ -50,7 +50,7 @@ def line_text(fields: Fields) -> str:
             words = str(fields["reason"])
         case _:
             words = str(fields.get("reason", ""))
-    return f"{kind:<6}  {words}".rstrip()
+    return words
 
 
 def _level(value: object) -> str:
@@ -162,7 +162,11 @@ def held_fields(state: EventState) -> Fields:
 
 def error_fields(error: Exception) -> Fields:
     """The line for a poll that failed; polling goes on."""
-    fields: Fields = {"kind": "error", "reason": str(error), "error": type(error).__name__}
+    fields: Fields = {
+        "kind": "error",
+        "reason": str(error),
+        "error": type(error).__name__,
+    }
     if isinstance(error, RemoteProtocolError):
         fields["response_code"] = error.response_code
     if isinstance(error, TransportError) and error.status is not None:
@@ -183,7 +187,7 @@ class LogLines(logging.Handler):
             error = record.exc_info[1]
             message += f": {type(error).__name__}: {error}"
         self.writer.write(
-            record.created,
+            moment_at(record.created),
             {
                 "kind": "log",
                 "severity": record.levelname.lower(),

@@ -9,9 +9,8 @@ import logging
 import signal
 import ssl
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -164,9 +163,7 @@ async def _follow(
             loop.remove_signal_handler(number)
 
     def report(fields: Fields) -> None:
-        writer.write(time.time(), fields)
-        if writer.broken is not None:
-            loop.call_soon_threadsafe(end, "nobody reads the output")
+        writer.write(datetime.now(UTC), fields)
 
     def on_changes(changes: Sequence[Change]) -> None:
         states = handler.get_states()
@@ -178,6 +175,7 @@ async def _follow(
     def on_level(previous: float | None, level: float | None) -> None:
         report(signal_fields(previous, level, handler.current_level()[1]))
 
+    writer.when_broken = lambda: loop.call_soon_threadsafe(end, "the output is closed")
     client = _poll_client(
         args, handler, password, on_error=lambda error: report(error_fields(error))
     )
@@ -233,7 +231,7 @@ def _show_held(args: argparse.Namespace, handler: EventHandler, writer: LineWrit
             for state in states
         ]
         fields: Fields = {"kind": "held", "level": level, "event_id": event_id, "events": events}
-        writer.write(time.time(), fields)
+        writer.write(datetime.now(UTC), fields)
         return
     show(console_for(), _held_view(states, level, event_id))
 
