@@ -133,7 +133,7 @@ def test_the_life_of_an_event_in_json(vtn, server):
     assert json.loads(rest[-1])["reason"] == "SIGTERM"
     for line in (*polling.seen, *rest):
         record = json.loads(line)
-        assert list(record)[0] == "kind"
+        assert next(iter(record)) == "kind"
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["at"])
 
 
@@ -202,15 +202,19 @@ def test_after_a_restart_it_says_what_it_holds(vtn, server, tmp_path):
 
 
 def test_it_ends_when_nobody_reads(vtn, server):
-    with Polling(*options(server, "--json")) as polling:
-        polling.record()
-        # The other end of the pipe is closed under the reading thread's feet: by the process itself.
-        polling.process.send_signal(signal.SIGSTOP)
-        os.close(polling.process.stdout.fileno())
-        polling.process.stdout = open(os.devnull)  # noqa: SIM115 - __exit__ closes it
+    read, write = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-m", "oadr2", "poll", *options(server, "--json")],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.close(write)
+        with os.fdopen(read) as reader:
+            assert json.loads(reader.readline())["kind"] == "start"
         vtn.add_event("peak", start="-1s", levels=[(3600, 1.0)])
-        polling.process.send_signal(signal.SIGCONT)
-        assert polling.process.wait(PATIENCE) == 141
+        _, error = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, error) == (141, "")
 
 
 # --- polling once --------------------------------------------------------------

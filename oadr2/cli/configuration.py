@@ -220,7 +220,7 @@ def apply_settings_file(
     values = {
         options[verb][key].dest: value
         for key, value in (shared | own).items()
-        if key in options[verb]
+        if key in options[verb] and value is not None
     }
     parsers[verb].set_defaults(**values)
     for action in parsers[verb]._actions:
@@ -266,7 +266,10 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
     if action.nargs == 0:
         if not isinstance(value, bool):
             raise argparse.ArgumentTypeError(f"it must be true or false, not {_kind(value)}")
-        return value
+        if isinstance(action.const, bool):
+            return value is action.const
+        # A short form of another option, such as --json: false leaves that one alone.
+        return action.const if value else None
     if kind in _NUMBERS:
         types, words = _NUMBERS[kind]
         if isinstance(value, bool) or not isinstance(value, types):
