@@ -131,6 +131,17 @@ cdef inline bint equals(Str s, const char* text, uint32_t n) noexcept nogil:
     return s.len == n and memcmp(s.ptr, text, n) == 0
 
 
+cdef inline bint is_simple_name(Str s) noexcept nogil:
+    """SIMPLE, in any case (facts.md 2.7, E38)."""
+    cdef uint32_t i
+    if s.len != 6:
+        return False
+    for i in range(6):
+        if (<uint8_t> s.ptr[i] | 32) != <uint8_t> b"simple"[i]:
+            return False
+    return True
+
+
 cdef int read_unsigned(Str s, uint32_t* out) noexcept nogil:
     """xs:unsignedInt, its largest value excepted: blanks, a plus sign and leading zeros allowed (facts.md 5.3)."""
     cdef uint64_t value = 0
@@ -379,8 +390,7 @@ cdef void store_leaf(Walk* w, int state) noexcept nogil:
         w.interval.dtstart = date_time(w, True)
     elif state == ST_SIGNAL_SIGNALNAME:
         w.signal.signal_name = text
-        text = trimmed(text)
-        w.signal.is_simple = equals(text, b"SIMPLE", 6) or equals(text, b"simple", 6)
+        w.signal.is_simple = is_simple_name(trimmed(text))
     elif state == ST_SIGNAL_SIGNALTYPE:
         w.signal.signal_type = trimmed(text)
         w.signal.is_level = equals(w.signal.signal_type, b"level", 5)
