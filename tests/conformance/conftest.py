@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from vens import PROFILES, TRANSPORTS, Ven, Wire
+from vens import BEFORE, PROFILES, TRANSPORTS, Clock, Ven, Wire
+
+from oadr2.event import EventHandler
 
 
 @pytest.fixture(params=PROFILES)
@@ -42,3 +44,9 @@ def new_ven(transport: str, wire: Wire, profile: str) -> Iterator[Callable[..., 
 @pytest.fixture
 def ven(new_ven: Callable[..., Ven]) -> Ven:
     return new_ven()
+
+
+@pytest.fixture
+def handler(profile: str) -> EventHandler:
+    """A bare handler, for tests that bring the transport themselves."""
+    return EventHandler("ven", oadr_profile_level=profile, clock=Clock(BEFORE), seed=1)

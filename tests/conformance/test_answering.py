@@ -46,7 +46,9 @@ def test_E02_an_event_with_never_is_not_answered_whatever_is_wrong(new_ven, what
 
 def test_E03_nothing_is_sent_when_no_event_wants_an_answer(ven):
     assert ven.deliver(ven.message()) is None
-    assert ven.deliver(ven.message(event("a", required="never"), event("b", required="never"))) is None
+    assert (
+        ven.deliver(ven.message(event("a", required="never"), event("b", required="never"))) is None
+    )
     assert sorted(ven.held) == ["a", "b"]
     assert ven.deliver(ven.message()) is None
     assert ven.held == {}

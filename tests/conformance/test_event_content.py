@@ -90,7 +90,9 @@ PRICE = signal([("PT1H", 0.12)], name="ELECTRICITY_PRICE", type="price", signal_
 
 def test_E37_an_event_without_a_supported_signal_is_refused_with_460(ven):
     assert ven.take(event(signals=[PRICE])) == [Answer("e1", 0, 460, "optOut")]
-    assert ven.take(event(signals=[])) == [Answer("e1", 0, 460, "optOut")] or ven.held == {}
+    (answer,) = ven.take(event(signals=[]))
+    assert answer.refused
+    assert answer.opt == "optOut"
     assert ven.held == {}
 
 
@@ -99,10 +101,11 @@ def test_E37_one_supported_signal_is_enough(ven):
     assert ven.at(START) == (1.0, "e1")
 
 
-@pytest.mark.parametrize("name", ["SIMPLE", "simple", "Simple"])
+@pytest.mark.parametrize("name", ["SIMPLE", "simple", "Simple", " simple\n"])
 def test_E38_the_name_SIMPLE_in_any_case(ven, name):
     assert ven.take(event(name=name)) == [Answer("e1", 0, 200, "optIn")]
     assert ven.at(START) == (1.0, "e1")
+    assert ven.take(event(number=1, name=name, level=7.0))[0].refused
 
 
 @pytest.mark.parametrize("value", ["0", "1", "2", "3", "3.0", "1.0E0", "02"])
@@ -120,7 +123,8 @@ def test_E39_other_values_of_SIMPLE_are_refused(ven, value):
 
 
 @pytest.mark.parametrize(
-    "kind", ["delta", "multiplier", "price", "priceMultiplier", "priceRelative", "setpoint", "LEVEL"]
+    "kind",
+    ["delta", "multiplier", "price", "priceMultiplier", "priceRelative", "setpoint", "LEVEL"],
 )
 def test_E39_SIMPLE_is_of_type_level_only(ven, kind):
     (answer,) = ven.take(event(type=kind))
@@ -208,7 +212,14 @@ def test_E43_levels_switch_at_the_borders_of_intervals(ven):
 
 def test_E43_an_interval_is_half_open(ven):
     ven.take(event(intervals=[("PT30M", 1.0), ("PT30M", 2.0)]))
-    for seconds, level in ((-1e-3, 0), (0, 1), (1800 - 1e-3, 1), (1800, 2), (3600 - 1e-3, 2), (3600, 0)):
+    for seconds, level in (
+        (-1e-3, 0),
+        (0, 1),
+        (1800 - 1e-3, 1),
+        (1800, 2),
+        (3600 - 1e-3, 2),
+        (3600, 0),
+    ):
         assert ven.at(START + seconds)[0] == level, seconds
 
 
@@ -399,7 +410,9 @@ def test_G09_the_codes_can_be_configured(new_ven):
 def test_G15_a_value_that_is_no_finite_number_spoils_its_event_only(ven, number):
     answers = ven.take(
         event("simple", level=number),
-        event("price", signals=[signal(), signal([("PT1H", number)], name="x-price", type="price")]),
+        event(
+            "price", signals=[signal(), signal([("PT1H", number)], name="x-price", type="price")]
+        ),
         event("good"),
     )
     assert [answer.code // 100 for answer in answers] == [4, 4, 2]

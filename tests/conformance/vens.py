@@ -214,9 +214,7 @@ class Ven:
         self.profile = profile
         self.clock = Clock(now)
         settings.setdefault("seed", 1)
-        self.handler = EventHandler(
-            "ven", oadr_profile_level=profile, clock=self.clock, **settings
-        )
+        self.handler = EventHandler("ven", oadr_profile_level=profile, clock=self.clock, **settings)
         self.changes: list[Change] = []
         self.handler.subscribe(self.changes.extend)
         self._transport: Transport = TRANSPORTS[transport](self.handler, wire)
