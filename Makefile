@@ -16,7 +16,7 @@ LINTED := .
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types tests bench figures build dist clean distclean
+.PHONY: help demo test lint types tests conformance bench figures build dist clean distclean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -43,6 +43,9 @@ tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
 bench: $(VENV)/installed-bench ## oadr2 and others on the same payloads, in one run
 	@mkdir -p build
 	@$(BIN)/python -m pytest --benchmark --benchmark-json=build/benchmarks.json $(BENCH_ARGS)
+
+conformance: $(VENV)/installed-test ## run tests/conformance and write docs/conformance.md
+	@$(BIN)/python tools/write_conformance.py
 
 figures: bench ## bench, then write README.md's and docs/figures.md's tables
 	@$(BIN)/python benchmarks/write_figures.py build/benchmarks.json README.md docs/figures.md
