@@ -130,3 +130,20 @@ def test_R06_the_event_kept_has_the_VTNs_times(ven):
     # Nothing the VEN sends holds a time at all.
     sent = Sent(ven.handler.set_opt("e1", "optOut"))
     assert b"2027" not in sent.data
+
+
+def test_R04_an_event_that_is_taken_away_from_this_VEN_ends_so_as_well(ven):
+    """A running event whose new version is for others: for this VEN it is cancelled by silence."""
+    now = START + 20 * MINUTE
+    ven.take(event(startafter="PT10M", duration="PT3H"))
+    ven.at(now)
+    away = event(number=1, startafter="PT10M", duration="PT3H", targets={"ven_id": "other"})
+    (answer,) = ven.take(away)
+    assert answer.refused
+    end = ven.state().end.timestamp()
+    assert now < end <= now + SPAN
+    assert ven.take(away) == [answer]
+    assert ven.state().end.timestamp() == end
+    assert ven.at(end - 0.001) == (1.0, "e1")
+    assert ven.at(end) == (0, None)
+    assert ven.held == {}
