@@ -268,3 +268,13 @@ def test_E22_E24_only_where_the_policy_takes_lists_for_complete(new_ven):
     ven.at(BEFORE)
     ven.take(event("a", 1, status="cancelled"))
     assert sorted(ven.held) == ["b", "c"]
+
+
+def test_E22_E25_a_list_that_may_have_been_cut_cancels_nothing_by_silence(new_ven):
+    """As many events as the replyLimit asked for: there may be more of them."""
+    ven = new_ven(policy=VtnPolicy(reply_limit=2))
+    ven.take(event("a"))
+    ven.take(event("b"), event("c"))
+    assert sorted(ven.held) == ["a", "b", "c"]
+    ven.take(event("b"))
+    assert sorted(ven.held) == ["b"]

@@ -424,7 +424,8 @@ cdef int plan_list(Plan* p, Table* t, const Rules* rules, const Identity* me, co
     cdef uint32_t ops
     cdef uint32_t* set_
     cdef uint8_t* seen
-    cdef bint whole = True
+    # A list as long as the replyLimit we asked for may have been cut.
+    cdef bint whole = m.event_count < rules.reply_limit
     cdef Row* row
     plan_clear(p)
     p.generation = t.generation
