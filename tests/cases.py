@@ -38,6 +38,7 @@ class Case:
     name: str
     tree: Tree
     expected: Message
+    noted: tuple[str, ...] = ()  # what is wrong without being refused, e.g. "uid is missing"
 
 
 def utc(*fields: int) -> datetime:
@@ -379,17 +380,24 @@ TARGETS: list[tuple[str, tuple[Tree, ...], Targets]] = [
 # --- the table -----------------------------------------------------------------------------------
 
 
-def with_event(name: str, profile: Profile, changes: dict[str, Any], **expected: Any) -> Case:
+def with_event(
+    name: str,
+    profile: Profile,
+    changes: dict[str, Any],
+    noted: tuple[str, ...] = (),
+    **expected: Any,
+) -> Case:
     return Case(
         f"{name}-{profile}",
         distribute(profile, event(profile, **changes)),
         distributed(profile, replace(EVENT, **expected)),
+        noted,
     )
 
 
-def with_signal(name: str, tree: Tree, **expected: Any) -> Case:
+def with_signal(name: str, tree: Tree, noted: tuple[str, ...] = (), **expected: Any) -> Case:
     return with_event(
-        name, "2.0b", {"signals": (tree,)}, signals=(replace(SIGNAL, **expected),)
+        name, "2.0b", {"signals": (tree,)}, noted, signals=(replace(SIGNAL, **expected),)
     )
 
 
@@ -402,9 +410,7 @@ def event_cases(profile: Profile) -> list[Case]:
             {
                 "priority": (("ei:priority", "3"),),
                 "tail": (("ei:testEvent", "true"), ("ei:vtnComment", "hot & dry <35°C>")),
-                "tolerance": (
-                    ("xcal:tolerance", ("xcal:tolerate", ("xcal:startafter", "PT15M"))),
-                ),
+                "tolerance": (("xcal:tolerance", ("xcal:tolerate", ("xcal:startafter", "PT15M"))),),
                 "notification": (duration("P1DT2H", "ei:x-eiNotification"),),
                 "ramps": (
                     duration("-PT5M", "ei:x-eiRampUp"),
@@ -456,7 +462,11 @@ def event_cases(profile: Profile) -> list[Case]:
             signals=(
                 SIGNAL,
                 replace(
-                    SIGNAL, signal_name="x-own", signal_type="price", signal_id="", current_value=1e-3
+                    SIGNAL,
+                    signal_name="x-own",
+                    signal_type="price",
+                    signal_id="",
+                    current_value=1e-3,
                 ),
                 replace(
                     SIGNAL,
@@ -567,6 +577,7 @@ def cases_of_2_0b() -> list[Case]:
                     interval("1", "PT20M", "2.5", "2031-05-06T09:18:09.5+02:00"),
                 )
             ),
+            noted=("uid is missing",),
             intervals=(
                 Interval(None, None, 1.0, utc(2031, 5, 6, 7, 8, 9)),
                 Interval("1", minutes(20), 2.5, utc(2031, 5, 6, 7, 18, 9, 500_000)),
@@ -578,7 +589,13 @@ def cases_of_2_0b() -> list[Case]:
             intervals=(Interval("0", minutes(30), None),),
         ),
         with_signal("no_current_value", signal(current=None), current_value=None),
-        with_event("no_notification", "2.0b", {"notification": ()}, notification=None),
+        with_event(
+            "no_notification",
+            "2.0b",
+            {"notification": ()},
+            ("x-eiNotification is missing",),
+            notification=None,
+        ),
         with_event(
             "modified",
             "2.0b",

@@ -1,7 +1,7 @@
 """Payloads as small trees, and the many ways a VTN may spell one and the same tree.
 
-A tree is ``(name, *contents)``: the name is ``prefix:local`` with the prefixes of :data:`NAMESPACES`, a
-content is a text, another tree, or a dictionary of attributes. ``write(tree, style)`` gives bytes.
+A tree is ``(name, *contents)``: the name is ``prefix:local`` with the prefixes of :data:`NAMESPACES`,
+a content is a text, another tree, or a dictionary of attributes. ``write(tree, style)`` gives bytes.
 """
 
 from __future__ import annotations
@@ -55,19 +55,25 @@ def find(tree: Tree, path: str) -> Iterator[Tree]:
 
 
 def edited(tree: Tree, path: str, edit: Callable[[Tree], tuple[Any, ...]], which: int = 0) -> Tree:
-    """A copy where the ``which``-th element at ``path`` is replaced by what ``edit`` gives for it."""
-    wanted = list(find(tree, path))[which]
-    return _replaced(tree, wanted, edit(wanted))
+    """A copy where the ``which``-th element at ``path`` is replaced by what ``edit`` gives."""
+    waiting = [which]
 
+    def walk(element: Tree, steps: list[str]) -> Tree:
+        made: list[Any] = []
+        for part in element:
+            fits = isinstance(part, tuple) and part[0].partition(":")[2] == steps[0]
+            if not fits:
+                made.append(part)
+            elif len(steps) > 1:
+                made.append(walk(part, steps[1:]))
+            else:
+                waiting[0] -= 1
+                made += edit(part) if waiting[0] == -1 else (part,)
+        return tuple(made)
 
-def _replaced(tree: Tree, wanted: Tree, by: tuple[Any, ...]) -> Tree:
-    made: list[Any] = []
-    for part in tree:
-        if part is wanted:
-            made += by
-        else:
-            made.append(_replaced(part, wanted, by) if isinstance(part, tuple) else part)
-    return tuple(made)
+    found = walk(tree, path.split("/"))
+    assert waiting[0] < 0, f"no such element: {path}"
+    return found
 
 
 def without(tree: Tree, path: str, which: int = 0) -> Tree:
@@ -98,7 +104,9 @@ class Style:
     """One way to write a tree; the defaults are one compact line with declarations at the root."""
 
     prefixes: dict[str, str] | None = None  # other names for the prefixes
-    declare: str = "root"  # "root": all there; "default": xmlns= at every change; "every": own prefix
+    declare: str = (
+        "root"  # "root": all there; "default": xmlns= at every change; "every": own prefix
+    )
     indent: str = ""  # line end and blanks between elements
     newline: str = "\n"
     comments: bool = False
@@ -155,9 +163,9 @@ class Writer:
             attributes = attributes | self.declarations(not level)
         for key, value in attributes_of(tree).items():
             prefix, _, local = key.rpartition(":")
-            attributes[f"{(style.prefixes or {}).get(prefix, prefix)}:{local}" if prefix else key] = (
-                value
-            )
+            attributes[
+                f"{(style.prefixes or {}).get(prefix, prefix)}:{local}" if prefix else key
+            ] = value
         if style.apostrophes:
             written = "".join(
                 f"{style.newline}\t{key} = '{escaped(value, True)}'"
@@ -218,7 +226,13 @@ def write(tree: Tree, style: Style | None = None) -> bytes:
     return style.bom + text.encode(style.encoding, "xmlcharrefreplace")
 
 
-GENERATED = dict(zip(NAMESPACES, ("ns2 ns3 ns4 p1 q-1 _ ns.14 Ü xmlish x b a".split()), strict=True))
+GENERATED = dict(
+    zip(
+        NAMESPACES,
+        (["ns2", "ns3", "ns4", "p1", "q-1", "_", "ns.14", "Ü", "xmlish", "x", "b", "a"]),
+        strict=True,
+    )
+)
 DECLARATION = '<?xml version="1.0" encoding="{}" standalone="yes"?>\n'
 
 STYLES = {
@@ -246,6 +260,4 @@ STYLES = {
     "latin1": Style(encoding="iso-8859-1", head=DECLARATION.format("ISO-8859-1")),
     "ascii": Style(encoding="us-ascii", head=DECLARATION.format("US-ASCII")),
 }
-UTF8_STYLES = {
-    name: style for name, style in STYLES.items() if style.encoding == "utf-8"
-}
+UTF8_STYLES = {name: style for name, style in STYLES.items() if style.encoding == "utf-8"}
