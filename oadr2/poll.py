@@ -1,0 +1,528 @@
+"""HTTP polling: :class:`PollClient` for asyncio, :class:`OpenADR2` on a thread of its own.
+
+The VEN asks for its events at a steady rate, hands each reply to its event handler, sends the
+answer, and goes on whatever the VTN does: one line in the log (``oadr2.poll``) and a later try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import logging
+import math
+import os
+import random
+import ssl
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from oadr2.control import EventController
+from oadr2.errors import ConfigurationError, LocalProtocolError, OadrError, TransportError
+from oadr2.event import EventHandler
+from oadr2.http import VtnConnection, one_line
+from oadr2.model import OptType
+from oadr2.pacing import PollPacing
+from oadr2.security import client_context
+from oadr2.ven import Action, Events, Ven
+
+_log = logging.getLogger("oadr2.poll")
+
+_Result = TypeVar("_Result")
+_PATIENCE = 5.0  # seconds exit() waits for a callback that does not return
+
+
+class PollClient:
+    """Polls one VTN over HTTP (facts.md 4.1, L01).
+
+    The event handler and its callbacks run on the event loop; a callback that takes long holds it
+    up.
+
+    Args:
+        handler: the VEN's events, an :class:`oadr2.event.EventHandler`.
+        vtn_base_uri: ``http://`` or ``https://`` address of the VTN, with its prefix if it has one;
+            ``OpenADR2/Simple/...`` is added.
+        poll_interval: seconds from one poll to the next; the rate is never faster on average.
+        jitter: each poll is late by a random part of the interval up to this (0 to 0.5), so that
+            many VENs do not poll in step.
+        connect_timeout: seconds to reach the VTN, TLS included.
+        read_timeout: seconds for the request and the whole reply after that.
+        username, password: for HTTP Basic. They may also stand in ``vtn_base_uri``.
+        ssl_context: from :func:`oadr2.security.client_context`; None verifies against the system's
+            CAs.
+        max_response_size: bytes of a reply, after decompression; None takes the handler's policy.
+        back_off_base: seconds; the first retry after a failed poll comes within this, each further
+            one within twice the time before. None means 5 s, or the interval when that is shorter.
+        back_off_max: seconds; no retry waits longer. None means 300 s, or the interval when longer.
+        retry_after_max: seconds; the longest Retry-After a VTN can ask for with 429 or 503.
+        min_poll_interval: seconds that lie between two polls in any case, retries too. None means
+            1 s, or the interval when that is shorter.
+        headers: further HTTP headers for every request.
+        proxy: address of an HTTP proxy. The environment is not looked at.
+        on_error: called with each error the loop of :meth:`run` logs and survives.
+        clock, sleep, random: replaced in tests. ``clock`` gives monotonic seconds.
+
+    Raises:
+        ConfigurationError: an argument is of the wrong kind; the message names it.
+    """
+
+    def __init__(
+        self,
+        handler: Events,
+        vtn_base_uri: str,
+        *,
+        poll_interval: float = 300.0,
+        jitter: float = 0.1,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 10.0,
+        username: str | None = None,
+        password: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        max_response_size: int | None = None,
+        back_off_base: float | None = None,
+        back_off_max: float | None = None,
+        retry_after_max: float = 3600.0,
+        min_poll_interval: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        on_error: Callable[[Exception], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        interval = _seconds("poll_interval", poll_interval)
+        if min_poll_interval is None:
+            min_poll_interval = min(1.0, interval)
+        min_interval = _seconds("min_poll_interval", min_poll_interval)
+        if interval < min_interval:
+            raise ConfigurationError(
+                f"poll_interval: {interval:g} s is below min_poll_interval ({min_interval:g} s)"
+            )
+        if not 0 <= _number("jitter", jitter) <= 0.5:
+            raise ConfigurationError(f"jitter: {jitter!r} is not between 0 and 0.5")
+        if max_response_size is None:
+            max_response_size = handler.policy.limits.size
+        if isinstance(max_response_size, bool) or not isinstance(max_response_size, int):
+            raise ConfigurationError(f"max_response_size: {max_response_size!r} is no whole number")
+        if max_response_size < 1:
+            raise ConfigurationError(f"max_response_size: {max_response_size} is not positive")
+        if back_off_base is None:
+            back_off_base = min(5.0, interval)
+        if back_off_max is None:
+            back_off_max = max(300.0, interval)
+        self.ven = Ven(handler)
+        self.poll_interval = interval
+        self._pacing = PollPacing(
+            interval,
+            jitter=float(jitter),
+            back_off_base=_seconds("back_off_base", back_off_base),
+            back_off_max=_seconds("back_off_max", back_off_max),
+            min_interval=min_interval,
+            retry_after_max=_seconds("retry_after_max", retry_after_max),
+            random=random,
+        )
+        self._connection = VtnConnection(
+            vtn_base_uri,
+            handler.oadr_profile_level,
+            connect_timeout=_seconds("connect_timeout", connect_timeout),
+            read_timeout=_seconds("read_timeout", read_timeout),
+            max_response_size=max_response_size,
+            username=username,
+            password=password,
+            ssl_context=ssl_context,
+            headers=headers,
+            proxy=proxy,
+            keep_alive=min(60.0, 2 * interval),
+        )
+        self._on_error = on_error
+        self._clock = clock
+        self._sleep = sleep
+        self._turn = asyncio.Lock()  # one conversation with the VTN at a time (E13)
+        self._runner: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def poll_once(self) -> None:
+        """Poll, and send what there is to answer before anything else is sent (facts.md E13).
+
+        Raises:
+            TransportError: the VTN was not reached, or replied with something other than 2xx.
+            RemoteProtocolError: its reply cannot be accepted, or it refused our answer.
+            StoreError: the events could not be written; nothing was answered.
+            LocalProtocolError: this client is closed.
+        """
+        problem = await self._poll()
+        if problem is not None:
+            raise problem
+
+    async def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
+        """Change our opt of a held event and tell the VTN now (facts.md E06).
+
+        The change holds even if the VTN cannot be told: the answer to its next list repeats it.
+
+        Raises:
+            LocalProtocolError: no such event is held, or this client is closed.
+            TransportError, RemoteProtocolError: as for :meth:`poll_once`.
+        """
+        self._check_open()
+        await self.send(self.ven.change_opt(event_id, opt_type, vtn_id))
+
+    async def send(self, action: Action) -> None:
+        """Send an answer, after any poll under way, and check the VTN's acknowledgement.
+
+        Raises:
+            TransportError, RemoteProtocolError, LocalProtocolError: as for :meth:`poll_once`.
+        """
+        async with self._turn:
+            await self._deliver(action)
+
+    async def run(self) -> None:
+        """Poll at once and then at the configured rate, until cancelled or closed.
+
+        Errors are logged, one line each, and handed to ``on_error``; none ends the loop (L08).
+
+        Raises:
+            LocalProtocolError: it runs already, or this client is closed.
+        """
+        self._check_open()
+        if self._runner is not None:
+            raise LocalProtocolError("this client is polling already; call run() once")
+        # A task of its own, so that aclose() ends the polling and not the caller's task.
+        runner = self._runner = asyncio.create_task(self._run())
+        try:
+            await asyncio.wait((runner,))
+        finally:
+            self._runner = None
+            runner.cancel()
+            await asyncio.wait((runner,))
+        if not runner.cancelled():
+            runner.result()
+
+    async def aclose(self) -> None:
+        """Stop polling, in the middle of a request too, and close the connections."""
+        self._closed = True
+        runner = self._runner
+        if runner is not None and runner is not asyncio.current_task():
+            runner.cancel()
+            await asyncio.wait((runner,))
+        await self._connection.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _run(self) -> None:
+        while not self._closed:
+            started = self._clock()
+            next_poll = await self._poll_and_pace(started)
+            await self._sleep(max(0.0, next_poll - self._clock()))
+
+    async def _poll_and_pace(self, started: float) -> float:
+        """One poll of the loop: every error ends here. Returns the time of the next poll."""
+        had_failed = self._pacing.failures
+        problem: Exception | None
+        try:
+            problem = await self._poll()
+            polled = True
+        # OadrError is expected; anything else is a fault in a handler or in here, which must not
+        # leave the loads without their events.
+        except Exception as error:
+            problem = error
+            polled = False
+        now = self._clock()
+        retry_after = problem.retry_after if isinstance(problem, TransportError) else None
+        if not polled:
+            next_poll = self._pacing.failed(started, now, retry_after)
+        elif isinstance(problem, TransportError):
+            # The answer is not kept. The VTN still lists what it has no answer to, so the next poll
+            # brings the events again, and with them the same answer in its newest form.
+            next_poll = self._pacing.unanswered(started, now, retry_after)
+        else:
+            next_poll = self._pacing.succeeded(started, now)
+        if problem is not None:
+            self._report(problem, next_poll - now)
+        elif had_failed:
+            _log.info("polling works again")
+        return next_poll
+
+    def _report(self, problem: Exception, delay: float) -> None:
+        if isinstance(problem, OadrError):
+            _log.warning("%s; next poll in %.1f s", one_line(str(problem), 1000), delay)
+        else:
+            _log.error("unexpected error; next poll in %.1f s", delay, exc_info=problem)
+        if self._on_error is None:
+            return
+        try:
+            self._on_error(problem)
+        except Exception:  # the caller's code; its fault must not end the polling
+            _log.exception("on_error raised")
+
+    async def _poll(self) -> OadrError | None:
+        """Poll and answer. Returns what went wrong after the list was taken, raises what before."""
+        async with self._turn:
+            request = self.ven.poll_request()
+            actions = self.ven.receive(await self._post(request))
+            try:
+                for action in actions:
+                    await self._deliver(action)
+            except OadrError as problem:
+                return problem
+            return None
+
+    async def _deliver(self, action: Action) -> None:
+        self.ven.receive_acknowledgement(await self._post(action))
+
+    async def _post(self, action: Action) -> bytes:
+        self._check_open()
+        return await self._connection.post(action.service, action.data)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LocalProtocolError("this client is closed; make a new one")
+
+
+class OpenADR2:
+    """A polling VEN on a thread of its own, with the name and arguments of EnerNOC's package.
+
+    Args:
+        event_config: arguments of :class:`oadr2.event.EventHandler`.
+        vtn_base_uri, username, password: as for :class:`PollClient`.
+        control_opts: arguments of :class:`oadr2.control.EventController`.
+        ven_client_cert_key: PEM file of the client's private key.
+        ven_client_cert_pem: PEM file of the client's certificate.
+        ven_client_key_password: of the private key, when it is encrypted.
+        vtn_ca_certs: PEM file or folder of the CAs to trust; None trusts the system's.
+        check_hostname, legacy_tls: see :func:`oadr2.security.client_context`.
+        vtn_poll_interval: seconds from one poll to the next.
+        start_thread: begin to poll now; otherwise at :meth:`start`.
+        poll_options: any further argument of :class:`PollClient`.
+
+    Attributes:
+        event_handler, event_controller: the events this VEN holds, and the level that follows.
+        client: the :class:`PollClient`.
+
+    Raises:
+        ConfigurationError: an argument is unknown or of the wrong kind; the message names it.
+    """
+
+    def __init__(  # noqa: PLR0917 - EnerNOC's order of arguments
+        self,
+        event_config: Mapping[str, Any],
+        vtn_base_uri: str,
+        control_opts: Mapping[str, Any] | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        ven_client_cert_key: str | os.PathLike[str] | None = None,
+        ven_client_cert_pem: str | os.PathLike[str] | None = None,
+        vtn_ca_certs: str | os.PathLike[str] | None = None,
+        vtn_poll_interval: float = 300.0,
+        start_thread: bool = True,
+        *,
+        ven_client_key_password: str | None = None,
+        check_hostname: bool = True,
+        legacy_tls: bool = False,
+        **poll_options: Any,
+    ) -> None:
+        _check_options("event_config", EventHandler, event_config)
+        control_opts = {} if control_opts is None else control_opts
+        _check_options("control_opts", EventController, control_opts, first="event_handler")
+        _check_names(poll_options)
+        secured = (vtn_ca_certs, ven_client_cert_pem, ven_client_cert_key) != (None, None, None)
+        if secured and "ssl_context" in poll_options:
+            raise ConfigurationError("ssl_context: given together with certificate files; pass one")
+        if not str(vtn_base_uri).strip().lower().startswith("https:"):
+            if secured:
+                _log.warning("vtn_base_uri is not https: the certificates are not used")
+        elif "ssl_context" not in poll_options:
+            poll_options["ssl_context"] = client_context(
+                vtn_ca_certs,
+                ven_client_cert_pem,
+                ven_client_cert_key,
+                ven_client_key_password,
+                check_hostname,
+                legacy_tls,
+            )
+        interval = _seconds("vtn_poll_interval", vtn_poll_interval)
+        self.event_handler = EventHandler(**event_config)
+        try:
+            self.client = PollClient(
+                self.event_handler,
+                vtn_base_uri,
+                poll_interval=interval,
+                username=username,
+                password=password,
+                **poll_options,
+            )
+            self.event_controller = EventController(self.event_handler, **control_opts)
+        except BaseException:
+            self.event_handler.close()  # it may hold a database open
+            raise
+        self._state = threading.RLock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._stop: asyncio.Event | None = None
+        self._polling: concurrent.futures.Future[None] | None = None
+        self._exited = False
+        self._close_on_thread = False
+        if start_thread:
+            self.start()
+
+    def start(self) -> None:
+        """Begin to poll in the background; a second call does nothing.
+
+        Raises:
+            LocalProtocolError: after :meth:`exit`.
+        """
+        with self._state:
+            if self._polling is None:
+                self._polling = self._submit(self.client.run())
+
+    def query_vtn(self) -> None:
+        """Poll once, now, and return when the answer is sent as well.
+
+        Raises:
+            OadrError: as :meth:`PollClient.poll_once`; the polling in the background goes on.
+            LocalProtocolError: after :meth:`exit`, or when called from a callback on the polling
+                thread.
+        """
+        self._call(self.client.poll_once)
+
+    def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
+        """Change our opt of a held event and tell the VTN; see :meth:`PollClient.change_opt`."""
+        self._call(lambda: self.client.change_opt(event_id, opt_type, vtn_id))
+
+    def exit(self) -> None:
+        """Stop polling, in the middle of a request too, then the controller, and close the store.
+
+        A second call does nothing. Called from a callback on the polling thread it returns at once,
+        and that thread ends, and closes the rest, when the callback has returned.
+        """
+        with self._state:
+            if self._exited:
+                return
+            self._exited = True
+            thread, loop, stop = self._thread, self._loop, self._stop
+            if loop is not None and stop is not None:
+                loop.call_soon_threadsafe(stop.set)
+            if thread is threading.current_thread():
+                self._close_on_thread = True
+                return
+        if thread is not None:
+            thread.join(_PATIENCE)
+            if thread.is_alive():
+                _log.warning("a callback still runs on the polling thread; not waiting for it")
+        self._close()
+
+    def _close(self) -> None:
+        self.event_controller.exit()
+        self.event_handler.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.exit()
+
+    def _call(self, begin: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+        if threading.current_thread() is self._thread:
+            raise LocalProtocolError(
+                "called on the polling thread, which cannot wait for itself; use another thread"
+            )
+        future = self._submit(begin())
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise TransportError("stopped by exit() before the VTN had replied") from None
+        except BaseException:
+            future.cancel()  # the caller was interrupted: do not poll on behind its back
+            raise
+
+    def _submit(self, work: Coroutine[Any, Any, _Result]) -> concurrent.futures.Future[_Result]:
+        with self._state:
+            if self._exited:
+                work.close()
+                raise LocalProtocolError("this VEN has been stopped by exit(); make a new one")
+            if self._loop is None:
+                self._begin_thread()
+            assert self._loop is not None  # noqa: S101 - for the type checker
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _begin_thread(self) -> None:
+        loop = asyncio.new_event_loop()
+        stop = asyncio.Event()
+        # A daemon: a program that forgets exit() can end all the same.
+        thread = threading.Thread(
+            target=self._serve, args=(loop, stop), name="oadr2.poll", daemon=True
+        )
+        self._loop, self._stop, self._thread = loop, stop, thread
+        thread.start()
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+        try:
+            loop.run_until_complete(self._until(stop))
+        finally:
+            loop.close()  # does not wait for a name look-up that hangs in the executor
+            if self._close_on_thread:
+                self._close()
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        # exit() let nothing in after the stop, so these are all there will be.
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.client.aclose()
+
+
+def _number(name: str, value: object) -> float:
+    """A finite number; text that reads as one will do, as it comes from configuration files."""
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+    raise ConfigurationError(f"{name}: {one_line(repr(value))} is not a number")
+
+
+def _seconds(name: str, value: object) -> float:
+    number = _number(name, value)
+    if number <= 0:
+        raise ConfigurationError(f"{name}: {number:g} is not a positive number of seconds")
+    return number
+
+
+def _check_options(
+    name: str, target: Callable[..., object], options: object, *, first: str | None = None
+) -> None:
+    """Refuse options that do not fit, naming the dictionary they stand in."""
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(f"{name}: {type(options).__name__} given, a dictionary needed")
+    given = () if first is None else (None,)
+    try:
+        inspect.signature(target).bind(*given, **options)
+    except TypeError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
+
+
+def _check_names(poll_options: Mapping[str, object]) -> None:
+    known = inspect.signature(PollClient).parameters
+    for name in poll_options:
+        if name not in known or name in ("handler", "poll_interval"):
+            raise ConfigurationError(f"{name}: unknown argument of OpenADR2")

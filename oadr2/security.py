@@ -1,0 +1,191 @@
+"""TLS for the VEN as a client: one context per set of arguments, and errors that name the file.
+
+facts.md 4.2 (H06, H07, H08).
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import re
+import ssl
+import stat
+from pathlib import Path
+from typing import TypeAlias
+
+from oadr2.errors import ConfigurationError
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+_log = logging.getLogger("oadr2.security")
+
+# Modern suites first; then the four the profiles name as their default ones (H07), which a VTN that
+# knows nothing else needs. TLS 1.3 suites are not governed by this list.
+_CIPHERS = (
+    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256"
+    ":AES128-GCM-SHA256:AES128-SHA256:ECDHE-ECDSA-AES128-SHA:AES128-SHA:!aNULL:!eNULL"
+)
+_LEGACY_CIPHERS = "ALL:!aNULL:!eNULL:@SECLEVEL=0"
+_OP_LEGACY_SERVER_CONNECT = 0x4  # ssl.OP_LEGACY_SERVER_CONNECT, which Python names from 3.12 on
+
+_HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # what `openssl rehash` makes in a folder
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+_TRUSTED_CERTIFICATE = b"-----BEGIN TRUSTED CERTIFICATE-----"
+_KEY = re.compile(rb"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----")
+_NOT_ITS_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+_ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
+
+
+def client_context(  # noqa: PLR0917 - the order of the certificate options everywhere
+    ca_certs: PathLike | None = None,
+    cert: PathLike | None = None,
+    key: PathLike | None = None,
+    password: str | None = None,
+    check_hostname: bool = True,
+    legacy: bool = False,
+) -> ssl.SSLContext:
+    """A TLS context for connections to a VTN: TLS 1.2 or later, the server always verified.
+
+    The same arguments give the same context, until one of the files changes.
+
+    Args:
+        ca_certs: PEM file or folder of the CAs to trust, and then no others. None trusts the CAs of
+            the system.
+        cert: PEM file of the client certificate, with the intermediate certificates after it.
+        key: PEM file of its private key; None when ``cert`` holds the key as well.
+        password: of the key, when it is encrypted.
+        check_hostname: False for a VTN whose certificate does not carry the name it is reached by.
+            Any certificate of a trusted CA is then taken for the VTN's.
+        legacy: for old VTNs only. Weakens the connection: TLS 1.0 and 1.1 are accepted, so are
+            SHA-1 signatures, short keys and old ciphers (OpenSSL security level 0), and servers
+            without secure renegotiation. Someone on the wire may be able to read or alter it.
+
+    Raises:
+        ConfigurationError: a file is missing, unreadable or not PEM, the key does not belong to the
+            certificate, or the password is missing or wrong.
+    """
+    if cert is None and key is not None:
+        raise ConfigurationError(
+            f"key: {_name(key)} is given without its certificate; pass cert too"
+        )
+    paths = [None if path is None else os.fspath(path) for path in (ca_certs, cert, key)]
+    stamps = (_stamp("ca_certs", paths[0]), _stamp("cert", paths[1]), _stamp("key", paths[2]))
+    return _context(paths[0], paths[1], paths[2], password, check_hostname, legacy, stamps)
+
+
+@functools.lru_cache(maxsize=32)
+def _context(  # noqa: PLR0917 - lru_cache wants one spelling of the arguments
+    ca_certs: str | None,
+    cert: str | None,
+    key: str | None,
+    password: str | None,
+    check_hostname: bool,
+    legacy: bool,
+    _stamps: object,  # a renewed file makes a new context
+) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificate and host name
+    if legacy:
+        _log.warning("legacy TLS is on: TLS 1.0, SHA-1 and weak ciphers are accepted from the VTN")
+        # The lowest the library has; SSL 3 stays off by the context's own options.
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.set_ciphers(_LEGACY_CIPHERS)
+        context.options |= _OP_LEGACY_SERVER_CONNECT
+    else:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(_CIPHERS)
+    context.check_hostname = check_hostname
+    if ca_certs is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    elif os.path.isdir(ca_certs):
+        _trust_folder(context, ca_certs)
+    else:
+        _trust_file(context, ca_certs)
+    if cert is not None:
+        _present(context, cert, key, password)
+    return context
+
+
+def _trust_folder(context: ssl.SSLContext, folder: str) -> None:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise ConfigurationError(f"ca_certs: {_name(folder)}: {error.strerror}") from None
+    if any(_HASHED_NAME.fullmatch(name) for name in names):
+        context.load_verify_locations(capath=folder)
+        return
+    files = [
+        os.path.join(folder, name) for name in names if name.endswith((".pem", ".crt", ".cer"))
+    ]
+    if not files:
+        raise ConfigurationError(
+            f"ca_certs: {_name(folder)} holds no .pem, .crt or .cer file and no hashed names"
+        )
+    for file in files:
+        _trust_file(context, file)
+
+
+def _trust_file(context: ssl.SSLContext, file: str) -> None:
+    text = _read("ca_certs", file)
+    if _CERTIFICATE not in text and _TRUSTED_CERTIFICATE not in text:
+        raise ConfigurationError(f"ca_certs: {_name(file)} is not PEM: it holds no certificate")
+    try:
+        context.load_verify_locations(cafile=file)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigurationError(
+            f"ca_certs: {_name(file)} holds a damaged certificate ({_reason(error)})"
+        ) from None
+
+
+def _present(context: ssl.SSLContext, cert: str, key: str | None, password: str | None) -> None:
+    if _CERTIFICATE not in _read("cert", cert):
+        raise ConfigurationError(f"cert: {_name(cert)} is not PEM: it holds no certificate")
+    argument, key_file = ("cert", cert) if key is None else ("key", key)
+    text = _read(argument, key_file)
+    encrypted = any(mark in text for mark in _ENCRYPTED)
+    if not encrypted and not _KEY.search(text):
+        hint = "; pass the file that does as key" if key is None else ""
+        raise ConfigurationError(f"{argument}: {_name(key_file)} holds no PEM private key{hint}")
+    if encrypted and not password:
+        # Never left to OpenSSL, which would ask for it on the terminal.
+        raise ConfigurationError(f"password: the key in {_name(key_file)} is encrypted; pass it")
+    if os.stat(key_file).st_mode & stat.S_IROTH:
+        _log.warning("%s: the private key is readable by every user; chmod 600", _name(key_file))
+    try:
+        context.load_cert_chain(cert, key, password or "")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        reason = _reason(error)
+        if reason in _NOT_ITS_KEY:
+            problem = f"key: {_name(key_file)} is not the key of the certificate in {_name(cert)}"
+        elif encrypted:
+            problem = f"password: wrong for the key in {_name(key_file)}, or the key is damaged"
+        else:
+            problem = f"cert: {_name(cert)} with the key in {_name(key_file)}: damaged ({reason})"
+        raise ConfigurationError(problem) from None
+
+
+def _stamp(argument: str, path: str | None) -> tuple[int, int, int] | None:
+    if path is None:
+        return None
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{argument}: {_name(path)}: {_reason(error)}") from None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _read(argument: str, file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{argument}: {_name(file)}: {_reason(error)}") from None
+
+
+def _name(path: PathLike) -> str:
+    """The path as it may stand in a one-line message."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in os.fspath(path))
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+    return str(reason or error)
