@@ -16,7 +16,7 @@ pytest.importorskip("lxml.etree")
 from lxml import etree
 from lxml_extraction import Refused, canonical, extract
 
-from oadr2._core.objects import decode
+from oadr2 import decode
 from oadr2.errors import RemoteProtocolError
 from oadr2.model import Targets
 from oadr2.schedule import Duration

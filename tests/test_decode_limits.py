@@ -10,8 +10,7 @@ import pytest
 from cases import CASES, PROFILES, created, distribute, event, event_response, interval, signal
 from payloads import NAMESPACES, OADR_B, STYLES, write
 
-from oadr2 import model
-from oadr2._core.objects import decode
+from oadr2 import decode, model
 from oadr2.errors import RemoteProtocolError
 from oadr2.policy import Limits, VtnPolicy
 

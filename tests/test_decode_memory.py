@@ -15,8 +15,8 @@ from cases import AREA, CASES, distribute, event, signal
 from payloads import STYLES, write
 from test_decode_problems import NOT_WELL_FORMED, REFUSED
 
+from oadr2 import decode
 from oadr2._core import xml
-from oadr2._core.objects import decode
 from oadr2.errors import RemoteProtocolError
 from oadr2.policy import Limits, VtnPolicy
 

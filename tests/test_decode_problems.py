@@ -22,7 +22,7 @@ from cases import (
 )
 from payloads import STYLES, Style, Tree, edited, repeated, with_text, without, write
 
-from oadr2._core.objects import decode
+from oadr2 import decode
 from oadr2.errors import RemoteProtocolError
 from oadr2.model import DistributeEvent, Event, Problem, Profile
 
