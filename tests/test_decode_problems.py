@@ -50,7 +50,7 @@ BAD_TEXTS = [
     (f"{DESCRIPTOR}/modificationNumber", "1.0", "modificationNumber: not a whole number", True),
     (f"{DESCRIPTOR}/modificationNumber", "4294967296", "modificationNumber: not a whole", True),
     (f"{DESCRIPTOR}/modificationNumber", "9" * 40, "modificationNumber: not a whole", True),
-    (f"{DESCRIPTOR}/modificationNumber", "١", "modificationNumber: not a whole number", True),
+    (f"{DESCRIPTOR}/modificationNumber", "\u0661", "modificationNumber: not a whole number", True),
     (f"{DESCRIPTOR}/createdDateTime", "yesterday", "createdDateTime: not a date-time", False),
     (f"{DESCRIPTOR}/eventStatus", "canceled", "eventStatus: not one of the values", True),
     (f"{DESCRIPTOR}/eventStatus", "", "eventStatus: not one of the values", True),
