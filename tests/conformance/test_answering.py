@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from payloads import START, event
+from payloads import START, event, response
 from vens import MINUTE, Answer, Sent
 
 from oadr2.errors import RemoteProtocolError
@@ -190,8 +190,6 @@ def test_E53_the_request_holds_ids_and_a_limit_and_nothing_else(new_ven):
 
 @pytest.mark.parametrize("form", ["oadrResponse", "oadrDistributeEvent"])
 def test_E54_an_error_in_reply_to_the_request_is_taken_in_either_form(ven, form):
-    from payloads import response  # noqa: PLC0415
-
     ven.take(event())
     payload = (
         response(404, "who are you?", profile=ven.profile)

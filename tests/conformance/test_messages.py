@@ -10,7 +10,7 @@ from vens import XSI, Sent
 
 import oadr2
 from oadr2 import model
-from oadr2.errors import LocalProtocolError, RemoteProtocolError
+from oadr2.errors import LocalProtocolError, RemoteProtocolError, TransportError
 from oadr2.policy import Limits, VtnPolicy
 
 
@@ -194,15 +194,11 @@ def test_G08_DTDs_and_entities_are_refused(ven, bad):
 )
 def test_G08_size_depth_and_number_are_bounded(new_ven, limits, payload):
     ven = new_ven(policy=VtnPolicy(limits=limits))
-    from oadr2.errors import TransportError  # noqa: PLC0415  HTTP stops at the same size
-
+    # HTTP stops reading at the same size.
     with pytest.raises((RemoteProtocolError, TransportError)):
         ven.deliver(payload(ven))
     assert ven.held == {}
-    assert new_ven().deliver(payload(ven)) is not None or limits in (
-        Limits(depth=20),
-        Limits(attributes=8),
-    )
+    new_ven().deliver(payload(ven))  # nothing wrong with it otherwise
 
 
 def _attributes(count):
