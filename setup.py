@@ -4,6 +4,7 @@ Switches, read from the environment:
     OADR2_DEBUG=1       no optimisation, assertions and bounds checks on, debug symbols kept
     OADR2_TRACE=1       line tracing for coverage of the Cython sources
     OADR2_SANITIZE=1    AddressSanitizer and UndefinedBehaviorSanitizer
+    OADR2_PORTABLE=1    plain C where SSE2 would be used (what other machines run)
 """
 
 import os
@@ -49,6 +50,9 @@ def extensions() -> list[Extension]:
         flags += ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
         links += ["-fsanitize=address,undefined"]
     macros = [("CYTHON_TRACE_NOGIL", "1")] if trace else []
+    portable = switch("OADR2_PORTABLE")
+    if portable:
+        macros.append(("OADR2_PORTABLE", "1"))
     Options.warning_errors = True
     modules = sorted((SOURCES / "oadr2" / "_core").glob("*.pyx"))
     return cythonize(
@@ -56,7 +60,7 @@ def extensions() -> list[Extension]:
             Extension(
                 f"oadr2._core.{path.stem}",
                 [str(path.relative_to(ROOT))],
-                include_dirs=[str(GENERATED)],
+                include_dirs=[str(GENERATED), str(SOURCES / "oadr2" / "_core")],
                 extra_compile_args=flags,
                 extra_link_args=links,
                 define_macros=macros,
@@ -72,7 +76,7 @@ def extensions() -> list[Extension]:
             "linetrace": trace,
             "warn.maybe_uninitialized": True,
         },
-        force=trace or sanitize or debug,
+        force=trace or sanitize or debug or portable,
         quiet=True,
     )
 

@@ -323,6 +323,29 @@ def character_class(code: int) -> int:
     return bits
 
 
+def following_elements(tables: Tables) -> list[int]:
+    """Which element most likely begins after a start tag, then which after an end tag; 0: who knows.
+
+    Only guesses, which the scanner tries first and corrects as it reads.
+    """
+    count = len(tables.elements) + 1
+    after = [0] * (2 * count)
+    for state in tables.states:
+        rows = [(element, signs) for element, (_, _, signs) in state["rows"].items()]
+        many = sum("*" in signs for _, signs in rows)
+        usual = [
+            bool(set(signs) & {"1", "w"}) or ("*" in signs and many == 1) for _, signs in rows
+        ]
+        for i, (element, signs) in enumerate(rows):
+            later = [e for (e, _), often in zip(rows[i:], usual[i:], strict=True) if often]
+            if i == 0 and later and not after[state["element"]]:
+                after[state["element"]] = later[0]
+            follower = element if "*" in signs else next((e for e in later if e != element), 0)
+            after[count + element] = after[count + element] or follower
+    after[0] = after[count] = 0
+    return after
+
+
 def write(folder: Path) -> None:
     """Write both files into ``folder``, touching them only when they change."""
     tables = Tables()
@@ -347,7 +370,7 @@ def write(folder: Path) -> None:
     constants.update({f"CLASS_{name}": bit for name, bit in CLASS_BITS.items()})
     constants["STATE_COUNT"] = len(tables.states)
     constants["ELEMENT_COUNT"] = len(tables.elements) + 1
-    constants["NAME_SLOTS"] = size
+    constants["NAMESPACE_COUNT"] = len(prefixes) + 1
     h.append("enum {")
     h += [f"    {name} = {value}," for name, value in constants.items()]
     h.append("};")
@@ -355,7 +378,10 @@ def write(folder: Path) -> None:
     pxd += [f"        {name}" for name in constants]
 
     # Elements: the local name's candidates are chained through `next`.
-    h.append("typedef struct { const char *local; uint8_t length; uint8_t ns; uint8_t next; } ElementName;")
+    # Names are padded so that the scanner may compare 32 bytes at once (bytes16.h: NAME_ROOM).
+    h.append("typedef struct { char local[32]; uint8_t length, ns, next; } ElementName;")
+    if max(map(len, locals_)) > 32:
+        raise SystemExit("generate_tables: an element name is longer than 32 bytes")
     entries = {0: '{"", 0, 0, 0}'}
     for local, numbers in by_local.items():
         for i, number in enumerate(numbers):
@@ -425,6 +451,8 @@ def write(folder: Path) -> None:
         "uint32_t wanted[2]; uint8_t children[32]; } StateRow;"
     )
     h += ["static const StateRow STATES[] = {", *masks, "};"]
+    guesses = ",".join(map(str, following_elements(tables)))
+    h.append(f"static const uint8_t FOLLOWING[{2 * width}] = {{{guesses}}};")
     classes = ",".join(str(character_class(code)) for code in range(256))
     h.append(f"static const uint8_t BYTE_CLASS[256] = {{{classes}}};")
 
@@ -453,6 +481,7 @@ def write(folder: Path) -> None:
         "        uint32_t wanted[2]",
         "        uint8_t children[32]",
         "    const StateRow* STATES",
+        "    const uint8_t* FOLLOWING",
         "    const uint8_t* BYTE_CLASS",
     ]
     folder.mkdir(parents=True, exist_ok=True)

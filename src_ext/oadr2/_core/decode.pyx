@@ -803,10 +803,19 @@ cdef int decode_message(Message* m, const char* data, size_t size,
     cdef Walk w
     cdef int result
     cdef uint32_t i
-    memset(&w, 0, sizeof(Walk))
     w.m = m
     w.limits = limits
     w.event = -1
+    w.top = 0
+    w.ns = NS_UNKNOWN
+    w.items = 0
+    w.failed = w.in_baseline = False
+    w.e = NULL
+    w.signal = NULL
+    w.interval = NULL
+    w.target = NULL
+    w.answer = NULL
+    w.unit = NULL
     m.data = data
     m.size = size
     m.reply_limit = NO_NUMBER
