@@ -379,7 +379,7 @@ def write(folder: Path) -> None:
 
     # Elements: the local name's candidates are chained through `next`.
     # Names are padded so that the scanner may compare 32 bytes at once (bytes16.h: NAME_ROOM).
-    h.append("typedef struct { char local[32]; uint8_t length, ns, next; } ElementName;")
+    h.append("typedef struct { char local[32]; uint8_t length, ns, next, spare; } ElementName;")
     if max(map(len, locals_)) > 32:
         raise SystemExit("generate_tables: an element name is longer than 32 bytes")
     entries = {0: '{"", 0, 0, 0}'}
@@ -423,7 +423,7 @@ def write(folder: Path) -> None:
 
     # States: the transition table, and what each state asks of its children.
     count, width = len(tables.states), len(tables.elements) + 1
-    h.append("typedef struct { uint8_t state; uint8_t bit; uint8_t repeats; } Transition;")
+    h.append("typedef struct { uint8_t state, bit, repeats, leaf; } Transition;")
     h.append(f"static const Transition TRANSITION[{count}][{width}] = {{")
     masks = []
     for state in tables.states:
@@ -439,7 +439,7 @@ def write(folder: Path) -> None:
                     required[profile] |= 1 << bit
                 elif sign == "w":
                     wanted[profile] |= 1 << bit
-        h.append(f"    {{{', '.join(cells) or '{0, 0, 0}'}}},")
+        h.append(f"    {{{', '.join(cells) or '{0, 0, 0, 0}'}}},")
         masks.append(
             f'    {{"{state["name"]}", {state["element"]}, {int(state.get("leaf", False))}, '
             f"{{{required['a']}u, {required['b']}u}}, {{{wanted['a']}u, {wanted['b']}u}}, "
@@ -472,7 +472,7 @@ def write(folder: Path) -> None:
         "    const uint8_t* NAMESPACE_BY_LENGTH",
         "    const uint8_t* NAMESPACE_NEXT",
         "    ctypedef struct Transition:",
-        "        uint8_t state, bit, repeats",
+        "        uint8_t state, bit, repeats, leaf",
         "    const Transition** TRANSITION",
         "    ctypedef struct StateRow:",
         "        const char* name",

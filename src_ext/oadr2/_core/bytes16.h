@@ -66,6 +66,30 @@ static inline const char *pass_plain(const char *p, const char *end) {
     return p;
 }
 
+/* Past a line end and the spaces after it: all that stands between most tags. */
+static inline const char *pass_indent(const char *p, const char *end) {
+    p += *p == '\n';
+#ifdef OADR2_SSE2
+    while (likely(end - p >= 16)) {
+        unsigned other = 0xFFFF ^ _mm_movemask_epi8(_mm_cmpeq_epi8(
+            _mm_loadu_si128((const __m128i *) p), _mm_set1_epi8(' ')));
+        if (other)
+            return p + __builtin_ctz(other);
+        p += 16;
+    }
+#else
+    while (likely(end - p >= 8)) {
+        uint64_t other = load64(p) ^ 0x2020202020202020ULL;
+        if (other)
+            return p + FIRST_BYTE_SET(other);
+        p += 8;
+    }
+#endif
+    while (*p == ' ')
+        p++;
+    return p;
+}
+
 /* The first > or / or blank or control or non-ASCII byte: where a tag's name must end. Sets *colon to
    the first colon before it, or NULL. */
 static inline const char *pass_to_name_end(const char *p, const char *end, const char **colon) {

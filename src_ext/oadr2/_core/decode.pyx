@@ -617,7 +617,8 @@ cdef void begin_interval(Walk* w) noexcept nogil:
         return
     w.interval = &m.intervals[m.interval_count]
     m.interval_count += 1
-    memset(w.interval, 0, sizeof(IntervalData))
+    w.interval.uid = Str(NULL, 0)
+    w.interval.duration = Dur(0, 0, 0, 0)
     w.interval.dtstart = NO_TIME
     w.interval.value = NAN
     if w.in_baseline:
@@ -692,47 +693,60 @@ cdef void begin(Walk* w, int state) noexcept nogil:
         w.m.profile = PROFILE_A if w.s.ns == NS_OADR_A else PROFILE_B
 
 
-cdef void end(Walk* w, int state, uint32_t seen) noexcept nogil:
-    """An element that holds others has ended: is everything there?"""
+cdef void note_missing(Walk* w, int state, uint32_t seen) noexcept nogil:
+    """Of an element that has ended: the children that did not come."""
     cdef const StateRow* row = &STATES[state]
     cdef int profile = w.m.profile == PROFILE_B
     cdef uint32_t missing
     cdef uint32_t bit = 0
     if state == ST_PAYLOAD and not w.m.kind:
-        pass  # a message we have no class for
-    elif (row.required[profile] | row.wanted[profile]) & ~seen:
-        missing = row.required[profile] & ~seen
-        while bit < 32 and missing >> bit:
-            if missing >> bit & 1:
-                problem(w, PROBLEM_MISSING, row.children[bit], True, Str(NULL, 0))
-            bit += 1
-        missing = row.wanted[profile] & ~seen
-        bit = 0
-        while bit < 32 and missing >> bit:
-            if missing >> bit & 1:
-                problem(w, PROBLEM_MISSING, row.children[bit], False, Str(NULL, 0))
-            bit += 1
+        return  # a message we have no class for
+    missing = row.required[profile] & ~seen
+    while bit < 32 and missing >> bit:
+        if missing >> bit & 1:
+            problem(w, PROBLEM_MISSING, row.children[bit], True, Str(NULL, 0))
+        bit += 1
+    missing = row.wanted[profile] & ~seen
+    bit = 0
+    while bit < 32 and missing >> bit:
+        if missing >> bit & 1:
+            problem(w, PROBLEM_MISSING, row.children[bit], False, Str(NULL, 0))
+        bit += 1
+
+
+cdef void end_event(Walk* w) noexcept nogil:
+    w.e.raw.len = <uint32_t> (w.s.p - w.e.raw.ptr)
+    w.e.readable = (
+        w.e.event_id.len != 0 and w.e.modification_number != NO_NUMBER
+        and w.e.status != STATUS_NONE_GIVEN
+    )
+    w.event = -1
+
+
+cdef inline void leave(Walk* w) noexcept nogil:
+    """An element that holds others has ended: is everything there?"""
+    cdef int state = w.frames[w.top].state
+    cdef uint32_t seen = w.frames[w.top].seen
+    cdef const StateRow* row = &STATES[state]
+    cdef int profile = w.m.profile == PROFILE_B
+    if (row.required[profile] | row.wanted[profile]) & ~seen:
+        note_missing(w, state, seen)
     if state == ST_SIGNAL:
         w.signal = NULL
     elif state == ST_BASELINE:
         w.in_baseline = False
     elif state == ST_OADR_EVENT:
-        w.e.raw.len = <uint32_t> (w.s.p - w.e.raw.ptr)
-        w.e.readable = (
-            w.e.event_id.len != 0 and w.e.modification_number != NO_NUMBER
-            and w.e.status != STATUS_NONE_GIVEN
-        )
-        w.event = -1
+        end_event(w)
+    w.top -= 1
 
 
 # --- the walk ------------------------------------------------------------------------------------
 
-cdef void take(Walk* w, int token) noexcept nogil:
+cdef inline void take(Walk* w, int token) noexcept nogil:
     """The element the scanner has just met."""
     cdef Scanner* s = &w.s
     cdef Frame* frame = &w.frames[w.top]
-    cdef const Transition* transition = &TRANSITION[frame.state][s.element]
-    cdef const StateRow* row
+    cdef Transition transition = TRANSITION[frame.state][s.element]
     cdef int state = transition.state
     if state and (s.ns == NS_OADR_A or s.ns == NS_OADR_B) and w.ns and s.ns != w.ns:
         state = ST_NONE  # an element of the other profile
@@ -751,8 +765,7 @@ cdef void take(Walk* w, int token) noexcept nogil:
             scanner_skip(s)
         return
     frame.seen |= <uint32_t> 1 << transition.bit
-    row = &STATES[state]
-    if row.leaf:
+    if transition.leaf:
         if state == ST_TARGET_SERVICEAREA_FEATURECOLLECTION \
                 or state == ST_TARGET_SERVICELOCATION_FEATURECOLLECTION:
             if scanner_standalone(s, &s.text) < 0:
@@ -771,12 +784,6 @@ cdef void take(Walk* w, int token) noexcept nogil:
     w.frames[w.top].seen = 0
     if token == TOKEN_LEAF:
         leave(w)
-
-
-cdef inline void leave(Walk* w) noexcept nogil:
-    cdef Frame* frame = &w.frames[w.top]
-    end(w, frame.state, frame.seen)
-    w.top -= 1
 
 
 cdef int walk(Walk* w) noexcept nogil:

@@ -30,6 +30,7 @@ cdef extern from "bytes16.h" nogil:
     enum:
         NAME_ROOM
     const char* pass_plain(const char* p, const char* end)
+    const char* pass_indent(const char* p, const char* end)
     const char* pass_to_name_end(const char* p, const char* end, const char** colon)
     bint same_bytes(const char* a, const char* b, uint32_t n)
     bint same_name(const char* a, const char* b, uint32_t n)
@@ -750,6 +751,11 @@ cdef int resolve(Scanner* s, const char* name, uint32_t n, const char* colon) no
     return 0
 
 
+cdef inline bint at_tag(const char* p) noexcept nogil:
+    """Whether a start or an end tag begins at ``p``, by its first two bytes."""
+    return p[0] == c"<" and (p[1] == c"/" or byte_class(p + 1) & CLASS_NAME_START)
+
+
 cdef inline bint read_guessed_name(Scanner* s, const char* name) noexcept nogil:
     """Whether the start tag is the one that was to be expected, without attributes; if so, take it in."""
     cdef uint8_t guess = s.following[s.last]
@@ -842,8 +848,8 @@ cdef inline int read_start(Scanner* s, const char* p) noexcept nogil:
         s.p = q + 2
     else:
         text = q + 1
-        q = pass_plain(text, s.end)
-        if not likely(q[0] == c"<" and (q[1] == c"/" or byte_class(q + 1) & CLASS_NAME_START)):
+        q = pass_indent(text, s.end) if text[0] == c"\n" else pass_plain(text, s.end)
+        if not likely(at_tag(q)):
             q = pass_text(s, q, &rewrite)
             if q == NULL:
                 return fail(s, s.p, s.error)
@@ -871,46 +877,57 @@ cdef inline int read_start(Scanner* s, const char* p) noexcept nogil:
     return TOKEN_LEAF
 
 
-cdef int read_outside(Scanner* s) noexcept nogil:
-    """What stands before and after the root element."""
+cdef const char* read_outside(Scanner* s, int* token) noexcept nogil:
+    """What stands before and after the root element: its ``<``, or NULL and TOKEN_END or TOKEN_ERROR."""
     cdef const char* p = s.p
-    cdef int token
+    token[0] = TOKEN_ERROR
     while True:
         p = pass_space(p)
         if p >= s.end:
             s.p = p
-            return TOKEN_END if s.root_seen else fail(s, p, XML_EMPTY)
+            if s.root_seen:
+                token[0] = TOKEN_END
+            else:
+                fail(s, p, XML_EMPTY)
+            return NULL
         if p[0] != c"<":
-            return fail(s, p, XML_SECOND_ROOT if s.root_seen else XML_OUTSIDE_ROOT)
+            fail(s, p, XML_SECOND_ROOT if s.root_seen else XML_OUTSIDE_ROOT)
+            return NULL
         if p[1] == c"?":
             p = pass_instruction(s, p)
         elif at_comment(s, p):
             p = pass_comment(s, p)
         elif p[1] == c"!":
-            return fail(s, p, XML_DTD if not s.root_seen else XML_SECOND_ROOT)
+            fail(s, p, XML_DTD if not s.root_seen else XML_SECOND_ROOT)
+            return NULL
         elif s.root_seen:
-            return fail(s, p, XML_SECOND_ROOT)
+            fail(s, p, XML_SECOND_ROOT)
+            return NULL
         else:
-            token = read_start(s, p)
             s.root_seen = True
-            return token
+            return p
         if p == NULL:
-            return fail(s, s.p, s.error)
+            fail(s, s.p, s.error)
+            return NULL
 
 
 cdef int scanner_next(Scanner* s) noexcept nogil:
     """The next token (``Token``)."""
     cdef const char* p
     cdef OpenElement* element
+    cdef int token = TOKEN_ERROR
     cdef bint rewrite = False
-    if not s.depth:
-        return read_outside(s)
-    p = pass_plain(s.p, s.end)
-    if not likely(p[0] == c"<" and (p[1] == c"/" or byte_class(p + 1) & CLASS_NAME_START)):
-        p = pass_text(s, p, &rewrite)
+    if likely(s.depth != 0):
+        p = pass_indent(s.p, s.end)
+        if not likely(at_tag(p)):
+            p = pass_text(s, p, &rewrite)
+            if p == NULL:
+                return fail(s, s.p, s.error)
+    else:
+        p = read_outside(s, &token)
         if p == NULL:
-            return fail(s, s.p, s.error)
-    if p[1] != c"/":
+            return token
+    if p[1] != c"/" or not s.depth:
         return read_start(s, p)
     element = &s.stack[s.depth - 1]
     p = read_end(s, p, element.name.ptr, element.name.len)
