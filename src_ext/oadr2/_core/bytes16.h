@@ -66,6 +66,27 @@ static inline const char *pass_plain(const char *p, const char *end) {
     return p;
 }
 
+/* The first byte that an attribute value may not simply hold: a quote, < & a control, non-ASCII. */
+static inline const char *pass_value(const char *p, const char *end) {
+#ifdef OADR2_SSE2
+    while (likely(end - p >= 16)) {
+        __m128i x = _mm_loadu_si128((const __m128i *) p);
+        __m128i quote = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
+                                     _mm_cmpeq_epi8(x, _mm_set1_epi8('\'')));
+        __m128i mark = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('<')),
+                                    _mm_cmpeq_epi8(x, _mm_set1_epi8('&')));
+        __m128i low = _mm_cmplt_epi8(x, _mm_set1_epi8(0x20));
+        unsigned found = _mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, mark)));
+        if (found)
+            return p + __builtin_ctz(found);
+        p += 16;
+    }
+#endif
+    while (*p >= 0x20 && *p != '<' && *p != '&' && *p != '"' && *p != '\'')
+        p++;
+    return p;
+}
+
 /* Past a line end and the spaces after it: all that stands between most tags. */
 static inline const char *pass_indent(const char *p, const char *end) {
     p += *p == '\n';
