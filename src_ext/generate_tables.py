@@ -332,15 +332,13 @@ def following_elements(tables: Tables) -> list[int]:
     after = [0] * (2 * count)
     for state in tables.states:
         rows = [(element, signs) for element, (_, _, signs) in state["rows"].items()]
-        many = sum("*" in signs for _, signs in rows)
-        usual = [
-            bool(set(signs) & {"1", "w"}) or ("*" in signs and many == 1) for _, signs in rows
-        ]
-        for i, (element, signs) in enumerate(rows):
+        many = [element for element, signs in rows if set(signs) & {"*", "+"}]
+        usual = [bool(set(signs) & {"1", "w"}) or [element] == many for element, signs in rows]
+        for i, (element, _) in enumerate(rows):
             later = [e for (e, _), often in zip(rows[i:], usual[i:], strict=True) if often]
             if i == 0 and later and not after[state["element"]]:
                 after[state["element"]] = later[0]
-            follower = element if "*" in signs else next((e for e in later if e != element), 0)
+            follower = element if element in many else next((e for e in later if e != element), 0)
             after[count + element] = after[count + element] or follower
     after[0] = after[count] = 0
     return after
@@ -432,7 +430,8 @@ def write(folder: Path) -> None:
         wanted = {"a": 0, "b": 0}
         children = [0] * 32
         for element, (target, bit, signs) in state["rows"].items():
-            cells.append(f"[{element}] = {{{target}, {bit}, {int(signs[1] in '*+')}}}")
+            leaf = int(tables.states[target].get("leaf", False))
+            cells.append(f"[{element}] = {{{target}, {bit}, {int(signs[1] in '*+')}, {leaf}}}")
             children[bit] = element
             for profile, sign in zip("ab", signs, strict=True):
                 if sign in "1+":
