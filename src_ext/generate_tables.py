@@ -330,14 +330,15 @@ def following_elements(tables: Tables) -> list[int]:
     """
     count = len(tables.elements) + 1
     after = [0] * (2 * count)
-    for state in tables.states:
+    # event lists are what a VEN reads most: where contexts disagree, they decide
+    for state in sorted(tables.states, key=lambda state: state["name"] != "DISTRIBUTE_EVENT"):
         rows = [(element, signs) for element, (_, _, signs) in state["rows"].items()]
         many = [element for element, signs in rows if set(signs) & {"*", "+"}]
         usual = [bool(set(signs) & {"1", "w"}) or [element] == many for element, signs in rows]
         for i, (element, _) in enumerate(rows):
             later = [e for (e, _), often in zip(rows[i:], usual[i:], strict=True) if often]
-            if i == 0 and later and not after[state["element"]]:
-                after[state["element"]] = later[0]
+            if i == 0 and not after[state["element"]] and (element not in many or len(many) == 1):
+                after[state["element"]] = element
             follower = element if element in many else next((e for e in later if e != element), 0)
             after[count + element] = after[count + element] or follower
     after[0] = after[count] = 0

@@ -11,12 +11,15 @@
 #include <emmintrin.h>
 #endif
 
+/* Eight bytes of memory as one number: where the first non-zero byte, the first n bytes, the n-th is. */
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define FIRST_BYTE_SET(x) (__builtin_clzll(x) >> 3)
 #define FIRST_BYTES_MASK(n) (~(~0ULL >> 8 * (n)))
+#define BYTE_AT(c, n) ((uint64_t) (unsigned char) (c) << (56 - 8 * (n)))
 #else
 #define FIRST_BYTE_SET(x) (__builtin_ctzll(x) >> 3)
 #define FIRST_BYTES_MASK(n) (~(~0ULL << 8 * (n)))
+#define BYTE_AT(c, n) ((uint64_t) (unsigned char) (c) << 8 * (n))
 #endif
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -37,6 +37,7 @@ cdef extern from "bytes16.h" nogil:
     uint64_t first_bytes(const char* p, uint32_t n, const char* end)
     uint64_t load64(const char* p)
     uint64_t FIRST_BYTES_MASK(uint32_t n)
+    uint64_t BYTE_AT(char c, uint32_t n)
     bint likely(bint x)
 
 
@@ -505,6 +506,20 @@ cdef inline uint8_t namespace_number(const char* p, size_t n) noexcept nogil:
     return NS_UNKNOWN
 
 
+cdef inline void expect_prefix(Scanner* s, const Binding* binding, uint8_t ns, uint32_t generation) noexcept nogil:
+    """Names of this namespace (``ns``: as the elements' table counts them) will be written like this."""
+    cdef UsualPrefix* usual = &s.usual[ns]
+    cdef uint32_t n = binding.prefix.len
+    if n > 7:
+        return
+    usual.generation = generation
+    usual.length = n + 1 if n else 0
+    usual.bytes = binding.key | BYTE_AT(c":", n) if n else 0
+    usual.mask = FIRST_BYTES_MASK(n) | BYTE_AT(c"\xff", n) if n else 0
+    usual.uri = binding.uri
+    usual.ns = binding.ns
+
+
 cdef int bind(Scanner* s, const char* prefix, uint32_t prefix_length, const Str* uri,
               const char* at) noexcept nogil:
     """Take in ``xmlns:prefix="uri"``; an error when the namespace rules forbid it."""
@@ -537,6 +552,11 @@ cdef int bind(Scanner* s, const char* prefix, uint32_t prefix_length, const Str*
         if has_prefix(&s.bindings[i], binding.key, prefix, prefix_length):
             return fail(s, at, XML_DUPLICATE_ATTRIBUTE)
     s.binding_count += 1
+    if ns:
+        if ns == NS_OADR_A:
+            ns = NS_OADR_B
+        if not s.usual[ns].generation:
+            expect_prefix(s, binding, ns, s.generations + 1)
     return 0
 
 
@@ -710,7 +730,6 @@ cdef int resolve(Scanner* s, const char* name, uint32_t n, const char* colon) no
     cdef uint32_t prefix_length = 0 if colon == NULL else <uint32_t> (colon - name)
     cdef uint32_t skip = prefix_length + 1 if colon != NULL else 0
     cdef Binding* binding
-    cdef UsualPrefix* usual
     cdef uint8_t candidate
     s.local.ptr = name + skip
     s.local.len = n - skip
@@ -744,14 +763,7 @@ cdef int resolve(Scanner* s, const char* name, uint32_t n, const char* colon) no
             return 0
     s.element = candidate
     s.following[s.last] = candidate
-    if skip <= 8:
-        usual = &s.usual[ELEMENTS[candidate].ns]
-        usual.generation = s.generation
-        usual.length = skip
-        usual.mask = FIRST_BYTES_MASK(skip) if skip < 8 else <uint64_t> -1
-        usual.bytes = first_bytes(name, skip, s.end)
-        usual.uri = s.uri
-        usual.ns = s.ns
+    expect_prefix(s, binding, ELEMENTS[candidate].ns, s.generation)
     return 0
 
 
@@ -770,7 +782,7 @@ cdef inline bint read_guessed_name(Scanner* s, const char* name) noexcept nogil:
         s.end - name < 8 + NAME_ROOM  # a prefix and a local name can be read at once, and one byte
         or usual.generation != s.generation
         or load64(name) & usual.mask != usual.bytes
-        or local[expected.length] != c">"
+        or local[expected.length] != c">" and local[expected.length] != c"/"
         or not same_name(local, expected.local, expected.length)
     ):
         return False
