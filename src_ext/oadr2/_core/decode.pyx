@@ -834,7 +834,7 @@ cdef bint read_moulded_interval(Walk* w) noexcept nogil:
     cdef Str text
     cdef uint32_t i, n
     cdef IntervalData interval
-    if mould.depth != s.depth or mould.generation != s.generation:
+    if mould.depth != s.depth or mould.generation != s.generation or w.items >= w.limits.items:
         return False
     interval.uid = Str(NULL, 0)
     interval.duration = Dur(0, 0, 0, 0)
