@@ -7,84 +7,129 @@ Switches, read from the environment:
     OADR2_PORTABLE=1    plain C where SSE2 would be used (what other machines run)
 """
 
+from __future__ import annotations
+
+import multiprocessing
 import os
 import sys
-import sysconfig
 from pathlib import Path
 
-from setuptools import Extension, setup
-
 ROOT = Path(__file__).parent.resolve()
+sys.path.insert(0, str(ROOT / "tools"))
+
+import check_prerequisites
+
+too_old = check_prerequisites.old_python()
+if too_old:
+    sys.exit(f"oadr2: {too_old}")
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
 SOURCES = ROOT / "src_ext"
 GENERATED = ROOT / "build" / "generated"
+CYTHON_OUTPUT = ROOT / "build" / "cython"
+LAST_SWITCHES = ROOT / "build" / "switches.txt"
 
 
 def switch(name: str) -> bool:
     return os.environ.get(name, "") not in ("", "0")
 
 
-def missing_tool() -> str | None:
-    """The one line that names the package to install, or None when everything is here."""
-    if sys.version_info < (3, 11):
-        return "oadr2 needs Python 3.11 or later; this is " + sys.version.split()[0]
-    header = Path(sysconfig.get_paths()["include"]) / "Python.h"
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if not header.exists():
-        return f"Python.h is missing: install the headers (Debian: apt install python{version}-dev)"
-    return None
+DEBUG, TRACE, SANITIZE, PORTABLE = map(
+    switch, ("OADR2_DEBUG", "OADR2_TRACE", "OADR2_SANITIZE", "OADR2_PORTABLE")
+)
 
 
 def extensions() -> list[Extension]:
-    from Cython.Build import cythonize
-    from Cython.Compiler import Options
-
-    sys.path.insert(0, str(SOURCES))
-    import generate_tables
-
-    generate_tables.write(GENERATED)
-    debug, trace, sanitize = map(switch, ("OADR2_DEBUG", "OADR2_TRACE", "OADR2_SANITIZE"))
-    flags = ["-O0", "-g", "-UNDEBUG"] if debug else ["-O3", "-g0"]
+    """One extension per .pyx, not yet translated to C."""
+    flags = ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]
     # inlined, clearing a structure becomes "rep stos", which is slow to start
     flags += ["-fno-builtin-memset"]
     flags += ["-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden"]
-    links = [] if debug or sanitize else ["-Wl,-s"] if sys.platform.startswith("linux") else []
-    if sanitize:
+    links = [] if DEBUG or SANITIZE or not sys.platform.startswith("linux") else ["-Wl,-s"]
+    if SANITIZE:
         flags += ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
         links += ["-fsanitize=address,undefined"]
-    macros = [("CYTHON_TRACE_NOGIL", "1")] if trace else []
-    portable = switch("OADR2_PORTABLE")
-    if portable:
+    macros: list[tuple[str, str | None]] = [("CYTHON_TRACE_NOGIL", "1")] if TRACE else []
+    if PORTABLE:
         macros.append(("OADR2_PORTABLE", "1"))
-    Options.warning_errors = True
-    modules = sorted((SOURCES / "oadr2" / "_core").glob("*.pyx"))
-    return cythonize(
-        [
-            Extension(
-                f"oadr2._core.{path.stem}",
-                [str(path.relative_to(ROOT))],
-                include_dirs=[str(GENERATED), str(SOURCES / "oadr2" / "_core")],
-                extra_compile_args=flags,
-                extra_link_args=links,
-                define_macros=macros,
+    return [
+        Extension(
+            f"oadr2._core.{path.stem}",
+            [str(path.relative_to(ROOT))],
+            include_dirs=[str(GENERATED), str(SOURCES / "oadr2" / "_core")],
+            extra_compile_args=flags,
+            extra_link_args=links,
+            define_macros=macros,
+        )
+        for path in sorted((SOURCES / "oadr2" / "_core").glob("*.pyx"))
+    ]
+
+
+class BuildCore(build_ext):
+    """Generates the tables and translates to C only when C is about to be compiled.
+
+    The other commands (metadata, sdist) then need neither Cython's time nor a compiler.
+    """
+
+    def finalize_options(self) -> None:
+        if self.inplace or self.editable_mode:
+            # Both mean the checkout: one shares what the other compiled, none uses a temporary folder.
+            self.build_lib = str(ROOT / "build" / "lib")
+            self.build_temp = str(ROOT / "build" / "temp")
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = os.cpu_count()
+
+    def build_extensions(self) -> None:
+        problem = check_prerequisites.missing_compiler() or check_prerequisites.missing_headers()
+        if problem:
+            sys.exit(f"oadr2: {problem}")
+        from Cython.Build import cythonize
+        from Cython.Compiler import Options
+        from Cython.Compiler.Errors import CompileError
+
+        sys.path.insert(0, str(SOURCES))
+        import generate_tables
+
+        generate_tables.write(GENERATED)
+        # What was made with other switches only looks up to date.
+        switches = f"debug={DEBUG} trace={TRACE} sanitize={SANITIZE} portable={PORTABLE}\n"
+        if not LAST_SWITCHES.exists() or LAST_SWITCHES.read_text() != switches:
+            self.force = True
+        Options.warning_errors = True
+        # Only forked workers inherit the line above.
+        forks = multiprocessing.get_start_method() == "fork"
+        try:
+            translated = cythonize(
+                self.extensions,
+                build_dir=str(CYTHON_OUTPUT),
+                include_path=[str(SOURCES), str(GENERATED)],
+                compiler_directives={
+                    "language_level": 3,
+                    "binding": True,
+                    "embedsignature": False,
+                    "linetrace": TRACE,
+                    "warn.maybe_uninitialized": True,
+                },
+                nthreads=self.parallel if forks and self.parallel else 0,
+                force=self.force,
+                quiet=True,
             )
-            for path in modules
-        ],
-        build_dir=str(ROOT / "build" / "cython"),
-        include_path=[str(SOURCES), str(GENERATED)],
-        compiler_directives={
-            "language_level": 3,
-            "binding": True,
-            "embedsignature": False,
-            "linetrace": trace,
-            "warn.maybe_uninitialized": True,
-        },
-        force=trace or sanitize or debug or portable,
-        quiet=True,
-    )
+        except CompileError as refused:
+            sys.exit(f"oadr2: Cython refuses {refused}; its reasons stand above")
+        by_name = {extension.name: extension for extension in translated}
+        for extension in self.extensions:
+            extension.sources = by_name[extension.name].sources
+            extension.depends = [
+                *by_name[extension.name].depends,
+                str(GENERATED / "tables.h"),
+                str(SOURCES / "oadr2" / "_core" / "bytes16.h"),
+            ]
+        super().build_extensions()
+        LAST_SWITCHES.write_text(switches)
 
 
 if __name__ == "__main__":
-    problem = missing_tool()
-    if problem:
-        sys.exit(f"oadr2: {problem}")
-    setup(ext_modules=extensions())
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildCore})

@@ -242,6 +242,4 @@ class UnknownMessage:
     raw: bytes = field(default=b"", repr=False)
 
 
-Message: TypeAlias = (
-    RequestEvent | DistributeEvent | CreatedEvent | Response | UnknownMessage
-)
+Message: TypeAlias = RequestEvent | DistributeEvent | CreatedEvent | Response | UnknownMessage

@@ -1,0 +1,94 @@
+# Needs Python 3.11 or later with its headers and venv module, a C compiler, and a package index for pip.
+# Everything lands in .venv/ and build/; nothing is installed outside the checkout.
+#
+#   PYTHON=/path/to/python   the Python to make .venv with (default: the newest that fits)
+#   DEMO_ARGS, TEST_ARGS, BENCH_ARGS   handed on to the command, to pytest, to pytest
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+EDITABLE := $(PIP) install --no-build-isolation --editable
+
+CORE_SOURCES := setup.py $(shell find src_ext -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+CORE_MODULES = $(patsubst oadr2/_core/%.pyi,oadr2._core.%,$(filter-out %/__init__.pyi,$(wildcard oadr2/_core/*.pyi)))
+LINTED := .
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint types tests bench figures build dist clean distclean
+
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  %-15s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/installed ## a simulated VTN and a VEN, in this terminal (DEMO_ARGS=--fast: in seconds)
+	@$(BIN)/oadr2 demo $(DEMO_ARGS)
+
+test: lint types tests ## everything that must hold: lint, types, tests
+
+lint: $(VENV)/installed-test ## ruff: rules and formatting
+	@echo "== ruff check" && $(BIN)/ruff check --quiet $(LINTED)
+	@echo "== ruff format --check" && $(BIN)/ruff format --check --quiet $(LINTED)
+
+types: $(VENV)/installed-test ## mypy --strict, and the stubs of the compiled modules against the modules
+	@echo "== mypy --strict" && $(BIN)/mypy --no-error-summary
+	@echo "== stubtest $(CORE_MODULES)"
+	@test -z "$(CORE_MODULES)" || $(BIN)/python -m mypy.stubtest --concise --ignore-unused-allowlist \
+		--allowlist tools/stubtest_allowlist.txt $(CORE_MODULES)
+
+tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
+	@echo "== pytest" && $(BIN)/python -m pytest -n 2 $(TEST_ARGS)
+
+bench: $(VENV)/installed-bench ## oadr2 and others on the same payloads, in one run
+	@mkdir -p build
+	@$(BIN)/python -m pytest --benchmark --benchmark-json=build/benchmarks.json $(BENCH_ARGS)
+
+figures: bench ## bench, then write README.md's and docs/figures.md's tables
+	@$(BIN)/python benchmarks/write_figures.py build/benchmarks.json README.md docs/figures.md
+
+build: $(VENV)/built ## compile the core in place
+
+dist: $(VENV)/built ## source distribution and wheel, in dist/
+	@$(PIP) install 'build>=1.2'
+	@$(BIN)/python -m build --no-isolation
+
+clean: ## remove what was built; keep .venv
+	@rm -rf build dist *.egg-info oadr2/_core/*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -f $(VENV)/built $(VENV)/installed $(VENV)/installed-test $(VENV)/installed-bench
+	@find oadr2 tests benchmarks tools src_ext -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	@rm -rf $(VENV)
+
+# --- how .venv comes to be: each file is a stamp that says its step is done ---
+
+$(VENV)/made: pyproject.toml
+	@python=$$(PYTHON='$(PYTHON)' tools/choose_python.sh) || exit 1; \
+	$(BIN)/python -c "" 2>/dev/null || { \
+		echo "making $(VENV) with $$python"; "$$python" -m venv --clear $(VENV); }
+	@$(BIN)/python -c "import tomllib; \
+	print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
+	| xargs $(PIP) install
+	@touch $@
+
+$(VENV)/built: $(VENV)/made $(CORE_SOURCES)
+	@echo "building the compiled core (about a minute)"
+	@$(BIN)/python setup.py -q build_ext --inplace
+	@touch $@
+
+# Order-only: a changed source is compiled again, which an editable installation sees by itself.
+$(VENV)/installed: $(VENV)/made | $(VENV)/built
+	@echo "installing oadr2 and what it needs"
+	@$(EDITABLE) .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/made | $(VENV)/built
+	@echo "installing oadr2, what it needs, and what its tests need"
+	@$(EDITABLE) '.[test,lint]'
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-bench: $(VENV)/made | $(VENV)/built
+	@echo "installing oadr2, what it needs, and what it is compared with"
+	@$(EDITABLE) '.[test,bench]'
+	@touch $@ $(VENV)/installed

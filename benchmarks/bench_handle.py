@@ -1,0 +1,141 @@
+"""A list of events taken in by a VEN: decoded, decided, stored where asked, and answered."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contenders import OADR2
+from payloads import DOCUMENTS, START, VEN_ID, Document
+
+import oadr2
+from conftest import Label
+
+NOW = START.timestamp() - 3600.0  # every event of the documents is still to come
+TWENTY_A = [document for document in DOCUMENTS if document.profile == "2.0a"]
+document_of_each_size = pytest.mark.parametrize(
+    "document", TWENTY_A, ids=[document.title for document in TWENTY_A]
+)
+in_memory_or_not = pytest.mark.parametrize("durable", [False, True], ids=["memory", "durable"])
+
+
+class Handlers:
+    """The handlers of one benchmark: each has a file of its own, and is closed before the next."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.count = 0
+        self.current: Any = None
+
+    def new(self) -> Any:
+        self.close()
+        self.count += 1
+        path = None if self.folder is None else str(self.folder / f"{self.count}.db")
+        self.current = oadr2.event.EventHandler(VEN_ID, db_path=path, clock=lambda: NOW)
+        return self.current
+
+    def close(self) -> None:
+        if self.current is not None:
+            self.current.close()
+
+
+def assert_every_event_is_answered(reply: bytes, document: Document) -> None:
+    answers = oadr2.decode(reply).event_responses
+    assert [answer.opt_type for answer in answers] == ["optIn"] * document.events
+    assert {answer.response_code for answer in answers} == {200}
+
+
+def title(what: str, document: Document, durable: bool) -> str:
+    return f"handle {what}, {document.title}, {'SQLite' if durable else 'in memory'}"
+
+
+@document_of_each_size
+@in_memory_or_not
+def bench_new_events(
+    document: Document,
+    durable: bool,
+    benchmark: Any,
+    label: Label,
+    tmp_path: Path,
+) -> None:
+    """Every round begins with an empty handler on a new file, whose making is not timed."""
+    label(title("new events", document, durable), OADR2, headline=document.events == 1)
+    handlers = Handlers(tmp_path if durable else None)
+    data = document.data
+
+    def empty_handler() -> tuple[tuple[Any, bytes], dict[str, Any]]:
+        handler = handlers.new()
+        assert handler.get_active_events() == []
+        return (handler, data), {}
+
+    reply = benchmark.pedantic(
+        lambda handler, payload: handler.handle_payload(payload), setup=empty_handler, rounds=200
+    )
+    assert_every_event_is_answered(reply, document)
+    assert len(handlers.current.get_active_events()) == document.events
+    handlers.close()
+
+
+@in_memory_or_not
+def bench_modified_event(durable: bool, benchmark: Any, label: Label, tmp_path: Path) -> None:
+    """One handler all along, whose file has settled; every list raises the modification number."""
+    document = TWENTY_A[0]
+    label(title("a modified event", document, durable), OADR2, headline=True)
+    handlers = Handlers(tmp_path if durable else None)
+    handler = handlers.new()
+    old = b"<ei:modificationNumber>0</ei:modificationNumber>"
+    data = document.data
+    assert data.count(old) == 1
+    numbers = itertools.count(1)
+
+    def next_list() -> tuple[tuple[bytes], dict[str, Any]]:
+        return (data.replace(old, old.replace(b"0", b"%d" % next(numbers))),), {}
+
+    reply = benchmark.pedantic(handler.handle_payload, setup=next_list, rounds=2000)
+    assert_every_event_is_answered(reply, document)
+    assert handler.get_event("event-00000").modification_number == next(numbers) - 1
+    handlers.close()
+
+
+def polls(data: bytes, new_request_ids: bool) -> Iterator[bytes]:
+    """The same list over and over, each time in bytes of its own, as they come from a socket."""
+    marker = b">request-1<"
+    assert data.count(marker) == 1
+    return itertools.cycle(
+        [
+            data.replace(marker, b">request-%d<" % number)
+            if new_request_ids
+            else bytes(bytearray(data))
+            for number in range(16)
+        ]
+    )
+
+
+@document_of_each_size
+@in_memory_or_not
+@pytest.mark.parametrize("new_request_ids", [False, True], ids=["same bytes", "new requestID"])
+def bench_unchanged_events(
+    document: Document,
+    durable: bool,
+    new_request_ids: bool,
+    benchmark: Any,
+    label: Label,
+    tmp_path: Path,
+) -> None:
+    """The poll that brings nothing new, which is nearly every poll. "always" has it answered again.
+
+    Some VTNs repeat the whole document, others draw a new requestID for each.
+    """
+    what = "unchanged events under a new requestID" if new_request_ids else "unchanged events"
+    label(title(what, document, durable), OADR2, headline=document.events == 1)
+    handlers = Handlers(tmp_path if durable else None)
+    handler = handlers.new()
+    lists = polls(document.data, new_request_ids)
+    handler.handle_payload(next(lists))
+    reply = benchmark(lambda: handler.handle_payload(next(lists)))
+    assert_every_event_is_answered(reply, document)
+    assert len(handler.get_active_events()) == document.events
+    handlers.close()

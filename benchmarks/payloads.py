@@ -1,0 +1,193 @@
+"""The documents that every contender reads, made here so that each can be told from the next.
+
+``distribute_event(profile, events, intervals)`` is an oadrDistributeEvent as VTNs send it: prefixed,
+indented, one SIMPLE signal per event, hour-long intervals. The smallest, one event of 3 intervals in
+2.0a, is about 3.8 kB. 2.0b documents are wrapped in oadrPayload, the only form openleadr reads.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple, TypeAlias
+
+Profile: TypeAlias = Literal["2.0a", "2.0b"]
+
+START = datetime(2026, 6, 1, 14, 0, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+VTN_ID = "vtn-benchmark"
+VEN_ID = "ven-benchmark"
+MARKET_CONTEXT = "http://markets.example.com/peak-demand"
+NAMESPACES = {
+    "oadr-2.0a": "http://openadr.org/oadr-2.0a/2012/07",
+    "oadr-2.0b": "http://openadr.org/oadr-2.0b/2012/07",
+    "pyld": "http://docs.oasis-open.org/ns/energyinterop/201110/payloads",
+    "ei": "http://docs.oasis-open.org/ns/energyinterop/201110",
+    "emix": "http://docs.oasis-open.org/ns/emix/2011/06",
+    "xcal": "urn:ietf:params:xml:ns:icalendar-2.0",
+    "strm": "urn:ietf:params:xml:ns:icalendar-2.0:stream",
+}
+
+
+class IntervalValues(NamedTuple):
+    uid: int
+    duration: timedelta
+    value: float
+
+
+class EventValues(NamedTuple):
+    """What a program needs of an event to act on it; every contender must give exactly these."""
+
+    event_id: str
+    modification_number: int
+    market_context: str
+    event_status: str
+    dtstart: datetime
+    duration: timedelta
+    signal_name: str
+    intervals: tuple[IntervalValues, ...]
+
+
+def expected(events: int, intervals: int) -> list[EventValues]:
+    return [
+        EventValues(
+            event_id=f"event-{number:05}",
+            modification_number=number % 4,
+            market_context=MARKET_CONTEXT,
+            event_status="far",
+            dtstart=START + number * timedelta(days=1),
+            duration=intervals * HOUR,
+            signal_name="SIMPLE",
+            intervals=tuple(
+                IntervalValues(uid, HOUR, float(uid % 3 + 1)) for uid in range(intervals)
+            ),
+        )
+        for number in range(events)
+    ]
+
+
+def time_text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def interval_text(interval: IntervalValues) -> str:
+    return f"""
+            <ei:interval>
+              <xcal:duration>
+                <xcal:duration>PT1H</xcal:duration>
+              </xcal:duration>
+              <xcal:uid>
+                <xcal:text>{interval.uid}</xcal:text>
+              </xcal:uid>
+              <ei:signalPayload>
+                <ei:payloadFloat>
+                  <ei:value>{interval.value}</ei:value>
+                </ei:payloadFloat>
+              </ei:signalPayload>
+            </ei:interval>"""
+
+
+def event_text(event: EventValues) -> str:
+    return f"""
+    <oadr:oadrEvent>
+    <ei:eiEvent>
+      <ei:eventDescriptor>
+        <ei:eventID>{event.event_id}</ei:eventID>
+        <ei:modificationNumber>{event.modification_number}</ei:modificationNumber>
+        <ei:priority>1</ei:priority>
+        <ei:eiMarketContext>
+          <emix:marketContext>{event.market_context}</emix:marketContext>
+        </ei:eiMarketContext>
+        <ei:createdDateTime>2026-05-30T09:15:00Z</ei:createdDateTime>
+        <ei:eventStatus>{event.event_status}</ei:eventStatus>
+        <ei:testEvent>false</ei:testEvent>
+      </ei:eventDescriptor>
+      <ei:eiActivePeriod>
+        <xcal:properties>
+          <xcal:dtstart>
+            <xcal:date-time>{time_text(event.dtstart)}</xcal:date-time>
+          </xcal:dtstart>
+          <xcal:duration>
+            <xcal:duration>PT{len(event.intervals)}H</xcal:duration>
+          </xcal:duration>
+          <xcal:tolerance>
+            <xcal:tolerate>
+              <xcal:startafter>PT5M</xcal:startafter>
+            </xcal:tolerate>
+          </xcal:tolerance>
+          <ei:x-eiNotification>
+            <xcal:duration>PT4H</xcal:duration>
+          </ei:x-eiNotification>
+        </xcal:properties>
+        <xcal:components/>
+      </ei:eiActivePeriod>
+      <ei:eiEventSignals>
+        <ei:eiEventSignal>
+          <strm:intervals>{"".join(map(interval_text, event.intervals))}
+          </strm:intervals>
+          <ei:signalName>{event.signal_name}</ei:signalName>
+          <ei:signalType>level</ei:signalType>
+          <ei:signalID>signal-1</ei:signalID>
+          <ei:currentValue>
+            <ei:payloadFloat>
+              <ei:value>0.0</ei:value>
+            </ei:payloadFloat>
+          </ei:currentValue>
+        </ei:eiEventSignal>
+      </ei:eiEventSignals>
+      <ei:eiTarget>
+        <ei:venID>{VEN_ID}</ei:venID>
+      </ei:eiTarget>
+    </ei:eiEvent>
+    <oadr:oadrResponseRequired>always</oadr:oadrResponseRequired>
+    </oadr:oadrEvent>"""
+
+
+def distribute_event(profile: Profile, events: int, intervals: int) -> bytes:
+    declarations = " ".join(
+        [
+            f'xmlns:oadr="{NAMESPACES[f"oadr-{profile}"]}"',
+            *(f'xmlns:{p}="{uri}"' for p, uri in NAMESPACES.items() if "-" not in p),
+        ]
+    )
+    message = f"""<oadr:oadrDistributeEvent {declarations}>
+    <ei:eiResponse>
+      <ei:responseCode>200</ei:responseCode>
+      <pyld:requestID/>
+    </ei:eiResponse>
+    <pyld:requestID>request-1</pyld:requestID>
+    <ei:vtnID>{VTN_ID}</ei:vtnID>{"".join(map(event_text, expected(events, intervals)))}
+  </oadr:oadrDistributeEvent>"""
+    if profile == "2.0b":
+        oadr = NAMESPACES["oadr-2.0b"]
+        message = (
+            f'<oadr:oadrPayload xmlns:oadr="{oadr}"><oadr:oadrSignedObject>{message}'
+            "</oadr:oadrSignedObject></oadr:oadrPayload>"
+        )
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{message}\n'.encode()
+
+
+class Document(NamedTuple):
+    """One document under a name for people."""
+
+    name: str
+    profile: Profile
+    events: int
+    intervals: int
+
+    @property
+    def data(self) -> bytes:
+        return distribute_event(self.profile, self.events, self.intervals)
+
+    @property
+    def title(self) -> str:
+        return f"{self.profile}, {self.name}, {len(self.data) / 1000:.1f} kB"
+
+
+DOCUMENTS = [
+    Document("1 event", "2.0a", 1, 3),
+    Document("10 events", "2.0a", 10, 3),
+    Document("100 events", "2.0a", 100, 3),
+    Document("1 event of 96 intervals", "2.0a", 1, 96),
+    Document("1 event", "2.0b", 1, 3),
+    Document("100 events", "2.0b", 100, 3),
+]

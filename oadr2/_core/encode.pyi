@@ -1,0 +1,3 @@
+from oadr2.model import Message
+
+def encode(message: Message, *, wrap: bool = True) -> bytes: ...

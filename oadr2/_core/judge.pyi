@@ -1,0 +1,1 @@
+"""Judging one event: C functions only (src_ext/oadr2/_core/judge.pxd)."""

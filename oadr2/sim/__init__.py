@@ -1,0 +1,21 @@
+"""A simulated VTN, for demonstrations, tests and load.
+
+It shares nothing with the VEN but the codec, so that one cannot hide the other's mistakes.
+:class:`SimulatedVtn` holds the events and the answers; :class:`VtnServer` puts it on a port.
+"""
+
+from oadr2.sim.event_spec import EventSettings
+from oadr2.sim.http import Fault, VtnApp, VtnServer
+from oadr2.sim.vtn import Answer, Exchange, ListedEvent, Refusal, SimulatedVtn
+
+__all__ = [
+    "Answer",
+    "EventSettings",
+    "Exchange",
+    "Fault",
+    "ListedEvent",
+    "Refusal",
+    "SimulatedVtn",
+    "VtnApp",
+    "VtnServer",
+]

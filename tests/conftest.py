@@ -1,0 +1,30 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_openadr() -> Path:
+    """The folder with the profile's facts, schemas and samples, which is not part of the project.
+
+    Looked for in ``$OADR2_SHARED/openadr``, else beside the checkout in ``../shared/openadr``; the
+    test is skipped when there is none.
+    """
+    shared = Path(os.environ.get("OADR2_SHARED") or ROOT.parent / "shared")
+    folder = shared / "openadr"
+    if not folder.is_dir():
+        pytest.skip(f"needs the shared OpenADR files, and there is no {folder}")
+    return folder
