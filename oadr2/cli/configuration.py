@@ -1,0 +1,294 @@
+"""Where a verb's settings come from: the command line, then a TOML file, then the defaults.
+
+The file's keys are the long option names in snake_case, at top level (for every verb) or in a
+table named after the verb, which wins. Whatever is wrong in it is reported with file, line and key.
+Secrets are only ever read from a file or an environment variable: a command line shows in ``ps``, a
+settings file gets copied and committed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from oadr2.errors import ConfigurationError
+
+_NEVER_FROM_FILE: Final = frozenset({"help", "config", "version"})
+
+
+# --- kinds of values, for argparse's type= -----------------------------------
+
+
+def comma_list(text: str) -> tuple[str, ...]:
+    """``"a, b"`` -> ``("a", "b")``: blanks around an item do not count."""
+    items = tuple(item.strip() for item in text.split(","))
+    if not all(items):
+        raise argparse.ArgumentTypeError("an item between the commas is empty")
+    return items
+
+
+def seconds(text: str) -> float:
+    """A positive, finite number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("it must be a number of seconds") from None
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("it must be a number of seconds above 0")
+    return value
+
+
+def web_address(text: str) -> str:
+    """An http or https address. One that holds a password is refused, without repeating it."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - raises ValueError when the port is no number
+    except ValueError:
+        raise argparse.ArgumentTypeError("it is no address such as https://vtn.example/") from None
+    if "@" in parts.netloc:
+        raise argparse.ArgumentTypeError(
+            "a user name or password does not belong in it: use --username and --password-file"
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise argparse.ArgumentTypeError(
+            "it must start with http:// or https:// and name a host, such as https://vtn.example/"
+        )
+    return text
+
+
+_NUMBERS: Final[Mapping[Any, tuple[tuple[type, ...], str]]] = {
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    seconds: ((int, float), "a number of seconds"),
+}
+
+
+# --- secrets -----------------------------------------------------------------
+
+
+def add_secret_options(
+    parser: argparse._ArgumentGroup, name: str, variable: str, what: str
+) -> None:
+    """Add ``--NAME-file`` and ``--NAME-env`` for the secret ``name`` (kebab-case)."""
+    parser.add_argument(f"--{name}-file", type=Path, metavar="FILE", help=f"file with the {what}")
+    parser.add_argument(
+        f"--{name}-env",
+        default=variable,
+        metavar="NAME",
+        help=f"environment variable with the {what} (default: %(default)s)",
+    )
+
+
+def read_secret(args: argparse.Namespace, name: str) -> str | None:
+    """The secret ``name`` (snake_case) from its file, else its environment variable, else None.
+
+    Raises ConfigurationError when the file cannot be read or is empty.
+    """
+    path: Path | None = getattr(args, f"{name}_file")
+    option = f"--{name.replace('_', '-')}-file"
+    if path is None:
+        return os.environ.get(getattr(args, f"{name}_env")) or None
+    try:
+        secret = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{option} {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{option} {path}: it is not UTF-8 text") from None
+    secret = secret.removesuffix("\n").removesuffix("\r")
+    if not secret:
+        raise ConfigurationError(f"{option} {path}: the file is empty")
+    return secret
+
+
+def refuse_secret_option(option: str, parser: argparse.ArgumentParser) -> None:
+    """Raise ConfigurationError when ``option`` would put a secret on the command line."""
+    if option.startswith("--") and _is_secret(_key_of(option)):
+        others = [name for name in parser._option_string_actions if name.startswith(f"{option}-")]
+        raise ConfigurationError(
+            f"{option} would show the secret to every user: use {_either(others)}"
+        )
+
+
+def _is_secret(key: str) -> bool:
+    return key.endswith(("password", "passphrase"))
+
+
+def _key_of(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(names) or "another way"
+
+
+# --- the settings file -------------------------------------------------------
+
+
+class SettingsFile:
+    """A parsed TOML file that knows on which line each key stands."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            self.text = self.path.read_bytes().decode("utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"settings file {path}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise ConfigurationError(
+                f"{path} line {line}: not UTF-8 text; save the file as UTF-8"
+            ) from None
+        try:
+            self.data: dict[str, Any] = tomllib.loads(self.text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(self._syntax_error(str(error))) from None
+
+    def _syntax_error(self, message: str) -> str:
+        place = re.search(r" \(at line (\d+), column (\d+)\)$", message)
+        if place:
+            what = message[: place.start()]
+            return f"{self.path} line {place[1]}, column {place[2]}: {what[0].lower()}{what[1:]}"
+        return f"{self.path}: {message}"
+
+    def line_of(self, *keys: str) -> int:
+        """The line (from 1) where the entry ``keys`` begins: ``line_of("poll", "interval")``.
+
+        tomllib keeps no positions, so ever longer beginnings of the text are parsed: the entry
+        begins right after the last one that is complete and lacks it. That holds for every way TOML
+        has to write a key.
+        """
+        lines = self.text.split("\n")
+        complete = 0
+        for count in range(1, len(lines) + 1):
+            try:
+                node: Any = tomllib.loads("\n".join(lines[:count]))
+            except tomllib.TOMLDecodeError:
+                continue  # in the middle of a value over several lines
+            for key in keys:
+                node = node.get(key) if isinstance(node, dict) else None
+            if node is not None:
+                break
+            complete = count
+        return complete + 1
+
+    def error(self, message: str, *keys: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.path} line {self.line_of(*keys)}: {message}")
+
+
+def apply_settings_file(
+    path: str, verb: str, parsers: Mapping[str, argparse.ArgumentParser]
+) -> None:
+    """Make the file's settings the defaults of ``parsers[verb]``.
+
+    The whole file is checked, the tables of other verbs too. Raises ConfigurationError.
+    """
+    file = SettingsFile(path)
+    options = {name: _options_of(parser) for name, parser in parsers.items()}
+    shared: dict[str, object] = {}
+    own: dict[str, object] = {}
+    for key, value in file.data.items():
+        if key in parsers:
+            if not isinstance(value, dict):
+                raise file.error(f"{key} is a verb: write its settings below [{key}]", key)
+            found = _read_table(file, options[key], value, (key,))
+            if key == verb:
+                own = found
+        elif isinstance(value, dict):
+            raise file.error(f"no such verb: [{key}]{_nearest(key, parsers)}", key)
+        else:
+            known = options[verb] | {
+                name: action
+                for other in options.values()
+                for name, action in other.items()
+                if name not in options[verb]
+            }
+            shared |= _read_table(file, known, {key: value}, ())
+    values = {
+        options[verb][key].dest: value
+        for key, value in (shared | own).items()
+        if key in options[verb]
+    }
+    parsers[verb].set_defaults(**values)
+    for action in parsers[verb]._actions:
+        if action.dest in values:
+            action.required = False
+
+
+def _options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    """Each long option of the parser by its key in a settings file."""
+    return {
+        key: action
+        for action in parser._actions
+        for option in action.option_strings
+        if option.startswith("--") and (key := _key_of(option)) not in _NEVER_FROM_FILE
+    }
+
+
+def _read_table(
+    file: SettingsFile,
+    options: Mapping[str, argparse.Action],
+    table: Mapping[str, object],
+    place: tuple[str, ...],
+) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for key, value in table.items():
+        if _is_secret(key):
+            others = _either([name for name in options if name.startswith(f"{key}_")])
+            raise file.error(f"{key} does not belong in this file: use {others}", *place, key)
+        if key not in options:
+            where = f" in [{place[0]}]" if place else ""
+            raise file.error(f"unknown key {key}{where}{_nearest(key, options)}", *place, key)
+        try:
+            values[key] = _value_for(options[key], value, file.path.parent)
+        except (argparse.ArgumentTypeError, ValueError) as error:
+            raise file.error(f"{key}: {error}", *place, key) from None
+    return values
+
+
+def _value_for(action: argparse.Action, value: object, directory: Path) -> object:
+    """``value`` as the option would have made it from its text. No error repeats the value."""
+    kind = action.type
+    result: object
+    if action.nargs == 0:
+        if not isinstance(value, bool):
+            raise argparse.ArgumentTypeError(f"it must be true or false, not {_kind(value)}")
+        return value
+    if kind in _NUMBERS:
+        types, words = _NUMBERS[kind]
+        if isinstance(value, bool) or not isinstance(value, types):
+            raise argparse.ArgumentTypeError(f"it must be {words}, not {_kind(value)}")
+        result = kind(str(value)) if callable(kind) else value
+    elif isinstance(value, list) and kind is comma_list:
+        if not all(isinstance(item, str) and item.strip() for item in value):
+            raise argparse.ArgumentTypeError("it must be a list of strings that are not empty")
+        result = tuple(item.strip() for item in value)
+    elif not isinstance(value, str):
+        words = "a string or a list of strings" if kind is comma_list else "a string"
+        raise argparse.ArgumentTypeError(f"it must be {words}, not {_kind(value)}")
+    elif kind is Path:
+        result = directory / Path(value).expanduser()
+    else:
+        convert: Callable[[str], object] = kind if callable(kind) else str
+        result = convert(value)
+    if action.choices is not None and result not in action.choices:
+        words = ", ".join(str(choice) for choice in action.choices)
+        raise argparse.ArgumentTypeError(f"it must be one of {words}")
+    return result
+
+
+def _kind(value: object) -> str:
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+    kinds |= {list: "a list", dict: "a table"}
+    return kinds.get(type(value), "a date or time")
+
+
+def _nearest(key: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f", did you mean {close[0]}?" if close else ""
