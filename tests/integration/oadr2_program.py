@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -106,6 +108,23 @@ class Program:
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def wait_until_it_listens(self) -> None:
+        """Wait until it has a listening TCP socket, for verbs that say nothing about it."""
+        end = time.monotonic() + PATIENCE
+        while not self._listens():
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise AssertionError(f"it never listened; standard error:\n{self.errors}")
+            time.sleep(0.02)
+
+    def _listens(self) -> bool:
+        sockets = set()
+        for descriptor in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                sockets.add(os.readlink(descriptor))
+        lines = Path(f"/proc/{self.pid}/net/tcp").read_text("ascii").splitlines()[1:]
+        listening = {f"socket:[{fields[9]}]" for fields in map(str.split, lines) if fields[3] == "0A"}
+        return not listening.isdisjoint(sockets)
 
     def wait(self) -> int:
         """Wait for its end; the exit code. What it printed is complete then."""
