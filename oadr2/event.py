@@ -172,7 +172,7 @@ class EventHandler:
             default_opt=default_opt,
         )
         try:
-            self._table.request(oadr_profile_level, "")
+            self._table.request(oadr_profile_level, 0)
         except LocalProtocolError as error:
             raise ConfigurationError(f"ven_id cannot be written into XML: {error}") from None
         self._subscribers: list[Callable[[tuple[Change, ...]], object]] = []
@@ -209,11 +209,15 @@ class EventHandler:
             RemoteProtocolError: not a payload, not a message a VEN takes, or an answer of the VTN
                 that reports an error (its code is ``response_code``). Nothing was changed.
             StoreError: the events could not be stored. Nothing was changed.
+            TypeError: the payload is neither bytes-like nor an element.
         """
-        if hasattr(payload, "tag"):
+        if type(payload) is bytes:
+            data = payload
+        elif hasattr(payload, "tag"):
             reply = self.handle_payload(_bytes_from_element(payload))
             return None if reply is None else _element_from_bytes(reply)
-        data = payload if type(payload) is bytes else as_bytes(payload)
+        else:
+            data = as_bytes(payload)
         with self.lock:
             now = self._clock()
             reply = self._table.unchanged(data, now)
@@ -235,8 +239,8 @@ class EventHandler:
     def build_request_payload(self, as_element: bool = False) -> Any:
         """An oadrRequestEvent with a fresh requestID, as bytes or lxml element (facts.md E53)."""
         with self.lock:
-            request_id = f"{self._random.getrandbits(64):016x}"
-            data = self._table.request(self.oadr_profile_level, request_id, self.policy.reply_limit)
+            number = self._random.getrandbits(64)
+            data = self._table.request(self.oadr_profile_level, number, self.policy.reply_limit)
         return _element_from_bytes(data) if as_element else data
 
     # -- what is held -----------------------------------------------------------------------------
@@ -350,7 +354,7 @@ class EventHandler:
                 plan = table.plan(data, now, seed)  # the callback has changed what we hold
             reply = table.reply(plan)
             if self._store is not None and plan.changes_state:
-                self._save(*plan.writes())
+                self._save(*table.writes(plan))
             table.commit(plan)
             refusals = plan.refusals()
         self._collect(self._new_refusals(refusals) if refusals else ())

@@ -27,6 +27,9 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     poll.add_argument("--profile", choices=("2.0a", "2.0b"), default="2.0a")
     poll.add_argument("--db", type=Path)
     poll.add_argument("--once", action="store_true")
+    poll.add_argument("--no-name-check", action="store_false", dest="name_check")
+    poll.add_argument("--log-format", choices=("text", "json"), default="text")
+    poll.add_argument("--json", action="store_const", const="json", dest="log_format")
     poll.add_argument("--password-file", type=Path)
     vtn = argparse.ArgumentParser(prog="oadr2 vtn")
     vtn.add_argument("--port", type=int, default=8080)
@@ -73,6 +76,15 @@ def test_the_verbs_table_beats_the_top_and_the_command_line_beats_both(tmp_path)
     assert (args.interval, args.profile) == (2.0, "2.0b")
     args = read(tmp_path, text, "--interval", "3", "--profile", "2.0a")
     assert (args.interval, args.profile) == (3.0, "2.0a")
+
+
+def test_flags(tmp_path):
+    args = read(tmp_path, BASE + "json = true\nno_name_check = true\n")
+    assert (args.log_format, args.name_check, args.once) == ("json", False, False)
+    args = read(tmp_path, BASE + "json = false\nno_name_check = false\nonce = false\n")
+    assert (args.log_format, args.name_check, args.once) == ("text", True, False)
+    args = read(tmp_path, BASE + "once = true\njson = true\n[poll]\nonce = false\njson = false\n")
+    assert (args.log_format, args.once) == ("text", False)
 
 
 def test_a_key_of_another_verb_is_welcome_at_the_top(tmp_path):

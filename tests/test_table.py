@@ -55,6 +55,8 @@ def test_a_plan_of_an_older_generation_is_refused():
     assert not held.is_current(first)
     with pytest.raises(ValueError, match="changed since"):
         held.commit(first)
+    with pytest.raises(ValueError, match="fresh plan"):
+        held.writes(first)
     assert numbers(held) == {"b": 0}
 
 
@@ -68,8 +70,8 @@ def test_a_plan_is_committed_once_and_to_its_own_table():
         held.commit(plan)
     with pytest.raises(IndexError):
         plan.set_opt(0, "optOut")
-    with pytest.raises(ValueError, match="used up"):
-        plan.writes()
+    with pytest.raises(ValueError, match="fresh plan"):
+        held.writes(plan)
 
 
 def test_a_dropped_plan_leaves_the_table_usable():
@@ -105,7 +107,7 @@ def test_writes_name_what_a_store_needs():
     held = table()
     held.handle(distribute_event(event("a"), event("b"), event("c"), request_id="1"), START, 1)
     plan = held.plan(distribute_event(event("a", 1), event("b"), request_id="2"), START, 1)
-    put, delete, request_ids = plan.writes()
+    put, delete, request_ids = held.writes(plan)
     assert [(row[1], row[2], row[4], row[8]) for row in put] == [("a", 1, "2", "held")]
     assert decode(put[0][5]).events[0].event_id == "a"
     assert delete == [("vtn", "c")]
@@ -205,6 +207,16 @@ def test_a_startafter_in_months_is_drawn_by_the_calendar():
         offsets.append((state[4] - state[0].dtstart).total_seconds() / 86400)
     assert 0 <= min(offsets) < 6
     assert 23 < max(offsets) <= 29
+
+
+def test_a_termination_beyond_the_calendar_is_at_its_end():
+    made = {"dtstart": "0001-01-02T00:00:00Z", "duration": "PT0S", "startafter": "P9000Y"}
+    for seed in range(20):
+        held = table()
+        held.handle(distribute_event(event("a", **made)), START, seed)
+        held.handle(distribute_event(), START, seed)
+        for state in held.states(START):
+            assert state[5] is None or state[5].year <= 9999
 
 
 # -- against a plain dictionary -------------------------------------------------------------------

@@ -5,7 +5,6 @@ from typing import Final, TypeAlias, final
 from oadr2.model import Event, OptType
 
 _Refusal: TypeAlias = tuple[str, str, int, int, str]
-_StoredRow: TypeAlias = tuple[str, str, int, OptType, str, bytes, int, int | None, str, int]
 
 PHASE_NAMES: Final[tuple[str, ...]]
 OPTS: Final[dict[str, int]]
@@ -17,6 +16,3 @@ class ListPlan:
     def questions(self) -> list[tuple[int, bool, Event, OptType]]: ...
     def set_opt(self, index: int, opt_type: OptType) -> None: ...
     def refusals(self) -> list[_Refusal]: ...
-    def writes(
-        self,
-    ) -> tuple[list[_StoredRow], list[tuple[str, str]], list[tuple[str, str, str]]]: ...

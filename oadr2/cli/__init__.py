@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import IO, Any, Final, NoReturn
 
+from oadr2 import __version__
 from oadr2.cli.configuration import apply_settings_file, refuse_secret_option
 from oadr2.cli.event_text import printable
 from oadr2.errors import ConfigurationError, OadrError
@@ -54,24 +54,6 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} ({self.prog} --help)\n")
 
 
-class _Version(argparse.Action):
-    """``--version``, looked up only when asked for."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> NoReturn:
-        try:
-            found = importlib.metadata.version("oadr2")
-        except importlib.metadata.PackageNotFoundError:
-            found = "from a source tree that was never installed"
-        sys.stdout.write(f"oadr2 {found}\n")
-        parser.exit(0)
-
-
 def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each way to end
     """Run the command line ``argv`` (default: that of the process) and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -100,7 +82,12 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for e
 
 def _run(arguments: list[str], verb: str | None) -> int:
     parser = CommandParser(prog="oadr2", description=_DESCRIPTION)
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"oadr2 {__version__}",
+        help="print the version and stop",
+    )
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     modules: dict[str, ModuleType] = {}
 

@@ -92,9 +92,16 @@ def read_secret(args: argparse.Namespace, name: str) -> str | None:
     Raises ConfigurationError when the file cannot be read or is empty.
     """
     path: Path | None = getattr(args, f"{name}_file")
-    option = f"--{name.replace('_', '-')}-file"
     if path is None:
         return os.environ.get(getattr(args, f"{name}_env")) or None
+    return read_secret_file(f"--{name.replace('_', '-')}-file", path)
+
+
+def read_secret_file(option: str, path: Path) -> str:
+    """The text of a file that holds a secret, without the line end; ``option`` named the file.
+
+    Raises ConfigurationError when the file cannot be read or is empty.
+    """
     try:
         secret = path.read_text("utf-8")
     except OSError as error:
@@ -213,7 +220,7 @@ def apply_settings_file(
     values = {
         options[verb][key].dest: value
         for key, value in (shared | own).items()
-        if key in options[verb]
+        if key in options[verb] and value is not None
     }
     parsers[verb].set_defaults(**values)
     for action in parsers[verb]._actions:
@@ -259,7 +266,10 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
     if action.nargs == 0:
         if not isinstance(value, bool):
             raise argparse.ArgumentTypeError(f"it must be true or false, not {_kind(value)}")
-        return value
+        if isinstance(action.const, bool):
+            return value is action.const
+        # A short form of another option, such as --json: false leaves that one alone.
+        return action.const if value else None
     if kind in _NUMBERS:
         types, words = _NUMBERS[kind]
         if isinstance(value, bool) or not isinstance(value, types):

@@ -10,7 +10,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any, Final
 
-from oadr2._core.objects import decode
+from oadr2 import decode
 from oadr2.cli.event_text import printable
 from oadr2.cli.message_data import message_data
 from oadr2.errors import RemoteProtocolError

@@ -30,7 +30,7 @@ def show_demo(*, fast: bool, as_json: bool) -> int:
     if as_json:
         print(json.dumps(demo.summary(), indent=2))
     else:
-        show(console, _summary_view(demo))
+        show(console, summary_view(demo))
     return 0 if demo.succeeded() else 1
 
 
@@ -53,7 +53,8 @@ def _print_entry(entry: Entry) -> None:
     sys.stdout.flush()
 
 
-def _summary_view(demo: Demo) -> RenderableType:
+def summary_view(demo: Demo) -> RenderableType:
+    """What came of it: the answer, each change of level, the verdict."""
     parts: list[RenderableType] = [Text()]
     if demo.opt_type is None:
         parts.append(Text(f"The VEN never answered {EVENT_ID}.", "bold red"))

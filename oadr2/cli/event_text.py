@@ -57,12 +57,17 @@ def local_time(moment: datetime | None, *, weekday: bool = True) -> str:
     """Local wall-clock time with its zone: ``Sat 2026-03-07 14:00:00 CET``."""
     if moment is None:
         return "-"
-    try:
-        local = moment.astimezone()
-    except (OverflowError, ValueError, OSError):  # years 1 and 9999 have no local time everywhere
-        return utc_time(moment)
+    local = as_local(moment)
     day = local.strftime("%a ") if weekday else ""
     return f"{day}{local:%Y-%m-%d %H:%M:%S}{_fraction(local)} {local:%Z}"
+
+
+def as_local(moment: datetime) -> datetime:
+    """``moment`` in local time; in UTC where it has none, as in the years 1 and 9999."""
+    try:
+        return moment.astimezone()
+    except (OverflowError, ValueError, OSError):
+        return moment.astimezone(UTC)
 
 
 def utc_time(moment: datetime | None) -> str:

@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
         type=web_address,
         required=True,
         metavar="URL",
-        help="its address, up to /OpenADR2/Simple if that is not all of it",
+        help="its http or https address; /OpenADR2/Simple/... is added",
     )
     vtn.add_argument(
         "--vtn-ids",

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from oadr2.cli.event_text import (
+    as_local,
     event_end,
     iso_time,
     level_text,
-    local_time,
+    moment_at,
 )
 from oadr2.cli.line_writer import Fields, LineWriter
 from oadr2.errors import RemoteProtocolError, TransportError
@@ -28,12 +29,13 @@ _CHANGE_WORDS: Final[Mapping[str, str]] = {
     "opt": "answer changed",
     "held": "still held from before",
 }
+# After these the event's times are of no interest to anybody.
+_OVER: Final = frozenset({"cancelled", "vanished", "completed", "removed", "refused"})
 
 
 def line_text(fields: Fields) -> str:
     """The fields of a line as a sentence of their kind."""
-    kind = str(fields["kind"])
-    match kind:
+    match fields["kind"]:
         case "start":
             words = _start_words(fields)
         case "signal":
@@ -48,7 +50,7 @@ def line_text(fields: Fields) -> str:
             words = str(fields["reason"])
         case _:
             words = str(fields.get("reason", ""))
-    return f"{kind:<6}  {words}".rstrip()
+    return words
 
 
 def _level(value: object) -> str:
@@ -78,16 +80,21 @@ def _event_words(fields: Fields) -> str:
     if fields["test"]:
         details.append("test event")
     words += f" ({', '.join(details)})"
-    if fields["start"]:
-        words += f", {_span(fields['start'], fields['end'])}"
-    return f"{words}: {fields['reason']}" if fields.get("reason") else words
+    if fields["start"] and change not in _OVER:
+        words += f", {_span(str(fields['start']), fields['end'])}"
+    reason = str(fields.get("reason", ""))
+    return words if not reason or reason.startswith(change) else f"{words}: {reason}"
 
 
-def _span(start: object, end: object) -> str:
-    begins = local_time(datetime.fromisoformat(str(start)), weekday=False)
+def _span(start: str, end: object) -> str:
+    """``2030-07-01 14:00:00 to 16:00:00 CEST``: to the second, the date only where it changes."""
+    begins = as_local(datetime.fromisoformat(start))
     if end is None:
-        return f"{begins} until cancelled"
-    return f"{begins} to {local_time(datetime.fromisoformat(str(end)), weekday=False)}"
+        return f"{begins:%Y-%m-%d %H:%M:%S %Z} until cancelled"
+    ends = as_local(datetime.fromisoformat(str(end)))
+    if begins.date() != ends.date() or begins.tzname() != ends.tzname():
+        return f"{begins:%Y-%m-%d %H:%M:%S %Z} to {ends:%Y-%m-%d %H:%M:%S %Z}"
+    return f"{begins:%Y-%m-%d %H:%M:%S} to {ends:%H:%M:%S %Z}"
 
 
 def signal_fields(previous: float | None, level: float | None, event_id: str | None) -> Fields:
@@ -155,7 +162,11 @@ def held_fields(state: EventState) -> Fields:
 
 def error_fields(error: Exception) -> Fields:
     """The line for a poll that failed; polling goes on."""
-    fields: Fields = {"kind": "error", "reason": str(error), "error": type(error).__name__}
+    fields: Fields = {
+        "kind": "error",
+        "reason": str(error),
+        "error": type(error).__name__,
+    }
     if isinstance(error, RemoteProtocolError):
         fields["response_code"] = error.response_code
     if isinstance(error, TransportError) and error.status is not None:
@@ -176,7 +187,7 @@ class LogLines(logging.Handler):
             error = record.exc_info[1]
             message += f": {type(error).__name__}: {error}"
         self.writer.write(
-            record.created,
+            moment_at(record.created),
             {
                 "kind": "log",
                 "severity": record.levelname.lower(),

@@ -9,8 +9,8 @@ import logging
 import signal
 import ssl
 import sys
-import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -163,9 +163,7 @@ async def _follow(
             loop.remove_signal_handler(number)
 
     def report(fields: Fields) -> None:
-        writer.write(time.time(), fields)
-        if writer.broken is not None:
-            loop.call_soon_threadsafe(end, "nobody reads the output")
+        writer.write(datetime.now(UTC), fields)
 
     def on_changes(changes: Sequence[Change]) -> None:
         states = handler.get_states()
@@ -177,6 +175,7 @@ async def _follow(
     def on_level(previous: float | None, level: float | None) -> None:
         report(signal_fields(previous, level, handler.current_level()[1]))
 
+    writer.when_broken = lambda: loop.call_soon_threadsafe(end, "the output is closed")
     client = _poll_client(
         args, handler, password, on_error=lambda error: report(error_fields(error))
     )
@@ -232,7 +231,7 @@ def _show_held(args: argparse.Namespace, handler: EventHandler, writer: LineWrit
             for state in states
         ]
         fields: Fields = {"kind": "held", "level": level, "event_id": event_id, "events": events}
-        writer.write(time.time(), fields)
+        writer.write(datetime.now(UTC), fields)
         return
     show(console_for(), _held_view(states, level, event_id))
 
@@ -246,7 +245,7 @@ def _held_view(
         now.append(f", event {printable(level_event)}")
     if not states:
         return Group(Text("no events"), now)
-    table = table_of("event", "VTN", "phase", "answer", "from (local)", "to (local)", "level")
+    table = table_of("event", "VTN", "phase", "answer", "from (local)", "to (local)", "level now")
     for state in states:
         name = Text(printable(state.event.event_id))
         if state.event.is_test:
@@ -256,8 +255,12 @@ def _held_view(
             Text(printable(state.vtn_id)),
             state.phase,
             state.opt_type,
-            local_time(state.start, weekday=False),
-            local_time(state.end, weekday=False) if state.end else "until cancelled",
+            _to_the_second(state.start),
+            _to_the_second(state.end) if state.end else "until cancelled",
             Text(level_text(state.level), level_style(state.level)),
         )
     return Group(table, now)
+
+
+def _to_the_second(moment: datetime) -> str:
+    return local_time(moment.replace(microsecond=0), weekday=False)

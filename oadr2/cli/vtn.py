@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from oadr2.cli.event_text import iso_time, local_time, printable
+from oadr2.cli.configuration import read_secret_file
+from oadr2.cli.line_writer import LineWriter
 from oadr2.errors import ConfigurationError
 from oadr2.model import CreatedEvent, RequestEvent
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from oadr2.sim.events_file import ScriptStep
     from oadr2.sim.vtn import Exchange
 
@@ -81,14 +79,14 @@ def run(args: argparse.Namespace, stop: threading.Event | None = None) -> int:
     Raises:
         ConfigurationError: an option or the events file is wrong.
         TransportError: the port cannot be had.
-        BrokenPipeError: nobody reads what is printed any more.
+        OSError: nothing can be printed any more, as when its reader has gone.
     """
     # Here, because --help needs no web server.
     from oadr2.sim import SimulatedVtn, VtnServer  # noqa: PLC0415
     from oadr2.sim.events_file import EventsScript  # noqa: PLC0415
 
     stop = stop or threading.Event()
-    lines = _Lines(sys.stdout, args.log_format, stop)
+    lines = LineWriter(sys.stdout, args.log_format, _words, stop.set)
     vtn = SimulatedVtn(args.vtn_id, args.profile, keep_answers=1)
     script = None if args.events is None else EventsScript(vtn, args.events)
     server = VtnServer(vtn, args.host, args.port, prefix=args.prefix, basic=_basic(args))
@@ -123,15 +121,7 @@ def _basic(args: argparse.Namespace) -> tuple[str, str] | None:
         return None
     if args.basic is None or path is None:
         raise ConfigurationError("--basic and --basic-password-file go together")
-    try:
-        password = path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
-    except OSError as error:
-        raise ConfigurationError(f"--basic-password-file {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"--basic-password-file {path}: it is not UTF-8 text") from None
-    if not password:
-        raise ConfigurationError(f"--basic-password-file {path}: the file is empty")
-    return args.basic, password
+    return args.basic, read_secret_file("--basic-password-file", path)
 
 
 def _end_on_sigterm() -> Any:
@@ -143,35 +133,6 @@ def _end_on_sigterm() -> Any:
         raise KeyboardInterrupt
 
     return signal.signal(signal.SIGTERM, interrupt)
-
-
-class _Lines:
-    """Prints whole lines from any thread. A reader that has gone sets ``stop``."""
-
-    def __init__(
-        self, stream: IO[str], line_format: Literal["text", "json"], stop: threading.Event
-    ) -> None:
-        self.broken: BrokenPipeError | None = None
-        self._stream = stream
-        self._format = line_format
-        self._stop = stop
-        self._lock = threading.Lock()
-
-    def write(self, at: datetime, fields: dict[str, object]) -> None:
-        if self._format == "json":
-            line = json.dumps({**fields, "at": iso_time(at)}, allow_nan=False)
-        else:
-            shown = local_time(at.replace(microsecond=0), weekday=False)
-            line = f"{shown}  {fields['kind']:<7}  {printable(_words(fields))}"
-        with self._lock:
-            if self.broken is not None:
-                return
-            try:
-                self._stream.write(line + "\n")
-                self._stream.flush()
-            except BrokenPipeError as error:
-                self.broken = error
-                self._stop.set()
 
 
 def _start_fields(

@@ -22,7 +22,9 @@ cdef class ListPlan:
 
 cdef ListPlan new_plan(object table)
 cdef object definition_object(const EventDef* d)
-# A row as the store keeps it: see ListPlan.writes.
+# What EventTable.writes gives; the table must not have changed since the plan was made.
+cdef tuple plan_writes(ListPlan p)
+# A row as the store keeps it: see EventTable.writes.
 cdef tuple stored_row(const Row* row, str opt_type)
 # A Reason or Remark, and Note bits, in words.
 cdef str remark(int reason, int notes)

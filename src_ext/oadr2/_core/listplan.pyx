@@ -142,40 +142,34 @@ cdef class ListPlan:
             ))
         return found
 
-    def writes(self):
-        """What a store has to write before the commit: (rows to put, keys to delete, request ids).
 
-        A row is (vtnID, eventID, modificationNumber, optType, requestID, document, offset in us,
-        termination in us or None, phase, sequence); a key (vtnID, eventID).
-        """
-        cdef uint32_t i
-        cdef Op* op
-        cdef const EventDef* d
-        cdef list put = [], delete = [], request_ids = []
-        cdef str vtn_id, event_id, request_id
-        cdef str phase
-        if self.done:
-            raise ValueError("this plan was used up")
-        for i in range(self.plan.op_count):
-            op = &self.plan.ops[i]
-            d = op.definition if op.kind == OP_REPLACE else op.row.definition
-            vtn_id = text_of(op.row.vtn_id)
-            event_id = text_of(d.event.event_id)
-            if op.kind == OP_REMOVE or op.kind == OP_FORGET:
-                delete.append((vtn_id, event_id))
-                continue
-            request_id = text_of(self.plan.request_id if op.event != NO_NUMBER else op.row.request_id)
-            if op.kind == OP_TOUCH and op.number == op.row.number:
-                request_ids.append((vtn_id, event_id, request_id))
-                continue
-            phase = PHASE_NAMES[PHASE_ENDING if op.kind == OP_END
-                                else op.row.phase if op.kind == OP_TOUCH else PHASE_HELD]
-            put.append((
-                vtn_id, event_id, op.number, opt_name(op.opt), request_id,
-                PyBytes_FromStringAndSize(d.document.ptr, d.document.len), op.offset,
-                None if op.terminate == FOREVER else op.terminate, phase, op.row.sequence,
-            ))
-        return put, delete, request_ids
+cdef tuple plan_writes(ListPlan p):
+    cdef uint32_t i
+    cdef Op* op
+    cdef const EventDef* d
+    cdef list put = [], delete = [], request_ids = []
+    cdef str vtn_id, event_id, request_id
+    cdef str phase
+    for i in range(p.plan.op_count):
+        op = &p.plan.ops[i]
+        d = op.definition if op.kind == OP_REPLACE else op.row.definition
+        vtn_id = text_of(op.row.vtn_id)
+        event_id = text_of(d.event.event_id)
+        if op.kind == OP_REMOVE or op.kind == OP_FORGET:
+            delete.append((vtn_id, event_id))
+            continue
+        request_id = text_of(p.plan.request_id if op.event != NO_NUMBER else op.row.request_id)
+        if op.kind == OP_TOUCH and op.number == op.row.number:
+            request_ids.append((vtn_id, event_id, request_id))
+            continue
+        phase = PHASE_NAMES[PHASE_ENDING if op.kind == OP_END
+                            else op.row.phase if op.kind == OP_TOUCH else PHASE_HELD]
+        put.append((
+            vtn_id, event_id, op.number, opt_name(op.opt), request_id,
+            PyBytes_FromStringAndSize(d.document.ptr, d.document.len), op.offset,
+            None if op.terminate == FOREVER else op.terminate, phase, op.row.sequence,
+        ))
+    return put, delete, request_ids
 
 
 cdef ListPlan new_plan(object table):

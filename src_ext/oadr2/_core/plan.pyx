@@ -76,11 +76,13 @@ from oadr2._core.xml cimport Str
 
 cdef extern from *:
     """
+    #define LAST_INSTANT INT64_C(253402300799000000)  /* 9999-12-31T23:59:59Z */
     static inline uint64_t oadr2_part_of(uint64_t random, uint64_t whole) {
         return (uint64_t)(((unsigned __int128)random * whole) >> 64);
     }
     static inline size_t oadr2_strlen(const char *s) { size_t n = 0; while (s[n]) n++; return n; }
     """
+    const int64_t LAST_INSTANT
     uint64_t oadr2_part_of(uint64_t random, uint64_t whole) noexcept nogil
     size_t oadr2_strlen(const char* s) noexcept nogil
 
@@ -256,6 +258,8 @@ cdef void stop(Plan* p, Row* row, uint32_t event, uint32_t number) noexcept nogi
             op.terminate = p.now + draw(p, span)
             if op.terminate > row.end:
                 op.terminate = row.end
+            if op.terminate > LAST_INSTANT:
+                op.terminate = LAST_INSTANT
             if not absent and number > op.number:
                 op.number = number
             return

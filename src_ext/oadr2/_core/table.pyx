@@ -28,6 +28,7 @@ from oadr2._core.listplan cimport (
     definition_object,
     new_plan,
     opt_name,
+    plan_writes,
     remark,
     stored_row,
     text_of,
@@ -119,6 +120,7 @@ cdef class EventTable:
         memset(&self.rules, 0, sizeof(self.rules))
         memset(&self.me, 0, sizeof(self.me))
         memset(&self.changes, 0, sizeof(self.changes))
+        self.scratch = new_plan(None)
 
     def __init__(self, str ven_id not None, object policy not None, *, vtn_ids=(), market_contexts=(), group_ids=(),
                  resource_ids=(), party_ids=(), signals=("SIMPLE",), str default_opt="optIn"):
@@ -153,7 +155,6 @@ cdef class EventTable:
         self.rules.wrap_b = policy.wrap_20b
         self.rules.priority = PRIORITIES[policy.priority]
         self.rules.default_opt = OPTS[default_opt]
-        self.scratch = new_plan(None)
 
     def __dealloc__(self):
         changes_free(&self.changes)
@@ -284,6 +285,17 @@ cdef class EventTable:
     def reply(self, ListPlan p not None):
         """The oadrCreatedEvent of a plan as it stands, or None."""
         return self.reply_to(p)
+
+    def writes(self, ListPlan p not None):
+        """What a store has to write before the commit: (rows to put, keys to delete, request ids).
+
+        A row is (vtnID, eventID, modificationNumber, optType, requestID, document, offset in us,
+        termination in us or None, phase, sequence); a key (vtnID, eventID). ValueError if the table
+        has moved on since the plan was made.
+        """
+        if p.table is not self or p.done or p.plan.generation != self.table.generation:
+            raise ValueError("not a fresh plan of this table")
+        return plan_writes(p)
 
     def commit(self, ListPlan p not None):
         """Apply a plan; ValueError if the table has moved on since it was made."""
@@ -452,18 +464,18 @@ cdef class EventTable:
         cdef Row* best = NULL
         for i in range(self.table.count):
             row = self.table.rows[i]
-            if text_of(row.definition.event.event_id) != event_id or (
+            if row.phase == PHASE_FINISHED or text_of(row.definition.event.event_id) != event_id or (
                     vtn_id is not None and text_of(row.vtn_id) != vtn_id):
                 continue
             if best != NULL:
                 raise LocalProtocolError(f"event {event_id!r} is held from several VTNs: say which with vtn_id")
             best = row
-        if best == NULL or best.phase == PHASE_FINISHED:
+        if best == NULL:
             raise LocalProtocolError(f"no event {event_id!r} is held" + (f" from VTN {vtn_id!r}" if vtn_id else ""))
         return best
 
     def opt_write(self, str event_id not None, str opt_type not None, vtn_id=None):
-        """The row as it will be once set_opt() has run, in the form of ListPlan.writes. LocalProtocolError."""
+        """The row as it will be once set_opt() has run, in the form of EventTable.writes. LocalProtocolError."""
         cdef Row* row = self.find(event_id, vtn_id)
         if opt_type not in OPTS:
             raise LocalProtocolError(f"unknown opt {opt_type!r}: it is 'optIn' or 'optOut'")
@@ -472,7 +484,7 @@ cdef class EventTable:
         return stored_row(row, opt_type)
 
     def row(self, str vtn_id not None, str event_id not None):
-        """One row in the form of ListPlan.writes, or None."""
+        """One row in the form of EventTable.writes, or None."""
         cdef Row* row = self.find_key(vtn_id, event_id)
         if row == NULL:
             return None
@@ -512,7 +524,7 @@ cdef class EventTable:
     def restore(self, str vtn_id not None, str event_id not None, uint32_t number, str opt_type not None,
                 str request_id not None, bytes raw not None, int64_t offset, terminate, str phase not None,
                 uint32_t sequence):
-        """Put back a row as ListPlan.writes gave it. RemoteProtocolError or ValueError when it cannot be."""
+        """Put back a row as EventTable.writes gave it. RemoteProtocolError or ValueError when it cannot be."""
         cdef ListPlan p = self.scratch
         cdef Message* m = &p.owner.message
         cdef EventDef* definition
@@ -569,16 +581,22 @@ cdef class EventTable:
 
     # -- other messages -------------------------------------------------------------------------
 
-    def request(self, str profile not None, str request_id not None, reply_limit=None):
-        """An oadrRequestEvent (facts.md E53). LocalProtocolError when an id cannot be written."""
-        cdef bytes encoded = request_id.encode()
-        cdef Str r
-        r.ptr = PyBytes_AS_STRING(encoded)
-        r.len = <uint32_t>PyBytes_GET_SIZE(encoded)
+    def request(self, str profile not None, uint64_t number, reply_limit=None):
+        """An oadrRequestEvent whose requestID is `number` in hexadecimal (facts.md E53).
+
+        LocalProtocolError when our venID cannot be written.
+        """
+        cdef char digits[16]
+        cdef Str request_id
+        cdef int i
+        for i in range(16):
+            digits[i] = b"0123456789abcdef"[(number >> (60 - 4 * i)) & 15]
+        request_id.ptr = digits
+        request_id.len = 16
         self.writer.used = 0
         if write_request_event(
-            &self.writer, PROFILE_B if profile == "2.0b" else PROFILE_A, self.rules.wrap_b, self.me.ven_id, r,
-            NO_NUMBER if reply_limit is None else <uint32_t>reply_limit,
+            &self.writer, PROFILE_B if profile == "2.0b" else PROFILE_A, self.rules.wrap_b, self.me.ven_id,
+            request_id, NO_NUMBER if reply_limit is None else <uint32_t>reply_limit,
         ) != 0:
             return writer_bytes(&self.writer)  # raises
         return PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
