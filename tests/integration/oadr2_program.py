@@ -123,7 +123,9 @@ class Program:
             with contextlib.suppress(OSError):  # closed meanwhile
                 sockets.add(os.readlink(descriptor))
         lines = Path(f"/proc/{self.pid}/net/tcp").read_text("ascii").splitlines()[1:]
-        listening = {f"socket:[{fields[9]}]" for fields in map(str.split, lines) if fields[3] == "0A"}
+        listening = {
+            f"socket:[{fields[9]}]" for fields in map(str.split, lines) if fields[3] == "0A"
+        }
         return not listening.isdisjoint(sockets)
 
     def wait(self) -> int:

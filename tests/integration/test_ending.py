@@ -35,9 +35,7 @@ def test_poll_ends(number: signal.Signals, tmp_path: Path) -> None:
 
 @SIGNALS
 @pytest.mark.parametrize("fault", [faulty_vtn.silent, faulty_vtn.stalling])
-def test_poll_ends_while_the_vtn_stalls(
-    fault: faulty_vtn.Spoiler, number: signal.Signals
-) -> None:
+def test_poll_ends_while_the_vtn_stalls(fault: faulty_vtn.Spoiler, number: signal.Signals) -> None:
     vtn = SimulatedVtn()
     with FaultyVtn(vtn) as server:
         server.spoil = lambda _poll: fault

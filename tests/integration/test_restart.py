@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_harness import FaultHarness, number_of_kills, fault_seed
+from fault_harness import FaultHarness, fault_seed, number_of_kills
 from oadr2_program import PATIENCE, poll_program
 
 from oadr2.sim import SimulatedVtn, VtnServer
