@@ -31,6 +31,7 @@ from oadr2._core.message cimport (
     PROBLEM_MISSING,
     PROBLEM_NO_ZONE,
     PROBLEM_NUMBER,
+    PROBLEM_PROFILE,
     PROBLEM_REPEATED,
     PROFILE_A,
     PROFILE_B,
@@ -254,11 +255,13 @@ cdef void problem(Walk* w, int kind, int element, bint fatal, Str text) noexcept
     cdef Message* m = w.m
     cdef ProblemData* p
     cdef uint32_t i
+    cdef bint spoils = False  # the first reason to refuse this event is always kept
     if w.in_baseline:
         fatal = False  # informational: nothing is executed from it
     if fatal and w.event >= 0:
+        spoils = w.e.valid
         w.e.valid = False
-    if m.problem_count >= MAX_PROBLEMS and (w.event >= 0 or not fatal):
+    if m.problem_count >= MAX_PROBLEMS and not spoils and (w.event >= 0 or not fatal):
         return
     if room_for(<void**> &m.problems, &m.problem_room, m.problem_count, sizeof(ProblemData)) < 0:
         stop(w, DECODE_MEMORY)
@@ -735,7 +738,11 @@ cdef void take(Walk* w, int token) noexcept nogil:
     cdef const StateRow* row
     cdef int state = transition.state
     if state and (s.ns == NS_OADR_A or s.ns == NS_OADR_B) and w.ns and s.ns != w.ns:
-        state = ST_NONE  # an element of the other profile
+        # passed over, it could make a list look empty, and that cancels everything (facts.md E24)
+        problem(w, PROBLEM_PROFILE, s.element, True, Str(NULL, 0))
+        if token == TOKEN_OPEN:
+            scanner_skip(s)
+        return
     if not state:
         if (frame.state == ST_DOCUMENT or frame.state == ST_SIGNED_OBJECT) and not w.m.kind:
             w.m.name = s.local

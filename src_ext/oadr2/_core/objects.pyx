@@ -231,6 +231,7 @@ cdef tuple _KINDS = (
     "{0} is empty", "{0} holds elements where text belongs",
     "{0}: {1} means calendar months; minutes are written with a T",
     "{0}: {1} names no time zone, read as UTC",
+    "{0} is of the other profile than its message",
 )
 
 
