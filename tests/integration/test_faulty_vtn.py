@@ -60,7 +60,6 @@ class Watched:
             vtn_poll_interval=INTERVAL,
             connect_timeout=0.2,
             read_timeout=0.2,
-            back_off_max=INTERVAL,
             on_error=lambda error: self._add(self.errors, error),
             **options,
         )
