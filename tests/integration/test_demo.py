@@ -2,22 +2,80 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
 from fcntl import ioctl
+from types import TracebackType
+from typing import Self
 
 import pytest
 from oadr2_program import PATIENCE, ROOT, Program
 
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9])")
+_HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+
+
+class Terminal:
+    """``oadr2 demo --fast`` in a pseudo-terminal, and what it has written to it."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self._parent, child = pty.openpty()
+        ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+        for name in ("COLUMNS", "LINES", "NO_COLOR"):
+            environment.pop(name, None)
+        self._written = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "oadr2", "demo", "--fast"],
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(child)
+
+    @property
+    def screen(self) -> str:
+        return self._written.decode(errors="replace")
+
+    def read_until(self, text: str | None) -> None:
+        """Read until this was written; None: until the demo has ended."""
+        end = time.monotonic() + PATIENCE
+        while text is None or text not in self.screen:
+            left = max(0.0, end - time.monotonic())
+            assert select.select([self._parent], [], [], left)[0], self.screen
+            try:
+                piece = os.read(self._parent, 65536)
+            except OSError:  # Linux says EIO when the other side is closed
+                piece = b""
+            if not piece:
+                assert text is None, self.screen
+                return
+            self._written += piece
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._parent)
 
 
 def test_without_a_terminal() -> None:
@@ -33,46 +91,15 @@ def test_without_a_terminal() -> None:
         assert ("Not everything came as it was due" in demo.output) == (code == 1)
 
 
-def test_for_a_program() -> None:
-    with Program("demo", "--fast", "--json") as demo:
-        code = demo.wait()
-        assert demo.errors == ""
-        summary = json.loads(demo.output)
-        assert summary["opt_type"] == "optIn"
-        assert summary["response_code"] == 200
-        assert [change["level"] for change in summary["changes"]] == [1, 2, 3, 0]
-        assert all(change["late_ms"] >= -50 for change in summary["changes"])
-        assert summary["succeeded"] is (code == 0)
-
-
-@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 12)])
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 12)], ids=["80x24", "40x12"])
 def test_in_a_terminal(columns: int, rows: int) -> None:
-    parent, child = pty.openpty()
-    ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
-    for name in ("COLUMNS", "LINES", "NO_COLOR"):
-        environment.pop(name, None)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "oadr2", "demo", "--fast"],
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        cwd=ROOT,
-        env=environment,
-        start_new_session=True,
-    )
-    os.close(child)
-    try:
-        screen = read_until_closed(parent)
-        code = process.wait(PATIENCE)
-    finally:
-        os.close(parent)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    with Terminal(columns, rows) as terminal:
+        terminal.read_until(None)
+        code = terminal.process.wait(PATIENCE)
+        screen = terminal.screen
     assert "Traceback" not in screen
-    assert "\x1b[?25l" in screen  # the cursor was hidden
-    assert screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")  # and shown again
+    assert _HIDE_CURSOR in screen
+    assert screen.rindex(_SHOW_CURSOR) > screen.rindex(_HIDE_CURSOR)
     text = _ESCAPES.sub("", screen)
     assert max(len(line) for line in re.split("[\r\n]", text)) <= columns
     summary = " ".join(text.split())
@@ -80,16 +107,13 @@ def test_in_a_terminal(columns: int, rows: int) -> None:
     assert code == (0 if "Every change came on time." in summary else 1)
 
 
-def read_until_closed(descriptor: int) -> str:
-    """Everything written to a pseudo-terminal until its other side is closed."""
-    pieces = []
-    end = time.monotonic() + 2 * PATIENCE
-    while select.select([descriptor], [], [], max(0.0, end - time.monotonic()))[0]:
-        try:
-            piece = os.read(descriptor, 65536)
-        except OSError:  # Linux says EIO when the other side is closed
-            piece = b""
-        if not piece:
-            return b"".join(pieces).decode()
-        pieces.append(piece)
-    raise AssertionError("the demo never ended")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_interrupted_it_leaves_the_terminal_in_order(number: signal.Signals) -> None:
+    with Terminal(80, 24) as terminal:
+        terminal.read_until("asks: any events?")
+        terminal.process.send_signal(number)
+        terminal.read_until(None)
+        assert terminal.process.wait(PATIENCE) == 128 + number
+        screen = terminal.screen
+    assert "Traceback" not in screen
+    assert screen.rindex(_SHOW_CURSOR) > screen.rindex(_HIDE_CURSOR)

@@ -168,8 +168,7 @@ def test_memory_stays_bounded_under_replies_of_10_megabytes(announced: bool) -> 
     flood = faulty_vtn.flooding(MEGABYTES_10, announced=announced)
     with FaultyVtn(vtn) as server, poll_program(server.url, "--interval", "0.02") as ven:
         assert ven.wait_for_record(kind="signal")["level"] == 2
-        # Every second poll is good, so that there is no back-off to wait for.
-        server.spoil = lambda poll: flood if poll % 2 else None
+        server.spoil = lambda _poll: flood
         ven.wait_for_record(count=5, kind="error")
         before = ven.resident_kilobytes()
         ven.wait_for_record(count=55, kind="error")
