@@ -2,7 +2,7 @@
 # Everything lands in .venv/ and build/; nothing is installed outside the checkout.
 #
 #   PYTHON=/path/to/python   the Python to make .venv with (default: the newest that fits)
-#   N, SEED          how often `make faults` kills, and the seed that makes its choices
+#   N, SEED   how often `make faults` kills, and the seed that makes its choices
 #   DEMO_ARGS, TEST_ARGS, BENCH_ARGS   handed on to the command, to pytest, to pytest
 
 VENV := .venv
