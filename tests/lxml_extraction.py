@@ -135,7 +135,7 @@ def only(parent: Any, tag: str, missing: bool = False) -> Any:
 
 def whole(value: str | None) -> int | None:
     stripped = (value or "").strip(BLANKS)
-    if not re.fullmatch(r"\+?[0-9]+", stripped) or int(stripped) >= 0xFFFFFFFF:
+    if not re.fullmatch(r"\+?[0-9]+", stripped) or int(stripped) > 0xFFFFFFFF:
         return None
     return int(stripped)
 
