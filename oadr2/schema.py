@@ -109,7 +109,7 @@ def _compiled_schema(profile: Profile) -> _CompiledSchema:
 
 
 def validate(data: bytes | bytearray | memoryview) -> list[SchemaFault]:
-    """Every fault of the message ``data``, in the order of the lines; none when it is valid.
+    """Every fault of the message ``data``, from top to bottom; none when it is valid.
 
     Data that is no XML, or no OpenADR message, has one fault that says so.
 

@@ -34,10 +34,11 @@ _ATTRIBUTE: Final = re.compile(r"attribute ([^=\s]+)=")
 _QUOTED: Final = re.compile(r"'([^']+)'")
 _FIXED: Final = "must have the fixed value "
 _LONGEST_VALUE: Final = 60
+_LINE_BREAKS: Final = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
 def sentences(root: etree._Element, schema_file: Path) -> list[tuple[etree._Element, str]]:
-    """Every fault that xmlschema finds in ``root``: the element and the sentence, line by line.
+    """Every fault that xmlschema finds in ``root``: the element and the sentence, in document order.
 
     Empty when it finds none, or fails: libxml2, which has the last word, knows more of XML Schema.
     """
@@ -51,8 +52,10 @@ def sentences(root: etree._Element, schema_file: Path) -> list[tuple[etree._Elem
     except (xmlschema.XMLSchemaException, RecursionError):
         # An xsi:type it does not know, or elements nested very deep where anything may stand.
         return []
+    # xmlschema is done with the children before it speaks of their parent.
+    order = {element: number for number, element in enumerate(root.iter())} if told else {}
     faults = [(place, sentence) for (place, _), sentence in told.items()]
-    return sorted(faults, key=lambda fault: fault[0].sourceline or 0)
+    return sorted(faults, key=lambda fault: order[fault[0]])
 
 
 @cache  # made once per process: it takes tenths of a second
@@ -204,4 +207,5 @@ def _shown(value: object) -> str:
     text = str(value)
     if not text:
         return "empty"
-    return f"'{text}'" if len(text) <= _LONGEST_VALUE else f"'{text[:_LONGEST_VALUE]}...'"
+    text = text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+    return f"'{text.translate(_LINE_BREAKS)}'"

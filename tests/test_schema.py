@@ -88,7 +88,7 @@ def test_what_a_ven_and_the_simulated_vtn_say_is_valid(profile):
     said.append(handler.set_opt("plain", "optOut"))
     said.append(vtn.handle(said[-1], profile))
     said.append(vtn.handle(b"<a/>", profile))
-    said.append(vtn.handle(encode(RequestEvent("", "q", 5, profile)), profile))
+    said.append(vtn.handle(encode(RequestEvent("nobody", "q", 5, profile)), profile))
     answers = (EventResponse("unknown", 0, "optIn"),)
     said.append(vtn.handle(encode(CreatedEvent("ven-1", answers, profile=profile)), profile))
     foreign = payloads.distribute_event(payloads.event(), vtn_id="other", profile=profile)
