@@ -301,6 +301,13 @@ SENTENCES = [
         "SignatureMethod lacks the attribute Algorithm",
     ),
     (
+        event_list(
+            ("<oadr:oadrSignedObject>", f"{DSIG}<oadr:oadrSignedObject>"),
+            ('<r:ReplayProtect xmlns:r="urn:r"/>', ""),
+        ),
+        "an element of another namespace is missing in SignatureProperty",
+    ),
+    (
         event_list(number="x"),
         "modificationNumber is 'x'; it must be a whole number from 0 to 4294967295",
     ),
