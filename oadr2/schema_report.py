@@ -95,6 +95,9 @@ def _fault(
     elif "not nillable" in reason:
         kind = "nil"
         sentence = f"{name} has xsi:nil, which may not stand there"
+    elif reason.startswith("element ") and reason.endswith(" not found"):
+        kind = "unknown"
+        sentence = f"unexpected element {name}: no schema declares it for this place"
     else:
         kind = "value"
         sentence = f"{name} is {_shown(element.text or '')}{_due(schema, error)}"
@@ -115,7 +118,7 @@ def _about_children(
     child: Any = error.invalid_child
     name = _local(child)
     model: Any = error.validator
-    known = {each.name: each for each in model.iter_elements()}
+    known = {each.name: each for each in model.iter_elements() if each.name}
     if child.tag not in known:
         return _about_unknown(child, list(known), expected)
     if expected:

@@ -308,6 +308,13 @@ SENTENCES = [
         "an element of another namespace is missing in SignatureProperty",
     ),
     (
+        event_list(
+            ("<oadr:oadrSignedObject>", f"{DSIG}<oadr:oadrSignedObject>"),
+            ('"urn:c14n"/>', '"urn:c14n"><ei:foo/></CanonicalizationMethod>'),
+        ),
+        "unexpected element foo: no schema declares it for this place",
+    ),
+    (
         event_list(number="x"),
         "modificationNumber is 'x'; it must be a whole number from 0 to 4294967295",
     ),
