@@ -255,10 +255,14 @@ class PollClient:
         return next_poll
 
     def _report(self, problem: Exception, delay: float) -> None:
+        failed_poll = {"failed_poll": True}  # for a log handler that tells them otherwise
         if isinstance(problem, OadrError):
-            _log.warning("%s; next poll in %.1f s", one_line(str(problem), 1000), delay)
+            text = one_line(str(problem), 1000)
+            _log.warning("%s; next poll in %.1f s", text, delay, extra=failed_poll)
         else:
-            _log.error("unexpected error; next poll in %.1f s", delay, exc_info=problem)
+            _log.error(
+                "unexpected error; next poll in %.1f s", delay, exc_info=problem, extra=failed_poll
+            )
         if self._on_error is None:
             return
         try:

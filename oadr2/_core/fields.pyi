@@ -1,1 +1,6 @@
 """Compiled code only: see fields.pxd."""
+
+from typing import final
+
+@final
+class FieldWriter: ...

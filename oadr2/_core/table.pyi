@@ -39,6 +39,8 @@ _State: TypeAlias = tuple[
 CHANGED: Final[Any]
 CHANGE_NAMES: Final[tuple[str, ...]]
 PRIORITIES: Final[dict[str, int]]
+OPTS: Final[dict[str, int]]
+PHASE_NAMES: Final[tuple[str, ...]]
 
 def as_bytes(data: object) -> bytes: ...
 def first(pair: tuple[int, Any]) -> int: ...

@@ -144,7 +144,7 @@ def _log_to_standard_error(args: argparse.Namespace) -> Iterator[None]:
 
 def _is_no_poll_error(record: logging.LogRecord) -> bool:
     """False for a failed poll, which has its line of kind ``error`` on standard output already."""
-    return not (record.name == "oadr2.poll" and "next poll in" in str(record.msg))
+    return not getattr(record, "failed_poll", False)
 
 
 # --- following a VTN ---------------------------------------------------------

@@ -172,6 +172,7 @@ cdef enum ProblemKind:
     PROBLEM_CHILDREN        # an element where text belongs
     PROBLEM_BARE_MONTHS     # noted, not fatal
     PROBLEM_NO_ZONE         # noted, not fatal
+    PROBLEM_PROFILE         # an element of the other profile
 
 
 cdef struct ProblemData:
