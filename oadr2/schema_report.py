@@ -110,11 +110,11 @@ def _fault(
 def _about_children(
     parent: etree._Element, error: xmlschema.XMLSchemaChildrenValidationError
 ) -> str:
-    expected = _names(error.expected) if error.expected else []
+    expected = _names(error.expected or ())  # wildcards have no name
     before = parent[error.index - 1] if error.index else None
     after = f"after {_local(before)}" if before is not None else f"in {_local(parent)}"
     if error.invalid_child is None:
-        return f"{_one_of(expected or ['something'])} is missing {after}"
+        return f"{_one_of(expected or ['an element'])} is missing {after}"
     child: Any = error.invalid_child
     name = _local(child)
     model: Any = error.validator
@@ -149,8 +149,7 @@ def _about_unknown(child: etree._Element, known: list[str], expected: list[str])
 
 
 def _names(expected: Iterable[Any]) -> list[str]:
-    other = "an element of another namespace"  # wildcards have no name
-    return list(dict.fromkeys(each.local_name or other for each in expected))
+    return list(dict.fromkeys(each.local_name for each in expected if each.local_name))
 
 
 def _one_of(names: Sequence[str]) -> str:
