@@ -421,7 +421,7 @@ def event_response(parent: Any) -> dict[str, Any]:
     qualified = only(parent, EI + "qualifiedEventID")
     opt = one_of(strict(parent, EI + "optType"), "optIn", "optOut")
     event_id = strict(qualified, EI + "eventID")
-    if opt is None or not event_id:
+    if opt is None or not (event_id or "").strip(BLANKS):
         raise Refused("optType or eventID")
     return {
         "event_id": event_id,
