@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from payload_trees import UTF8_STYLES, write
 
-from oadr2._core import xml
+from oadr2._core import scan as xml
 
 etree = pytest.importorskip("lxml.etree")
 

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from oadr2._core.clock cimport Dur
 from oadr2._core.message cimport DecodeLimits, EventData, IntervalData, SignalData, TargetEntry
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 cdef extern from *:
     """

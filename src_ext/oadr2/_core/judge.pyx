@@ -18,7 +18,7 @@ from oadr2._core.message cimport (
     SignalData,
     TargetEntry,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 
 cdef bint same_text(Str a, Str b) noexcept nogil:

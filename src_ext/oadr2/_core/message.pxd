@@ -7,7 +7,8 @@ since 1970-01-01T00:00:00Z, ``NO_TIME`` when absent. Strings are slices, NULL wh
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from oadr2._core.clock cimport Dur
-from oadr2._core.xml cimport Arena, Scanner, Str, XmlLimits
+from oadr2._core.text cimport Arena, Str
+from oadr2._core.scanner cimport XmlLimits
 
 cdef extern from *:
     """

@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from oadr2._core.xml cimport Str, arena_free
+from oadr2._core.text cimport Str, arena_free
 
 
 cdef int room_for(void** items, uint32_t* room, uint32_t count, size_t size) noexcept nogil:

@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from oadr2._core.judge cimport Identity, Rules
 from oadr2._core.message cimport AnswerData, EventData, EventDef, Message
 from oadr2._core.rows cimport ChangeList, Row, Table
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 cdef enum OpKind:
     OP_ADD = 0

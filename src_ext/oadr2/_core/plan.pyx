@@ -73,7 +73,7 @@ from oadr2._core.rows cimport (
     table_remove,
     table_reserve,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 cdef extern from *:
     """

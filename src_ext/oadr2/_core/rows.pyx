@@ -21,7 +21,7 @@ from oadr2._core.message cimport (
     SignalData,
     event_def_release,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 cdef enum:
     LINEAR_ROWS = 8         # up to here a scan over the hashes beats an index

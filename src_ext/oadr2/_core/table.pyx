@@ -81,7 +81,7 @@ from oadr2._core.rows cimport (
     table_remove,
     table_reserve,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 from oadr2._core.listplan import OPTS, PHASE_NAMES
 from oadr2.errors import LocalProtocolError, RemoteProtocolError

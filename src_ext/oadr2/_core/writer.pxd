@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, strlen
 
 from oadr2._core.message cimport AnswerData
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 
 cdef enum WriteError:

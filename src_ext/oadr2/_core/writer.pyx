@@ -15,7 +15,7 @@ from oadr2._core.message cimport (
     PROFILE_B,
     AnswerData,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 from oadr2.errors import LocalProtocolError
 
