@@ -16,11 +16,11 @@ LINTED := .
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types tests bench figures build dist clean distclean
+.PHONY: help demo test lint types tests bench bench-instructions figures build dist clean distclean
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf '  %-15s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  %-24s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/installed ## a simulated VTN and a VEN, in this terminal (DEMO_ARGS=--fast: in seconds)
 	@$(BIN)/oadr2 demo $(DEMO_ARGS)
@@ -43,6 +43,9 @@ tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
 bench: $(VENV)/installed-bench ## oadr2 and others on the same payloads, in one run
 	@mkdir -p build
 	@$(BIN)/python -m pytest --benchmark --benchmark-json=build/benchmarks.json $(BENCH_ARGS)
+
+bench-instructions: $(VENV)/installed ## instructions, counted by valgrind, against the baseline (UPDATE=1: write it)
+	@$(BIN)/python benchmarks/instructions.py $(if $(UPDATE),--update)
 
 figures: bench ## bench, then write README.md's and docs/figures.md's tables
 	@$(BIN)/python benchmarks/write_figures.py build/benchmarks.json README.md docs/figures.md
