@@ -42,7 +42,8 @@ tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
 
 bench: $(VENV)/installed-bench ## oadr2 and others on the same payloads, in one run
 	@mkdir -p build
-	@$(BIN)/python -m pytest --benchmark --benchmark-json=build/benchmarks.json $(BENCH_ARGS)
+	@$(BIN)/python -m pytest --benchmark --benchmark-max-time=0.4 \
+		--benchmark-json=build/benchmarks.json $(BENCH_ARGS)
 
 bench-instructions: $(VENV)/installed ## instructions, counted by valgrind, against the baseline (UPDATE=1: write it)
 	@$(BIN)/python benchmarks/instructions.py $(if $(UPDATE),--update)
