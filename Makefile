@@ -18,11 +18,11 @@ N := 200
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types tests conformance faults bench figures build dist clean distclean
+.PHONY: help demo test lint types tests conformance faults bench bench-instructions figures build dist clean distclean
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf '  %-15s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  %-24s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/installed ## a simulated VTN and a VEN, in this terminal (DEMO_ARGS=--fast: in seconds)
 	@$(BIN)/oadr2 demo $(DEMO_ARGS)
@@ -47,7 +47,11 @@ faults: $(VENV)/installed-test ## kill a VEN N times at random moments, lose not
 
 bench: $(VENV)/installed-bench ## oadr2 and others on the same payloads, in one run
 	@mkdir -p build
-	@$(BIN)/python -m pytest --benchmark --benchmark-json=build/benchmarks.json $(BENCH_ARGS)
+	@$(BIN)/python -m pytest --benchmark --benchmark-max-time=0.4 \
+		--benchmark-json=build/benchmarks.json $(BENCH_ARGS)
+
+bench-instructions: $(VENV)/installed ## instructions, counted by valgrind, against the baseline (UPDATE=1: write it)
+	@$(BIN)/python benchmarks/instructions.py $(if $(UPDATE),--update)
 
 conformance: $(VENV)/installed-test ## run tests/conformance and write docs/conformance.md
 	@$(BIN)/python tools/write_conformance.py
