@@ -58,8 +58,8 @@ class Change:
         kind: ``new``, ``modified`` (a new version, or a cancellation that takes effect later),
             ``cancelled`` (by the VTN's word, or at the end of its random termination time),
             ``vanished`` (gone from the list, or replaced by a version that is not for us),
-            ``started``, ``interval`` (the next interval of a signal began), ``completed``,
-            ``opt``, ``refused``, ``removed`` (by the application).
+            ``started`` (after a restart once more), ``interval`` (the next interval of a signal
+            began), ``completed``, ``opt``, ``refused``, ``removed`` (by the application).
         modification_number: -1 where a refused event had none that could be read.
         event: the version concerned; None for a refused one.
         reason: in one line, where there is one.
@@ -440,7 +440,7 @@ class EventHandler:
             self._outbox.append(changes)
 
     def _new_refusals(self, refusals: Sequence[_Refusal]) -> tuple[Change, ...]:
-        """Log what is refused, once for each version of an event and not at each poll."""
+        """Log what is refused or odd, once for each version of an event and not at each poll."""
         found = []
         for refusal in refusals:
             vtn_id, event_id, number, code, reason = refusal
@@ -451,7 +451,11 @@ class EventHandler:
             if len(self._refused) >= _REFUSALS_REMEMBERED:
                 del self._refused[next(iter(self._refused))]
             self._refused[key] = refusal
-            if event_id:
+            if code == 200:  # answered as usual, yet not what the VTN may think
+                log.warning(
+                    "event %r of VTN %r, modification %d: %s", event_id, vtn_id, number, reason
+                )
+            elif event_id:
                 log.warning(
                     "event %r of VTN %r, modification %d, refused with %d: %s",
                     event_id,

@@ -237,6 +237,27 @@ def test_E17_an_equal_number_changes_nothing_and_repeats_the_answer(ven, status)
     assert ven.kinds() == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"level": 3},
+        {"dtstart": START + 60},
+        {"duration": "PT30M", "intervals": [("PT30M", 1)]},
+        {"intervals": [("PT10M", 1), ("PT50M", 1)]},
+        {"startafter": "PT1M"},
+    ],
+)
+def test_E17_other_content_under_an_equal_number_is_told_once(ven, caplog, change):
+    ven.take(event(level=1))
+    for _ in range(3):
+        ven.take(event(**change))
+    told = [r for r in caplog.records if "unchanged modificationNumber" in r.getMessage()]
+    assert len(told) == 1
+    caplog.clear()
+    ven.take(event(level=1, status="active", vtn_comment="the same times and levels"))
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("number", [0, 1, 9])
 def test_E18_a_cancelled_event_is_forgotten(ven, number):
     ven.take(event())

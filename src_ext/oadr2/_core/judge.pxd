@@ -39,6 +39,7 @@ cdef enum Reason:           # why an event (or the list) is refused
     REASON_CALENDAR
     REASON_OVER
     REASON_FULL
+    REASON_SAME_NUMBER      # noted, not refused: another content under the number we hold
     REASON_COUNT
 
 

@@ -291,4 +291,6 @@ cdef const char* reason_text(int reason) noexcept nogil:
         return b"active period is already over"
     if reason == REASON_FULL:
         return b"too many events held"
+    if reason == REASON_SAME_NUMBER:
+        return b"other times or levels under an unchanged modificationNumber are not taken"
     return b""

@@ -121,6 +121,7 @@ cdef class ListPlan:
         """(vtnID, eventID, modificationNumber, response code, reason) of each refused event.
 
         A list refused as a whole is one entry with an empty eventID. A number is -1 when unreadable.
+        An entry with code 200 is not refused, only odd.
         """
         cdef uint32_t i
         cdef const EventData* e

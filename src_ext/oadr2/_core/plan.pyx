@@ -1,5 +1,6 @@
 """What one oadrDistributeEvent does to a table. See plan.pxd; the table of rules is facts.md 2.2."""
 
+from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
@@ -13,6 +14,7 @@ from oadr2._core.judge cimport (
     REASON_LOWER_NUMBER,
     REASON_NONE,
     REASON_OVER,
+    REASON_SAME_NUMBER,
     REASON_UNREADABLE,
     REASON_VTN_ID,
     REFUSAL_DATA,
@@ -38,7 +40,9 @@ from oadr2._core.message cimport (
     AnswerData,
     EventData,
     EventDef,
+    IntervalData,
     Message,
+    SignalData,
     event_def_new,
     event_def_release,
 )
@@ -201,6 +205,43 @@ cdef void refuse(Plan* p, const Rules* rules, const Message* m, uint32_t index, 
         answer(p, e, refused.code, opt, reason)
 
 
+cdef void note(Plan* p, uint32_t index, int reason) noexcept nogil:
+    # Something to tell the application about an event that was answered as usual.
+    cdef RefusedEvent* noted = &p.refused[p.refused_count]
+    noted.event = index
+    noted.code = 200
+    noted.reason = <uint8_t>reason
+    p.refused_count += 1
+
+
+cdef bint same_schedule(const EventData* e, const Message* m, const EventDef* d) noexcept nogil:
+    # Whether two versions mean the same times and levels.
+    cdef const SignalData* a
+    cdef const SignalData* b
+    cdef const IntervalData* one
+    cdef const IntervalData* other
+    cdef uint32_t i, k
+    if (
+        e.dtstart != d.event.dtstart or not same_duration(&e.duration, &d.event.duration)
+        or not same_duration(&e.startafter, &d.event.startafter)
+        or e.signal_count != d.event.signal_count
+    ):
+        return False
+    for i in range(e.signal_count):
+        a = &m.signals[e.signal_begin + i]
+        b = &d.signals[d.event.signal_begin + i]
+        if a.interval_count != b.interval_count:
+            return False
+        for k in range(a.interval_count):
+            one = &m.intervals[a.interval_begin + k]
+            other = &d.intervals[b.interval_begin + k]
+            if one.value != other.value and not (isnan(one.value) and isnan(other.value)):
+                return False
+            if not same_duration(&one.duration, &other.duration):
+                return False
+    return True
+
+
 # -- operations ---------------------------------------------------------------------------------
 
 
@@ -350,6 +391,8 @@ cdef int plan_event(Plan* p, Table* t, const Rules* rules, const Identity* me, c
     # A cancellation or a completed status may have raised the number without bringing this version.
     if row != NULL and number == row.number and number == row.definition.event.modification_number:
         answer(p, e, 200, row.opt, REASON_NONE)  # E17
+        if e.valid and not same_schedule(e, m, row.definition):
+            note(p, index, REASON_SAME_NUMBER)
         if row.phase == PHASE_ENDING and not is_over(row, p.now):
             op = add_op(p, OP_REVIVE, row, index, CHANGE_MODIFIED, REMARK_REVIVED)
             op.terminate = FOREVER
