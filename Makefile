@@ -16,11 +16,11 @@ LINTED := .
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types tests bench figures build dist clean distclean
+.PHONY: help demo test lint types tests test-sanitize coverage-native bench figures build dist clean distclean
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf '  %-15s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  %-16s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/installed ## a simulated VTN and a VEN, in this terminal (DEMO_ARGS=--fast: in seconds)
 	@$(BIN)/oadr2 demo $(DEMO_ARGS)
@@ -39,6 +39,12 @@ types: $(VENV)/installed-test ## mypy --strict, and the stubs of the compiled mo
 
 tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
 	@echo "== pytest" && $(BIN)/python -m pytest -n 2 $(TEST_ARGS)
+
+test-sanitize: $(VENV)/installed-test ## the tests on a core with AddressSanitizer and UBSan, in build/sanitized
+	@echo "== pytest, sanitized" && $(BIN)/python tools/run_sanitized.py $(TEST_ARGS)
+
+coverage-native: $(VENV)/installed-test ## which lines of the .pyx files the tests run; writes docs/native-coverage.md
+	@$(BIN)/python tools/native_coverage.py $(TEST_ARGS)
 
 bench: $(VENV)/installed-bench ## oadr2 and others on the same payloads, in one run
 	@mkdir -p build

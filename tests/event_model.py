@@ -260,8 +260,10 @@ class EventModel:
         """E15 with R03: another version of an event that is known."""
         refused = self.refusal(sent, is_b)
         if refused:
-            if sent.wrong in NOT_FOR_US:  # it was for us and is no longer
-                self.cancel(key, now, look, "vanished")
+            if sent.wrong in NOT_FOR_US:  # it was for us and is not to be executed any longer
+                if not row.finished:
+                    self.note("vanished", key)
+                del self.contents[key]
             return refused
         changed = replace(row, sent=sent, known=sent.number, terminate=None)
         if sent.startafter != row.sent.startafter:
@@ -269,6 +271,11 @@ class EventModel:
             if sent.startafter:
                 seen = look(key)
                 assert seen is not None, f"{key} was lost"
+                if row.finished and seen.phase == "finished":  # over as well, if drawn so
+                    assert sent.minutes, f"{key} has no end"
+                    assert sent.start + sent.minutes * MINUTE <= now, f"{key} is not over"
+                    row.known = sent.number
+                    return 200, row.opt
                 changed.offset = drawn_offset(sent, seen)
         over = changed.natural_end is not None and changed.natural_end <= now
         if row.finished and over:  # nothing to tell the application, nothing to ask it
