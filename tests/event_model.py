@@ -320,7 +320,7 @@ class EventModel:
         if row.opt != opt:
             self.note("opt", key)
         row.opt = opt
-        return key[1], row.sent.number, 200, opt, row.request_id
+        return key[1], row.known, 200, opt, row.request_id  # E11
 
     def remove(self, name: str) -> None:
         for key in [key for key in self.contents if key[1] == name]:

@@ -19,6 +19,9 @@ from typing import Any
 from copy_and_build import ROOT, build_copy
 from run_sanitized import LEFT_OUT
 
+# Payloads of megabytes and hundred thousand rounds: minutes without tracing, hours with it, and they
+# run no line that others do not.
+TOO_LONG = ("test_decode_limits.py", "test_native_memory.py", "test_threads.py")
 CORE = Path("src_ext/oadr2/_core")
 REPORT = ROOT / "docs" / "native-coverage.md"
 
@@ -78,7 +81,7 @@ def main(arguments: list[str]) -> int:
 
     # One process, since only that one is traced. What is left out never reaches the core by itself.
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    tests += [f"--ignore-glob=*/{pattern}" for pattern in LEFT_OUT]
+    tests += [f"--ignore-glob=*/{pattern}" for pattern in (*LEFT_OUT, *TOO_LONG)]
     rcfile = f"--rcfile={settings}"
     code = run_coverage("run", rcfile, *tests, *arguments)
     if code:
@@ -96,7 +99,8 @@ def main(arguments: list[str]) -> int:
 
 Written by `make coverage-native` on {today}, with CPython {platform.python_version()}, Cython
 {Cython.__version__} and coverage {coverage.__version__}. Lines are traced one by one, in functions without
-the GIL too; functions written inline in a .pxd are not. Tests that start processes or sockets are left out.
+the GIL too; functions written inline in a .pxd are not. Tests that start processes or sockets, and those with
+very large payloads, are left out.
 
 """
     REPORT.write_text(head + "\n".join(rows) + "\n")
