@@ -270,13 +270,16 @@ class EventModel:
             changed.offset = 0
             if sent.startafter:
                 seen = look(key)
-                assert seen is not None, f"{key} was lost"
-                if row.finished and seen.phase == "finished":  # over as well, if drawn so
+                if seen is None:  # over for so long that it is forgotten already
+                    assert sent.minutes, f"{key} has no end and was lost"
+                    assert sent.start + sent.minutes * MINUTE + WEEK <= now, f"{key} was lost"
+                elif row.finished and seen.phase == "finished":  # over as well, if drawn so
                     assert sent.minutes, f"{key} has no end"
                     assert sent.start + sent.minutes * MINUTE <= now, f"{key} is not over"
                     row.known = sent.number
                     return 200, row.opt
-                changed.offset = drawn_offset(sent, seen)
+                else:
+                    changed.offset = drawn_offset(sent, seen)
         over = changed.natural_end is not None and changed.natural_end <= now
         if row.finished and over:  # nothing to tell the application, nothing to ask it
             row.known = sent.number

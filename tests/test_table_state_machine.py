@@ -386,7 +386,7 @@ class VenAgainstModel(RuleBasedStateMachine):
 
 
 VenAgainstModel.TestCase.settings = settings(
-    max_examples=STEPS // STEPS_OF_ONE_RUN if STEPS else 60,
+    max_examples=STEPS // STEPS_OF_ONE_RUN if STEPS else 100,
     stateful_step_count=STEPS_OF_ONE_RUN,
     deadline=None,
     derandomize=not STEPS,
