@@ -19,6 +19,8 @@ from copy_and_build import build_copy
 LEFT_OUT = {
     "test_cli_*.py": "commands as processes; what they decode is decoded in the tests kept",
     "test_sim_*.py": "the simulated VTN is Python",
+    "integration/*": "real servers and killed processes",
+    "xmpp/*": "sockets and TLS are not ours",
     "test_http.py": "sockets and TLS are not ours",
     "test_poll.py": "sockets and TLS are not ours",
     "test_security.py": "sockets and TLS are not ours",

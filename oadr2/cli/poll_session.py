@@ -87,6 +87,7 @@ def _event_handler(args: argparse.Namespace) -> EventHandler:
             priority=args.priority,
             months_without_t="minutes" if args.months_as_minutes else "months",
             run_test_events=args.run_test_events,
+            strict=args.strict,
         ),
     )
 
@@ -176,8 +177,15 @@ async def _follow(
         report(signal_fields(previous, level, handler.current_level()[1]))
 
     writer.when_broken = lambda: loop.call_soon_threadsafe(end, "the output is closed")
+
+    def on_error(error: Exception) -> None:
+        report(error_fields(error, client.next_poll_in))
+
     client = _poll_client(
-        args, handler, password, on_error=lambda error: report(error_fields(error))
+        args,
+        handler,
+        password,
+        on_error=on_error,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end, signal.Signals(number).name)

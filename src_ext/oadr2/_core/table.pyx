@@ -146,6 +146,7 @@ cdef class EventTable:
                 codes.market_context, codes.signal_not_supported, codes.invalid_data,
             )):
                 self.rules.codes[<int>i][<int>k] = code
+        self.rules.reply_limit = NO_NUMBER if policy.reply_limit is None else policy.reply_limit
         self.rules.implied_cancel = policy.implied_cancel
         self.rules.refuse_interval_sum = policy.interval_sum == "refuse"
         self.rules.require_current_value_a = policy.require_current_value_20a
@@ -597,7 +598,7 @@ cdef class EventTable:
         self.writer.used = 0
         if write_request_event(
             &self.writer, PROFILE_B if profile == "2.0b" else PROFILE_A, self.rules.wrap_b, self.me.ven_id,
-            request_id, NO_NUMBER if reply_limit is None else <uint32_t>reply_limit,
+            request_id, NO_NUMBER if reply_limit is None else <int64_t><uint32_t>reply_limit,
         ) != 0:
             return writer_bytes(&self.writer)  # raises
         return PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
