@@ -21,7 +21,12 @@ from run_sanitized import LEFT_OUT
 
 # Payloads of megabytes and hundred thousand rounds: minutes without tracing, hours with it, and they
 # run no line that others do not.
-TOO_LONG = ("test_decode_limits.py", "test_native_memory.py", "test_threads.py")
+TOO_LONG = (
+    "test_decode_limits.py",
+    "test_decode_memory.py",
+    "test_native_memory.py",
+    "test_threads.py",
+)
 CORE = Path("src_ext/oadr2/_core")
 REPORT = ROOT / "docs" / "native-coverage.md"
 
