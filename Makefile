@@ -18,7 +18,8 @@ N := 200
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types tests conformance faults bench bench-instructions figures build dist clean distclean
+.PHONY: help demo test lint types tests test-sanitize coverage-native conformance faults bench bench-instructions \
+	figures build dist clean distclean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -41,6 +42,12 @@ types: $(VENV)/installed-test ## mypy --strict, and the stubs of the compiled mo
 
 tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
 	@echo "== pytest" && $(BIN)/python -m pytest -n 2 $(TEST_ARGS)
+
+test-sanitize: $(VENV)/installed-test ## the tests on a core with AddressSanitizer and UBSan, in build/sanitized
+	@echo "== pytest, sanitized" && $(BIN)/python tools/run_sanitized.py $(TEST_ARGS)
+
+coverage-native: $(VENV)/installed-test ## which lines of the .pyx files the tests run; writes docs/native-coverage.md
+	@$(BIN)/python tools/native_coverage.py $(TEST_ARGS)
 
 faults: $(VENV)/installed-test ## kill a VEN N times at random moments, lose nothing (N=200 SEED=1)
 	@$(BIN)/python tests/integration/fault_harness.py $(N) $(if $(SEED),--seed $(SEED))

@@ -2,8 +2,9 @@
 
 Switches, read from the environment:
     OADR2_DEBUG=1       no optimisation, assertions and bounds checks on, debug symbols kept
-    OADR2_TRACE=1       line tracing for coverage of the Cython sources
+    OADR2_TRACE=1       line tracing of the Cython sources
     OADR2_SANITIZE=1    AddressSanitizer and UndefinedBehaviorSanitizer
+    OADR2_COVERAGE=1    gcov's counts, by the lines of the Cython sources (gcc)
     OADR2_PORTABLE=1    plain C where SSE2 would be used (what other machines run)
 """
 
@@ -36,8 +37,8 @@ def switch(name: str) -> bool:
     return os.environ.get(name, "") not in ("", "0")
 
 
-DEBUG, TRACE, SANITIZE, PORTABLE = map(
-    switch, ("OADR2_DEBUG", "OADR2_TRACE", "OADR2_SANITIZE", "OADR2_PORTABLE")
+DEBUG, TRACE, SANITIZE, COVERAGE, PORTABLE = (
+    switch(f"OADR2_{name}") for name in ("DEBUG", "TRACE", "SANITIZE", "COVERAGE", "PORTABLE")
 )
 
 
@@ -49,8 +50,13 @@ def extensions() -> list[Extension]:
     flags += ["-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden"]
     links = [] if DEBUG or SANITIZE or not sys.platform.startswith("linux") else ["-Wl,-s"]
     if SANITIZE:
-        flags += ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
+        # The last of several -O counts; -O1 keeps the checks near the lines they belong to.
+        flags += ["-O1", "-g", "-fno-omit-frame-pointer"]
+        flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
         links += ["-fsanitize=address,undefined"]
+    if COVERAGE:
+        flags += ["-O0", "-g", "--coverage"]
+        links += ["--coverage"]
     macros: list[tuple[str, str | None]] = [("CYTHON_TRACE_NOGIL", "1")] if TRACE else []
     if PORTABLE:
         macros.append(("OADR2_PORTABLE", "1"))
@@ -95,7 +101,10 @@ class BuildCore(build_ext):
 
         generate_tables.write(GENERATED)
         # What was made with other switches only looks up to date.
-        switches = f"debug={DEBUG} trace={TRACE} sanitize={SANITIZE} portable={PORTABLE}\n"
+        switches = (
+            f"debug={DEBUG} trace={TRACE} sanitize={SANITIZE} coverage={COVERAGE} "
+            f"portable={PORTABLE}\n"
+        )
         if not LAST_SWITCHES.exists() or LAST_SWITCHES.read_text() != switches:
             self.force = True
         Options.warning_errors = True
@@ -115,6 +124,8 @@ class BuildCore(build_ext):
                 },
                 nthreads=self.parallel if forks and self.parallel else 0,
                 force=self.force,
+                # Each line of C then says which line of the .pyx it was made from.
+                emit_linenums=COVERAGE,
                 quiet=True,
             )
         except CompileError as refused:
