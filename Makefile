@@ -2,6 +2,7 @@
 # Everything lands in .venv/ and build/; nothing is installed outside the checkout.
 #
 #   PYTHON=/path/to/python   the Python to make .venv with (default: the newest that fits)
+#   N, SEED   how often `make faults` kills, and the seed that makes its choices
 #   DEMO_ARGS, TEST_ARGS, BENCH_ARGS   handed on to the command, to pytest, to pytest
 
 VENV := .venv
@@ -12,11 +13,12 @@ EDITABLE := $(PIP) install --no-build-isolation --editable
 CORE_SOURCES := setup.py $(shell find src_ext -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 CORE_MODULES = $(patsubst oadr2/_core/%.pyi,oadr2._core.%,$(filter-out %/__init__.pyi,$(wildcard oadr2/_core/*.pyi)))
 LINTED := .
+N := 200
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types tests bench figures build dist clean distclean
+.PHONY: help demo test lint types tests conformance faults bench figures build dist clean distclean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -40,9 +42,15 @@ types: $(VENV)/installed-test ## mypy --strict, and the stubs of the compiled mo
 tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
 	@echo "== pytest" && $(BIN)/python -m pytest -n 2 $(TEST_ARGS)
 
+faults: $(VENV)/installed-test ## kill a VEN N times at random moments, lose nothing (N=200 SEED=1)
+	@$(BIN)/python tests/integration/fault_harness.py $(N) $(if $(SEED),--seed $(SEED))
+
 bench: $(VENV)/installed-bench ## oadr2 and others on the same payloads, in one run
 	@mkdir -p build
 	@$(BIN)/python -m pytest --benchmark --benchmark-json=build/benchmarks.json $(BENCH_ARGS)
+
+conformance: $(VENV)/installed-test ## run tests/conformance and write docs/conformance.md
+	@$(BIN)/python tools/write_conformance.py
 
 figures: bench ## bench, then write README.md's and docs/figures.md's tables
 	@$(BIN)/python benchmarks/write_figures.py build/benchmarks.json README.md docs/figures.md

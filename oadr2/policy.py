@@ -67,6 +67,7 @@ class VtnPolicy:
     run_test_events: bool = False
     # Send 2.0b messages inside oadrPayload/oadrSignedObject (S01).
     wrap_20b: bool = True
+    # The replyLimit of a request. A list that long may be cut: what it leaves out is not cancelled.
     reply_limit: int | None = None
     codes_20a: ResponseCodes = CODES_20A
     codes_20b: ResponseCodes = CODES_20B

@@ -5,7 +5,8 @@ Every verb module has ``add_parser(subparsers)``, which describes its options, a
 rich) inside ``run``, and only the module of the verb that was asked for is imported at all, unless
 help or a settings file needs the rest.
 
-Exit codes: 0 done, 1 it failed, 2 the command or the settings file is wrong, 130 ended by Ctrl-C.
+Exit codes: 0 done, 1 it failed, 2 the command or the settings file is wrong, 130 ended by Ctrl-C
+and 143 by SIGTERM before it was done (``poll`` and ``vtn`` are done when told to end: 0).
 """
 
 from __future__ import annotations

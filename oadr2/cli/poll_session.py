@@ -176,8 +176,15 @@ async def _follow(
         report(signal_fields(previous, level, handler.current_level()[1]))
 
     writer.when_broken = lambda: loop.call_soon_threadsafe(end, "the output is closed")
+
+    def on_error(error: Exception) -> None:
+        report(error_fields(error, client.next_poll_in))
+
     client = _poll_client(
-        args, handler, password, on_error=lambda error: report(error_fields(error))
+        args,
+        handler,
+        password,
+        on_error=on_error,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end, signal.Signals(number).name)

@@ -87,14 +87,34 @@ from oadr2._core.xml cimport (
 )
 from tables cimport *
 
+cdef extern from "bytes16.h" nogil:
+    const char* pass_plain(const char* p, const char* end)
+    const char* pass_indent(const char* p, const char* end)
+
 cdef enum:
     MAX_STATES = 20         # deeper than the schema's tree
     MAX_PROBLEMS = 200      # later ones only count
+    MAX_VALUES = 4          # of an interval
 
 
 cdef struct Frame:
     uint8_t state
     uint32_t seen           # which children have come, by their bit in the parent's row
+
+
+cdef struct Mould:          # how the last faultless interval was written, but for its values
+    bint recording
+    bint ready
+    uint8_t parent          # the state it stood in ...
+    uint32_t depth          # ... how deep ...
+    uint32_t generation     # ... and under which namespaces
+    uint32_t seen           # its bit in the parent's row
+    uint16_t last           # what the scanner remembers after it
+    uint32_t problems
+    uint32_t values         # how many values it holds; before, between and after them stand
+    const char* pieces[MAX_VALUES + 1]   # ... these bytes
+    uint32_t lengths[MAX_VALUES + 1]
+    uint8_t states[MAX_VALUES]
 
 
 cdef struct Walk:
@@ -114,6 +134,7 @@ cdef struct Walk:
     AnswerData* answer
     UnitData* unit
     bint in_baseline
+    Mould mould
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -130,6 +151,17 @@ cdef inline Str trimmed(Str s) noexcept nogil:
 
 cdef inline bint equals(Str s, const char* text, uint32_t n) noexcept nogil:
     return s.len == n and memcmp(s.ptr, text, n) == 0
+
+
+cdef inline bint is_simple_name(Str s) noexcept nogil:
+    """SIMPLE, in any case (facts.md 2.7, E38)."""
+    cdef uint32_t i
+    if s.len != 6:
+        return False
+    for i in range(6):
+        if (<uint8_t> s.ptr[i] | 32) != <uint8_t> b"simple"[i]:
+            return False
+    return True
 
 
 cdef int read_unsigned(Str s, uint32_t* out) noexcept nogil:
@@ -382,8 +414,7 @@ cdef void store_leaf(Walk* w, int state) noexcept nogil:
         w.interval.dtstart = date_time(w, True)
     elif state == ST_SIGNAL_SIGNALNAME:
         w.signal.signal_name = text
-        text = trimmed(text)
-        w.signal.is_simple = equals(text, b"SIMPLE", 6) or equals(text, b"simple", 6)
+        w.signal.is_simple = is_simple_name(trimmed(text))
     elif state == ST_SIGNAL_SIGNALTYPE:
         w.signal.signal_type = trimmed(text)
         w.signal.is_level = equals(w.signal.signal_type, b"level", 5)
@@ -620,7 +651,8 @@ cdef void begin_interval(Walk* w) noexcept nogil:
         return
     w.interval = &m.intervals[m.interval_count]
     m.interval_count += 1
-    memset(w.interval, 0, sizeof(IntervalData))
+    w.interval.uid = Str(NULL, 0)
+    w.interval.duration = Dur(0, 0, 0, 0)
     w.interval.dtstart = NO_TIME
     w.interval.value = NAN
     if w.in_baseline:
@@ -655,6 +687,7 @@ cdef void begin_answer(Walk* w) noexcept nogil:
 cdef void begin(Walk* w, int state) noexcept nogil:
     """An element that holds others has begun."""
     if state == ST_INTERVAL:
+        record_start(w)
         begin_interval(w)
     elif state == ST_SIGNAL:
         begin_signal(w)
@@ -695,47 +728,160 @@ cdef void begin(Walk* w, int state) noexcept nogil:
         w.m.profile = PROFILE_A if w.s.ns == NS_OADR_A else PROFILE_B
 
 
-cdef void end(Walk* w, int state, uint32_t seen) noexcept nogil:
-    """An element that holds others has ended: is everything there?"""
+cdef void note_missing(Walk* w, int state, uint32_t seen) noexcept nogil:
+    """Of an element that has ended: the children that did not come."""
     cdef const StateRow* row = &STATES[state]
     cdef int profile = w.m.profile == PROFILE_B
     cdef uint32_t missing
     cdef uint32_t bit = 0
     if state == ST_PAYLOAD and not w.m.kind:
-        pass  # a message we have no class for
-    elif (row.required[profile] | row.wanted[profile]) & ~seen:
-        missing = row.required[profile] & ~seen
-        while bit < 32 and missing >> bit:
-            if missing >> bit & 1:
-                problem(w, PROBLEM_MISSING, row.children[bit], True, Str(NULL, 0))
-            bit += 1
-        missing = row.wanted[profile] & ~seen
-        bit = 0
-        while bit < 32 and missing >> bit:
-            if missing >> bit & 1:
-                problem(w, PROBLEM_MISSING, row.children[bit], False, Str(NULL, 0))
-            bit += 1
-    if state == ST_SIGNAL:
+        return  # a message we have no class for
+    missing = row.required[profile] & ~seen
+    while bit < 32 and missing >> bit:
+        if missing >> bit & 1:
+            problem(w, PROBLEM_MISSING, row.children[bit], True, Str(NULL, 0))
+        bit += 1
+    missing = row.wanted[profile] & ~seen
+    bit = 0
+    while bit < 32 and missing >> bit:
+        if missing >> bit & 1:
+            problem(w, PROBLEM_MISSING, row.children[bit], False, Str(NULL, 0))
+        bit += 1
+
+
+cdef void end_event(Walk* w) noexcept nogil:
+    w.e.raw.len = <uint32_t> (w.s.p - w.e.raw.ptr)
+    w.e.readable = (
+        w.e.event_id.len != 0 and w.e.modification_number != NO_NUMBER
+        and w.e.status != STATUS_NONE_GIVEN
+    )
+    w.event = -1
+
+
+cdef inline void leave(Walk* w) noexcept nogil:
+    """An element that holds others has ended: is everything there?"""
+    cdef int state = w.frames[w.top].state
+    cdef uint32_t seen = w.frames[w.top].seen
+    cdef const StateRow* row = &STATES[state]
+    cdef int profile = w.m.profile == PROFILE_B
+    if (row.required[profile] | row.wanted[profile]) & ~seen:
+        note_missing(w, state, seen)
+    if state == ST_INTERVAL:
+        record_end(w)
+    elif state == ST_SIGNAL:
         w.signal = NULL
     elif state == ST_BASELINE:
         w.in_baseline = False
     elif state == ST_OADR_EVENT:
-        w.e.raw.len = <uint32_t> (w.s.p - w.e.raw.ptr)
-        w.e.readable = (
-            w.e.event_id.len != 0 and w.e.modification_number != NO_NUMBER
-            and w.e.status != STATUS_NONE_GIVEN
+        end_event(w)
+    w.top -= 1
+
+
+# --- intervals like the one before -----------------------------------------------------------------
+#
+# A list of intervals repeats the same bytes but for a few values. Where the bytes around the values
+# are those of an interval that was read without fault at the same place, under the same namespaces,
+# there is nothing left to learn from them. Anything else is read the long way.
+
+cdef void record_start(Walk* w) noexcept nogil:
+    cdef Mould* mould = &w.mould
+    mould.ready = False
+    mould.recording = True
+    mould.values = 0
+    mould.problems = w.m.problem_count
+    mould.parent = w.frames[w.top].state
+    mould.seen = <uint32_t> 1 << TRANSITION[mould.parent][w.s.element].bit
+    mould.pieces[0] = w.s.token
+
+
+cdef void record_value(Walk* w, int state) noexcept nogil:
+    cdef Mould* mould = &w.mould
+    cdef Str text = w.s.text
+    cdef const char* piece = mould.pieces[mould.values]
+    if mould.values == MAX_VALUES or not piece <= text.ptr <= w.s.p:  # rewritten: not in the payload
+        mould.recording = False
+        return
+    mould.lengths[mould.values] = <uint32_t> (text.ptr - piece)
+    mould.states[mould.values] = <uint8_t> state
+    mould.values += 1
+    mould.pieces[mould.values] = text.ptr + text.len
+
+
+cdef void record_end(Walk* w) noexcept nogil:
+    cdef Mould* mould = &w.mould
+    if not mould.recording:
+        return
+    mould.recording = False
+    mould.lengths[mould.values] = <uint32_t> (w.s.p - mould.pieces[mould.values])
+    mould.depth = w.s.depth
+    mould.generation = w.s.generation
+    mould.last = w.s.last
+    mould.ready = w.m.problem_count == mould.problems and mould.problems < MAX_PROBLEMS
+
+
+cdef bint read_value_into(Walk* w, int state, Str text, IntervalData* interval) noexcept nogil:
+    """Read a value that leaves nothing to remark; False when it does."""
+    cdef bint zoneless = False
+    if state == ST_INTERVAL_UID_TEXT:
+        interval.uid = text
+        return True
+    if state == ST_INTERVAL_DURATION_DURATION:
+        return parse_duration(text.ptr, text.len, &interval.duration) == 0 and not (
+            interval.duration.bare_months
         )
-        w.event = -1
+    if state == ST_INTERVAL_DTSTART_DATE_TIME:
+        interval.dtstart = parse_date_time(text.ptr, text.len, &zoneless)
+        return interval.dtstart != NO_TIME and not zoneless
+    if state == ST_INTERVAL_SIGNALPAYLOAD_PAYLOADFLOAT_VALUE:
+        interval.value = read_float(text)
+        return isfinite(interval.value) != 0
+    return False
+
+
+cdef bint read_moulded_interval(Walk* w) noexcept nogil:
+    """Read the next interval if it is written like the one before; else False, and nothing has happened."""
+    cdef Scanner* s = &w.s
+    cdef Mould* mould = &w.mould
+    cdef const char* start = pass_indent(s.p, s.end)
+    cdef const char* p = start
+    cdef Str text
+    cdef uint32_t i, n
+    cdef IntervalData interval
+    if mould.depth != s.depth or mould.generation != s.generation or w.items >= w.limits.items:
+        return False
+    interval.uid = Str(NULL, 0)
+    interval.duration = Dur(0, 0, 0, 0)
+    interval.dtstart = NO_TIME
+    interval.value = NAN
+    for i in range(mould.values + 1):
+        n = mould.lengths[i]
+        if s.end - p < n or memcmp(p, mould.pieces[i], n) != 0:
+            return False
+        p += n
+        if i < mould.values:
+            text.ptr = p
+            p = pass_plain(p, s.end)
+            text.len = <uint32_t> (p - text.ptr)
+            if not read_value_into(w, mould.states[i], text, &interval):
+                return False
+    s.token = start
+    begin_interval(w)
+    if w.failed:
+        return True
+    w.interval[0] = interval
+    w.frames[w.top].seen |= mould.seen
+    s.p = p
+    s.last = mould.last
+    return True
 
 
 # --- the walk ------------------------------------------------------------------------------------
 
-cdef void take(Walk* w, int token) noexcept nogil:
+cdef inline void take(Walk* w, int token) noexcept nogil:
     """The element the scanner has just met."""
     cdef Scanner* s = &w.s
     cdef Frame* frame = &w.frames[w.top]
-    cdef const Transition* transition = &TRANSITION[frame.state][s.element]
-    cdef const StateRow* row
+    cdef Transition transition = TRANSITION[frame.state][s.element]
     cdef int state = transition.state
     if state and (s.ns == NS_OADR_A or s.ns == NS_OADR_B) and w.ns and s.ns != w.ns:
         # passed over, it could make a list look empty, and that cancels everything (facts.md E24)
@@ -758,8 +904,7 @@ cdef void take(Walk* w, int token) noexcept nogil:
             scanner_skip(s)
         return
     frame.seen |= <uint32_t> 1 << transition.bit
-    row = &STATES[state]
-    if row.leaf:
+    if transition.leaf:
         if state == ST_TARGET_SERVICEAREA_FEATURECOLLECTION \
                 or state == ST_TARGET_SERVICELOCATION_FEATURECOLLECTION:
             if scanner_standalone(s, &s.text) < 0:
@@ -769,6 +914,8 @@ cdef void take(Walk* w, int token) noexcept nogil:
             scanner_skip(s)
             return
         store_leaf(w, state)
+        if w.mould.recording:
+            record_value(w, state)
         return
     begin(w, state)
     if w.failed:
@@ -780,17 +927,13 @@ cdef void take(Walk* w, int token) noexcept nogil:
         leave(w)
 
 
-cdef inline void leave(Walk* w) noexcept nogil:
-    cdef Frame* frame = &w.frames[w.top]
-    end(w, frame.state, frame.seen)
-    w.top -= 1
-
-
 cdef int walk(Walk* w) noexcept nogil:
     cdef int token
     w.frames[0].state = ST_DOCUMENT
     w.frames[0].seen = 0
     while not w.failed:
+        if w.mould.ready and w.frames[w.top].state == w.mould.parent and read_moulded_interval(w):
+            continue
         token = scanner_next(&w.s)
         if token == TOKEN_CLOSE:
             leave(w)
@@ -810,10 +953,20 @@ cdef int decode_message(Message* m, const char* data, size_t size,
     cdef Walk w
     cdef int result
     cdef uint32_t i
-    memset(&w, 0, sizeof(Walk))
     w.m = m
     w.limits = limits
     w.event = -1
+    w.top = 0
+    w.ns = NS_UNKNOWN
+    w.items = 0
+    w.failed = w.in_baseline = False
+    w.mould.recording = w.mould.ready = False
+    w.e = NULL
+    w.signal = NULL
+    w.interval = NULL
+    w.target = NULL
+    w.answer = NULL
+    w.unit = NULL
     m.data = data
     m.size = size
     m.reply_limit = NO_NUMBER

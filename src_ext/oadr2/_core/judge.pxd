@@ -70,6 +70,7 @@ cdef struct Rules:
     Names signals           # supported signal names
     DecodeLimits limits
     uint32_t rows           # how many events one table may hold
+    uint32_t reply_limit    # the replyLimit asked for, NO_NUMBER: none; a list that long may be cut
     uint16_t codes[2][6]    # by profile (2.0a, 2.0b) and Refusal
     uint8_t implied_cancel
     uint8_t refuse_interval_sum

@@ -103,7 +103,7 @@ cdef struct SignalData:
     uint32_t interval_count
     uint32_t target_begin
     uint32_t target_count
-    uint8_t is_simple       # SIMPLE or simple (facts.md E38)
+    uint8_t is_simple       # SIMPLE in any case (facts.md E38)
     uint8_t is_level        # signalType is level
 
 

@@ -13,7 +13,8 @@ cdef int room_for(void** items, uint32_t* room, uint32_t count, size_t size) noe
     cdef uint32_t wanted
     if count < room[0]:
         return 0
-    wanted = room[0] * 2 if room[0] else 8
+    # a first block small enough for malloc's quick lists
+    wanted = room[0] * 2 if room[0] else <uint32_t> (1000 // size) or 1
     grown = realloc(items[0], wanted * size)
     if grown == NULL:
         return -1

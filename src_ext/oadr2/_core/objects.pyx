@@ -51,6 +51,7 @@ from oadr2.policy import VtnPolicy
 
 cdef extern from "Python.h":
     int PyObject_GenericSetAttr(object o, object name, object value) except -1
+    object PyType_GenericAlloc(type type_, Py_ssize_t items)
 
 
 # Constants made once at import; nothing changes them afterwards.
@@ -72,7 +73,6 @@ cdef tuple _TARGET_FIELDS = (
     "end_device_assets", "meter_assets", "pnodes", "service_areas", "service_delivery_points",
     "service_locations", "transport_interfaces",
 )
-cdef object _new = object.__new__
 
 
 @cython.final
@@ -109,6 +109,11 @@ cdef inline object date_time(int64_t t):
 
 cdef inline object duration(const Dur* d):
     return duration_object(d) if d.present else None
+
+
+cdef inline object new(object type_):
+    """An object of one of our frozen dataclasses, its fields yet to be put."""
+    return PyType_GenericAlloc(<type> type_, 0)
 
 
 cdef inline int put(object o, str name, object value) except -1:
@@ -150,7 +155,7 @@ cdef tuple interval_objects(const IntervalData* intervals, uint32_t count):
     cdef uint32_t i
     cdef list made = []
     for i in range(count):
-        interval = _new(_Interval)
+        interval = new(_Interval)
         put(interval, "uid", text(intervals[i].uid))
         put(interval, "duration", duration(&intervals[i].duration))
         put(interval, "value", number(intervals[i].value))
@@ -161,7 +166,7 @@ cdef tuple interval_objects(const IntervalData* intervals, uint32_t count):
 
 cdef object signal_object(const SignalData* signal, const IntervalData* intervals,
                           const TargetEntry* targets):
-    made = _new(_Signal)
+    made = new(_Signal)
     put(made, "signal_name", present(signal.signal_name))
     put(made, "signal_type", present(signal.signal_type))
     put(made, "signal_id", present(signal.signal_id))
@@ -193,7 +198,7 @@ cdef object event_object(const EventData* event, const SignalData* signals,
     cdef list made_signals = []
     for i in range(event.signal_count):
         made_signals.append(signal_object(&signals[event.signal_begin + i], intervals, targets))
-    made = _new(_Event)
+    made = new(_Event)
     put(made, "event_id", present(event.event_id))
     put(made, "modification_number",
         0 if event.modification_number == NO_NUMBER else event.modification_number)
@@ -429,9 +434,11 @@ Sequence.register(EventSequence)
 cdef object response_object(const Message* m):
     if not m.has_response:
         return None
-    return _EiResponse(
-        m.response_code, text(m.response_description), present(m.response_request_id)
-    )
+    made = new(_EiResponse)
+    put(made, "response_code", m.response_code)
+    put(made, "response_description", text(m.response_description))
+    put(made, "request_id", present(m.response_request_id))
+    return made
 
 
 cdef tuple answer_objects(const Message* m):
@@ -455,7 +462,7 @@ cdef object message_object(MessageOwner owner):
     if m.kind == KIND_DISTRIBUTE_EVENT:
         events = EventSequence.__new__(EventSequence)
         events.owner = owner
-        made = _new(_DistributeEvent)
+        made = new(_DistributeEvent)
         put(made, "vtn_id", present(m.vtn_id))
         put(made, "request_id", present(m.request_id))
         put(made, "events", events)

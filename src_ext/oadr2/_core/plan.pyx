@@ -326,6 +326,7 @@ cdef int plan_event(Plan* p, Table* t, const Rules* rules, const Identity* me, c
     cdef const EventData* e = &m.events[index]
     cdef uint32_t number = e.modification_number
     cdef uint32_t notes = 0
+    cdef uint32_t count
     cdef int reason
     cdef Op* op
     if not e.readable:
@@ -364,10 +365,11 @@ cdef int plan_event(Plan* p, Table* t, const Rules* rules, const Identity* me, c
         if row != NULL:
             if refusal_of(reason) == REFUSAL_DATA:  # the stored version stays
                 touch(p, row, index, row.number)
-            elif is_over(row, p.now):
-                add_op(p, OP_FORGET, row, index, 0, REMARK_NONE)
-            else:  # the VTN replaced it by one that is not for us
-                add_op(p, OP_REMOVE, row, index, CHANGE_VANISHED, reason)
+            else:  # the VTN replaced it by one that is not for us: gone, as if no longer listed (R04)
+                count = p.op_count
+                stop(p, row, NO_NUMBER, 0)
+                if p.op_count > count and p.ops[count].kind == OP_REMOVE:
+                    p.ops[count].reason = <uint8_t>reason
     return 0
 
 
@@ -422,7 +424,8 @@ cdef int plan_list(Plan* p, Table* t, const Rules* rules, const Identity* me, co
     cdef uint32_t ops
     cdef uint32_t* set_
     cdef uint8_t* seen
-    cdef bint whole = True
+    # A list as long as the replyLimit we asked for may have been cut.
+    cdef bint whole = m.event_count < rules.reply_limit
     cdef Row* row
     plan_clear(p)
     p.generation = t.generation

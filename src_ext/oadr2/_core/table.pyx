@@ -146,6 +146,7 @@ cdef class EventTable:
                 codes.market_context, codes.signal_not_supported, codes.invalid_data,
             )):
                 self.rules.codes[<int>i][<int>k] = code
+        self.rules.reply_limit = NO_NUMBER if policy.reply_limit is None else policy.reply_limit
         self.rules.implied_cancel = policy.implied_cancel
         self.rules.refuse_interval_sum = policy.interval_sum == "refuse"
         self.rules.require_current_value_a = policy.require_current_value_20a

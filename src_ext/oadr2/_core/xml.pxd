@@ -5,7 +5,9 @@ must stand (CPython's ``bytes`` have one): zero is no XML character, so every lo
 there without a bounds check of its own.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from tables cimport ELEMENT_COUNT, NAMESPACE_COUNT
 
 
 cdef struct Str:            # bytes inside the payload or an arena; ptr NULL: absent
@@ -74,7 +76,7 @@ cdef enum XmlError:
 cdef struct Binding:        # xmlns:prefix="uri"
     Str prefix
     Str uri
-    uint64_t key            # the prefix's first bytes and its length, for comparing
+    uint64_t key            # the prefix's first eight bytes, for comparing
     uint8_t ns
 
 
@@ -89,14 +91,22 @@ cdef struct OpenElement:
     Str name                # as written: the end tag must repeat it
     uint32_t bindings       # how many were in scope outside
     uint32_t generation     # names the set of bindings outside
-
-
-cdef struct KnownName:      # a name resolved before under the same bindings
-    const char* ptr
-    uint32_t len
-    uint32_t generation
     uint8_t element
+
+
+cdef struct UsualPrefix:    # how names of one of our namespaces were written last
+    uint32_t generation     # the set of bindings for which this holds; 0: none yet
+    uint32_t length         # of prefix and colon
+    uint64_t mask           # which bytes of the next eight they are
+    uint64_t bytes
+    Str uri
     uint8_t ns
+
+
+cdef enum:
+    ROOM_FOR_BINDINGS = 32
+    ROOM_FOR_ELEMENTS = 64
+    ROOM_FOR_ATTRIBUTES = 64
 
 
 cdef struct Scanner:
@@ -127,9 +137,18 @@ cdef struct Scanner:
     uint32_t generation
     uint32_t generations
     bint root_seen
-    KnownName known[64]
+    # what the next start tag will probably be
+    uint16_t last           # the element that began last, or ELEMENT_COUNT + the one that ended last
+    uint8_t following[2 * ELEMENT_COUNT]
+    UsualPrefix usual[NAMESPACE_COUNT]
+    # room for what is open in most payloads; limits beyond it are met from the heap
+    void* heap
+    Binding first_bindings[ROOM_FOR_BINDINGS]
+    OpenElement first_stack[ROOM_FOR_ELEMENTS]
+    Attribute first_attributes[ROOM_FOR_ATTRIBUTES]
 
 
+# A Scanner points into itself: it must not be copied.
 cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimits* limits,
                        Arena* arena) noexcept nogil
 cdef int scanner_next(Scanner* s) noexcept nogil

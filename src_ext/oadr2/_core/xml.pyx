@@ -1,7 +1,7 @@
 """The scanner; see xml.pxd."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from tables cimport (
@@ -9,9 +9,8 @@ from tables cimport (
     CLASS_NAME_CHAR,
     CLASS_NAME_START,
     CLASS_SPACE,
-    CLASS_TEXT,
-    CLASS_VALUE,
     ELEMENTS,
+    FOLLOWING,
     NAME_SLOT,
     NAMESPACE_BY_LENGTH,
     NAMESPACE_LONGEST,
@@ -22,35 +21,24 @@ from tables cimport (
     NS_UNKNOWN,
     NS_XML,
     NS_XMLNS,
+    ElementName,
     name_slot,
 )
 
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #include <string.h>
-    #define SPACES 0x2020202020202020ULL
-    static inline uint64_t load64(const char *p) { uint64_t v; memcpy(&v, p, 8); return v; }
-    static inline uint32_t load32(const char *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-    /* How many bytes from the lowest address on are zero in x, which is not zero. */
-    static inline int zero_bytes(uint64_t x) {
-    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        return __builtin_clzll(x) >> 3;
-    #else
-        return __builtin_ctzll(x) >> 3;
-    #endif
-    }
-    #ifdef __GNUC__
-    #define likely(x) __builtin_expect(!!(x), 1)
-    #else
-    #define likely(x) (x)
-    #endif
-    """
-    uint64_t SPACES
-    uint64_t load64(const char* p) noexcept nogil
-    uint32_t load32(const char* p) noexcept nogil
-    int zero_bytes(uint64_t x) noexcept nogil
-    bint likely(bint x) noexcept nogil
+cdef extern from "bytes16.h" nogil:
+    enum:
+        NAME_ROOM
+    const char* pass_plain(const char* p, const char* end)
+    const char* pass_value(const char* p, const char* end)
+    const char* pass_indent(const char* p, const char* end)
+    const char* pass_to_name_end(const char* p, const char* end, const char** colon)
+    bint same_bytes(const char* a, const char* b, uint32_t n)
+    bint same_name(const char* a, const char* b, uint32_t n)
+    uint64_t first_bytes(const char* p, uint32_t n, const char* end)
+    uint64_t load64(const char* p)
+    uint64_t FIRST_BYTES_MASK(uint32_t n)
+    uint64_t BYTE_AT(char c, uint32_t n)
+    bint likely(bint x)
 
 
 cdef extern from *:
@@ -126,42 +114,11 @@ cdef inline uint8_t byte_class(const char* p) noexcept nogil:
     return BYTE_CLASS[<uint8_t> p[0]]
 
 
-cdef inline bint same(const char* a, const char* b, uint32_t n) noexcept nogil:
-    """Whether n bytes are equal; both sides must be readable for n bytes, no more."""
-    if n >= 8:
-        if load64(a + n - 8) != load64(b + n - 8):
-            return False
-        while n > 8:
-            if load64(a) != load64(b):
-                return False
-            a += 8
-            b += 8
-            n -= 8
-        return True
-    while n:
-        n -= 1
-        if a[n] != b[n]:
-            return False
-    return True
-
-
-cdef inline const char* pass_space(const char* p, const char* end) noexcept nogil:
+cdef inline const char* pass_space(const char* p) noexcept nogil:
     """The first byte that is no white space."""
-    cdef uint64_t x
-    while True:
-        if p[0] == c" ":
-            while end - p >= 8:
-                x = load64(p) ^ SPACES
-                if x:
-                    p += zero_bytes(x)
-                    break
-                p += 8
-            while p[0] == c" ":
-                p += 1
-        elif byte_class(p) & CLASS_SPACE:
-            p += 1
-        else:
-            return p
+    while byte_class(p) & CLASS_SPACE:
+        p += 1
+    return p
 
 
 cdef uint32_t utf8_character(const char* at, const char* end, int* length) noexcept nogil:
@@ -406,7 +363,7 @@ cdef bint at_comment(Scanner* s, const char* p) noexcept nogil:
 
 # --- text ----------------------------------------------------------------------------------------
 
-cdef inline const char* pass_text(Scanner* s, const char* p, bint* rewrite) noexcept nogil:
+cdef const char* pass_text(Scanner* s, const char* p, bint* rewrite) noexcept nogil:
     """The ``<`` of the next start or end tag; NULL (and ``s.error``) when something is wrong before.
 
     ``rewrite`` is set when the text on the way is not what an application should see: references,
@@ -414,10 +371,8 @@ cdef inline const char* pass_text(Scanner* s, const char* p, bint* rewrite) noex
     """
     cdef uint32_t c = 0
     cdef int n = 1
-    p = pass_space_text(p, s.end, rewrite)
     while True:
-        while byte_class(p) & CLASS_TEXT:
-            p += 1
+        p = pass_plain(p, s.end)
         if p[0] == c"<":
             if p[1] == c"/" or byte_class(p + 1) & CLASS_NAME_START:
                 return p
@@ -456,28 +411,6 @@ cdef inline const char* pass_text(Scanner* s, const char* p, bint* rewrite) noex
             p += 1
         else:
             return name_error(s, p, XML_UNFINISHED if p >= s.end else XML_CHARACTER)
-
-
-cdef inline const char* pass_space_text(const char* p, const char* end, bint* rewrite) noexcept nogil:
-    """Leading white space, eight blanks at a time: most of what stands between tags."""
-    cdef uint64_t x
-    while True:
-        if p[0] == c"\n":
-            p += 1
-        elif p[0] == c" ":
-            while end - p >= 8:
-                x = load64(p) ^ SPACES
-                if x:
-                    p += zero_bytes(x)
-                    break
-                p += 8
-            while p[0] == c" ":
-                p += 1
-        elif p[0] == c"\r":
-            rewrite[0] = True
-            p += 1
-        else:
-            return p
 
 
 cdef int put_utf8(char* out, uint32_t c) noexcept nogil:
@@ -543,25 +476,19 @@ cdef int rewrite_text(Scanner* s, const char* p, const char* stop, Str* out) noe
 
 # --- namespaces ----------------------------------------------------------------------------------
 
-cdef inline uint64_t prefix_key(Scanner* s, const char* p, uint32_t n) noexcept nogil:
-    """The prefix as a number; unique up to seven bytes, and never 0 but for the empty one."""
-    cdef uint64_t key = 0
-    cdef uint32_t i
-    for i in range(n if n < 7 else 7):
-        key = key << 8 | <uint8_t> p[i]
-    return key << 8 | (n & 0xFF)
+cdef inline bint has_prefix(const Binding* binding, uint64_t key, const char* p, uint32_t n) noexcept nogil:
+    """Whether it binds the prefix ``p``, of which ``key`` are the first bytes."""
+    return binding.key == key and binding.prefix.len == n and (
+        n <= 8 or memcmp(binding.prefix.ptr, p, n) == 0
+    )
 
 
 cdef inline Binding* find_binding(Scanner* s, const char* p, uint32_t n) noexcept nogil:
-    cdef uint64_t key = prefix_key(s, p, n)
-    cdef uint32_t i = s.binding_count
-    cdef Binding* binding
-    while i:
-        i -= 1
-        binding = &s.bindings[i]
-        if binding.key == key and (
-            n <= 7 or binding.prefix.len == n and memcmp(binding.prefix.ptr, p, n) == 0
-        ):
+    cdef uint64_t key = first_bytes(p, n, s.end)
+    cdef Binding* binding = s.bindings + s.binding_count
+    while binding != s.bindings:
+        binding -= 1
+        if has_prefix(binding, key, p, n):
             return binding
     return NULL
 
@@ -579,9 +506,24 @@ cdef inline uint8_t namespace_number(const char* p, size_t n) noexcept nogil:
     return NS_UNKNOWN
 
 
-cdef int bind(Scanner* s, const char* prefix, uint32_t prefix_length, const Str* uri, uint8_t ns,
+cdef inline void expect_prefix(Scanner* s, const Binding* binding, uint8_t ns, uint32_t generation) noexcept nogil:
+    """Names of this namespace (``ns``: as the elements' table counts them) will be written like this."""
+    cdef UsualPrefix* usual = &s.usual[ns]
+    cdef uint32_t n = binding.prefix.len
+    if n > 7:
+        return
+    usual.generation = generation
+    usual.length = n + 1 if n else 0
+    usual.bytes = binding.key | BYTE_AT(c":", n) if n else 0
+    usual.mask = FIRST_BYTES_MASK(n) | BYTE_AT(c"\xff", n) if n else 0
+    usual.uri = binding.uri
+    usual.ns = binding.ns
+
+
+cdef int bind(Scanner* s, const char* prefix, uint32_t prefix_length, const Str* uri,
               const char* at) noexcept nogil:
     """Take in ``xmlns:prefix="uri"``; an error when the namespace rules forbid it."""
+    cdef uint8_t ns = namespace_number(uri.ptr, uri.len)
     cdef Binding* binding
     cdef Binding* grown
     cdef uint32_t i
@@ -592,25 +534,29 @@ cdef int bind(Scanner* s, const char* prefix, uint32_t prefix_length, const Str*
     if (prefix_length == 3 and memcmp(prefix, b"xml", 3) == 0) != (ns == NS_XML):
         return fail(s, at, XML_NAMESPACE)
     if s.binding_count == s.binding_room:
-        grown = <Binding*> realloc(s.bindings, 2 * s.binding_room * sizeof(Binding))
+        grown = <Binding*> malloc(2 * s.binding_room * sizeof(Binding))
         if grown == NULL:
             return fail(s, at, XML_MEMORY)
+        memcpy(grown, s.bindings, s.binding_count * sizeof(Binding))
+        if s.bindings != s.first_bindings:
+            free(s.bindings)
         s.bindings = grown
         s.binding_room *= 2
     binding = &s.bindings[s.binding_count]
     binding.prefix.ptr = prefix
     binding.prefix.len = prefix_length
-    binding.key = prefix_key(s, prefix, prefix_length)
+    binding.key = first_bytes(prefix, prefix_length, s.end)
     binding.uri = uri[0]
     binding.ns = ns
     for i in range(s.outer_bindings, s.binding_count):
-        if s.bindings[i].key == binding.key and (
-            prefix_length <= 7
-            or s.bindings[i].prefix.len == prefix_length
-            and memcmp(s.bindings[i].prefix.ptr, prefix, prefix_length) == 0
-        ):
+        if has_prefix(&s.bindings[i], binding.key, prefix, prefix_length):
             return fail(s, at, XML_DUPLICATE_ATTRIBUTE)
     s.binding_count += 1
+    if ns:
+        if ns == NS_OADR_A:
+            ns = NS_OADR_B
+        if not s.usual[ns].generation:
+            expect_prefix(s, binding, ns, s.generations + 1)
     return 0
 
 
@@ -630,8 +576,7 @@ cdef const char* read_value(Scanner* s, const char* p, Str* out) noexcept nogil:
     start = p + 1
     p = start
     while True:
-        while byte_class(p) & CLASS_VALUE:
-            p += 1
+        p = pass_value(p, s.end)
         if p[0] == quote:
             break
         if p[0] == c'"' or p[0] == c"'":
@@ -676,53 +621,57 @@ cdef const char* read_value(Scanner* s, const char* p, Str* out) noexcept nogil:
     return p + 1
 
 
+cdef inline const char* pass_attribute_name(Scanner* s, const char* name, const char** colon) noexcept nogil:
+    """What pass_name does, with a short cut for ``xmlns:prefix``."""
+    cdef const char* p = name + 6
+    if s.end - name > 6 and memcmp(name, b"xmlns:", 6) == 0 and byte_class(p) & CLASS_NAME_START:
+        while byte_class(p) & CLASS_NAME_CHAR:
+            p += 1
+        if p[0] == c"=":
+            colon[0] = name + 5
+            return p
+    return pass_name(s, name, colon)
+
+
 cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
     """Everything between the tag's name and its ``>`` or ``/>``, of which it returns the first byte."""
     cdef const char* name
     cdef const char* colon = NULL
     cdef const char* q = p
-    cdef const char* value
     cdef Attribute* attribute
     cdef Str uri
     cdef uint32_t n, i, j, declarations = 0, prefixed = 0
-    cdef uint8_t ns
     cdef Binding* binding
     while True:
-        q = pass_space(p, s.end)
+        q = pass_indent(p, s.end)
+        if byte_class(q) & CLASS_SPACE:
+            q = pass_space(q)
         if q[0] == c">" or q[0] == c"/":
             break
         if q == p:
             return name_error(s, q, XML_TAG)
         name = q
-        q = pass_name(s, q, &colon)
+        q = pass_attribute_name(s, name, &colon)
         if q == NULL:
             return NULL
         n = <uint32_t> (q - name)
-        p = pass_space(q, s.end)
+        p = q
         if p[0] != c"=":
-            return name_error(s, p, XML_ATTRIBUTE)
-        p = pass_space(p + 1, s.end)
+            p = pass_space(p)
+            if p[0] != c"=":
+                return name_error(s, p, XML_ATTRIBUTE)
+        p += 1
+        if p[0] != c'"':
+            p = pass_space(p)
         if s.attribute_count + declarations >= s.limits.attributes:
             return name_error(s, name, XML_TOO_MANY_ATTRIBUTES)
         if n >= 5 and memcmp(name, b"xmlns", 5) == 0 and (n == 5 or name[5] == c":"):
             declarations += 1
-            value = p + 1
-            ns = NS_UNKNOWN
-            if p[0] == c'"' or p[0] == c"'":  # one of our namespaces needs no look at its bytes
-                q = <const char*> memchr(value, p[0], s.end - value)
-                if q != NULL:
-                    ns = namespace_number(value, q - value)
-            if ns:
-                uri.ptr = value
-                uri.len = <uint32_t> (q - value)
-                p = q + 1
-            else:
-                p = read_value(s, p, &uri)
-                if p == NULL:
-                    return NULL
-                ns = namespace_number(uri.ptr, uri.len)
+            p = read_value(s, p, &uri)
+            if p == NULL:
+                return NULL
             i = 6 if n > 5 else 5
-            if bind(s, name + i, n - i, &uri, ns, name) < 0:
+            if bind(s, name + i, n - i, &uri, name) < 0:
                 return NULL
             continue
         attribute = &s.attributes[s.attribute_count]
@@ -802,160 +751,206 @@ cdef int resolve(Scanner* s, const char* name, uint32_t n, const char* colon) no
     if not s.ns:
         return 0
     candidate = NAME_SLOT[name_slot(<const uint8_t*> s.local.ptr, s.local.len)]
-    if candidate and (
-        ELEMENTS[candidate].length != s.local.len
-        or memcmp(ELEMENTS[candidate].local, s.local.ptr, s.local.len) != 0
+    if not candidate or ELEMENTS[candidate].length != s.local.len or not (
+        same_name(ELEMENTS[candidate].local, s.local.ptr, s.local.len)
+        if likely(s.end - s.local.ptr >= NAME_ROOM)
+        else same_bytes(ELEMENTS[candidate].local, s.local.ptr, s.local.len)
     ):
         return 0
-    while candidate:
-        if ELEMENTS[candidate].ns == s.ns or (
-            s.ns == NS_OADR_A and ELEMENTS[candidate].ns == NS_OADR_B
-        ):
-            s.element = candidate
-            break
+    while ELEMENTS[candidate].ns != (NS_OADR_B if s.ns == NS_OADR_A else s.ns):
         candidate = ELEMENTS[candidate].next
+        if not candidate:
+            return 0
+    s.element = candidate
+    s.following[s.last] = candidate
+    expect_prefix(s, binding, ELEMENTS[candidate].ns, s.generation)
     return 0
 
 
-cdef int read_start(Scanner* s, const char* p) noexcept nogil:
+cdef inline bint at_tag(const char* p) noexcept nogil:
+    """Whether a start or an end tag begins at ``p``, by its first two bytes."""
+    return p[0] == c"<" and (p[1] == c"/" or byte_class(p + 1) & CLASS_NAME_START)
+
+
+cdef inline bint read_guessed_name(Scanner* s, const char* name) noexcept nogil:
+    """Whether the start tag is the one that was to be expected, without attributes; if so, take it in."""
+    cdef uint8_t guess = s.following[s.last]
+    cdef const ElementName* expected = &ELEMENTS[guess]
+    cdef const UsualPrefix* usual = &s.usual[expected.ns]
+    cdef const char* local = name + usual.length
+    if (
+        s.end - name < 8 + NAME_ROOM  # a prefix and a local name can be read at once, and one byte
+        or usual.generation != s.generation
+        or load64(name) & usual.mask != usual.bytes
+        or local[expected.length] != c">" and local[expected.length] != c"/"
+        or not same_name(local, expected.local, expected.length)
+    ):
+        return False
+    s.element = guess
+    s.ns = usual.ns
+    s.uri = usual.uri
+    s.local.ptr = local
+    s.local.len = expected.length
+    s.name.len = usual.length + expected.length
+    return True
+
+
+cdef const char* read_name(Scanner* s, const char* name) noexcept nogil:
+    """Name and attributes of a start tag, up to its ``>`` or ``/>``; NULL (and ``s.error``)."""
+    cdef const char* colon = NULL
+    cdef const char* q = pass_to_name_end(name, s.end, &colon)
+    cdef const char* stop
+    cdef bint resolved = False
+    s.name.len = <uint32_t> (q - name)
+    if q[0] == c">" and q != name and colon != name and colon + 1 != q:
+        resolved = resolve(s, name, s.name.len, colon) == 0
+        if resolved and s.element:
+            return q  # a name of ours needs no look at its characters
+    stop = pass_name(s, name, &colon)
+    if stop == NULL:
+        return NULL
+    if stop == q and resolved:
+        return q
+    s.name.len = <uint32_t> (stop - name)
+    if stop[0] != c">":
+        stop = read_attributes(s, stop)
+        if stop == NULL:
+            return NULL
+    s.inner_bindings = s.binding_count
+    return stop if resolve(s, name, s.name.len, colon) == 0 else NULL
+
+
+cdef inline const char* read_end(Scanner* s, const char* q, const char* name, uint32_t n) noexcept nogil:
+    """What follows the end tag at ``q`` (its ``</``), which must repeat the name; NULL (and ``s.error``)."""
+    cdef const char* p = q + 2
+    if likely(s.end - p > NAME_ROOM and n <= NAME_ROOM):
+        if not same_name(p, name, n):
+            return name_error(s, q, XML_MISMATCH)
+    elif not (s.end - p >= n and same_bytes(p, name, n)):
+        return name_error(s, q, XML_MISMATCH)
+    p += n
+    if p[0] != c">":
+        p = pass_space(p)
+        if p[0] != c">":
+            return name_error(s, p, XML_MISMATCH)
+    return p + 1
+
+
+cdef inline int read_start(Scanner* s, const char* p) noexcept nogil:
     """The start tag at ``p`` (its ``<``) and, when no element follows in it, the whole element."""
     cdef const char* name = p + 1
-    cdef const char* colon = NULL
-    cdef const char* q = pass_name(s, name, &colon)
+    cdef const char* q
     cdef const char* text
-    cdef uint32_t n, outer_generation
-    cdef KnownName* known
+    cdef uint32_t outer_generation = s.generation
     cdef OpenElement* element
     cdef bint rewrite = False
-    if q == NULL:
-        return fail(s, s.p, s.error)
     s.token = p
-    n = <uint32_t> (q - name)
     s.name.ptr = name
-    s.name.len = n
     s.attribute_count = 0
-    s.outer_bindings = s.binding_count
-    outer_generation = s.generation
-    if q[0] != c">":
-        q = read_attributes(s, q)
+    s.outer_bindings = s.inner_bindings = s.binding_count
+    if read_guessed_name(s, name):
+        q = s.local.ptr + s.local.len
+    else:
+        q = read_name(s, name)
         if q == NULL:
             return fail(s, s.p, s.error)
-    s.inner_bindings = s.binding_count
-
-    known = &s.known[(<uint8_t> q[-1] + <uint8_t> name[n >> 1] * 7 + <uint8_t> name[n * 3 >> 2] * 31
-                      + n * 5) & 63]
-    if known.len == n and known.generation == s.generation and same(known.ptr, name, n):
-        s.element = known.element
-        s.ns = known.ns
-        n = 0 if colon == NULL else <uint32_t> (colon - name) + 1
-        s.local.ptr = name + n
-        s.local.len = s.name.len - n
-        n = s.name.len
-    else:
-        if resolve(s, name, n, colon) < 0:
-            return TOKEN_ERROR
-        if s.element:
-            known.ptr = name
-            known.len = n
-            known.generation = s.generation
-            known.element = s.element
-            known.ns = s.ns
-
+    if s.depth >= s.limits.depth:
+        return fail(s, p, XML_TOO_DEEP)
     if q[0] == c"/":
         if q[1] != c">":
             return fail(s, q + 1, XML_TAG)
         s.text.ptr = q
         s.text.len = 0
         s.p = q + 2
-        s.binding_count = s.outer_bindings
-        s.generation = outer_generation
-        if s.depth >= s.limits.depth:
-            return fail(s, p, XML_TOO_DEEP)
-        return TOKEN_LEAF
-    if s.depth >= s.limits.depth:
-        return fail(s, p, XML_TOO_DEEP)
-    q += 1
-    text = q
-    q = pass_text(s, q, &rewrite)
-    if q == NULL:
-        return fail(s, s.p, s.error)
-    if q[1] == c"/":
-        if not (s.end - q > n + 2 and same(q + 2, name, n)):
-            return fail(s, q, XML_MISMATCH)
+    else:
+        text = q + 1
+        q = pass_indent(text, s.end) if text[0] == c"\n" else pass_plain(text, s.end)
+        if not likely(at_tag(q)):
+            q = pass_text(s, q, &rewrite)
+            if q == NULL:
+                return fail(s, s.p, s.error)
+        if q[1] != c"/":
+            element = &s.stack[s.depth]
+            element.name = s.name
+            element.bindings = s.outer_bindings
+            element.generation = outer_generation
+            element.element = s.element
+            s.last = s.element
+            s.depth += 1
+            s.p = q
+            return TOKEN_OPEN
         s.text.ptr = text
         s.text.len = <uint32_t> (q - text)
         if rewrite and rewrite_text(s, text, q, &s.text) < 0:
             return fail(s, text, XML_MEMORY)
-        q += n + 2
-        if q[0] != c">":
-            q = pass_space(q, s.end)
-            if q[0] != c">":
-                return fail(s, q, XML_MISMATCH)
-        s.p = q + 1
-        s.binding_count = s.outer_bindings
-        s.generation = outer_generation
-        return TOKEN_LEAF
-    element = &s.stack[s.depth]
-    element.name = s.name
-    element.bindings = s.outer_bindings
-    element.generation = outer_generation
-    s.depth += 1
-    s.p = q
-    return TOKEN_OPEN
+        q = read_end(s, q, name, s.name.len)
+        if q == NULL:
+            return fail(s, s.p, s.error)
+        s.p = q
+    s.last = ELEMENT_COUNT + s.element
+    s.binding_count = s.outer_bindings
+    s.generation = outer_generation
+    return TOKEN_LEAF
 
 
-cdef int read_outside(Scanner* s) noexcept nogil:
-    """What stands before and after the root element."""
+cdef const char* read_outside(Scanner* s, int* token) noexcept nogil:
+    """What stands before and after the root element: its ``<``, or NULL and TOKEN_END or TOKEN_ERROR."""
     cdef const char* p = s.p
-    cdef int token
+    token[0] = TOKEN_ERROR
     while True:
-        p = pass_space(p, s.end)
+        p = pass_space(p)
         if p >= s.end:
             s.p = p
-            return TOKEN_END if s.root_seen else fail(s, p, XML_EMPTY)
+            if s.root_seen:
+                token[0] = TOKEN_END
+            else:
+                fail(s, p, XML_EMPTY)
+            return NULL
         if p[0] != c"<":
-            return fail(s, p, XML_SECOND_ROOT if s.root_seen else XML_OUTSIDE_ROOT)
+            fail(s, p, XML_SECOND_ROOT if s.root_seen else XML_OUTSIDE_ROOT)
+            return NULL
         if p[1] == c"?":
             p = pass_instruction(s, p)
         elif at_comment(s, p):
             p = pass_comment(s, p)
         elif p[1] == c"!":
-            return fail(s, p, XML_DTD if not s.root_seen else XML_SECOND_ROOT)
+            fail(s, p, XML_DTD if not s.root_seen else XML_SECOND_ROOT)
+            return NULL
         elif s.root_seen:
-            return fail(s, p, XML_SECOND_ROOT)
+            fail(s, p, XML_SECOND_ROOT)
+            return NULL
         else:
-            token = read_start(s, p)
             s.root_seen = True
-            return token
+            return p
         if p == NULL:
-            return fail(s, s.p, s.error)
+            fail(s, s.p, s.error)
+            return NULL
 
 
 cdef int scanner_next(Scanner* s) noexcept nogil:
     """The next token (``Token``)."""
-    cdef const char* p = s.p
-    cdef const char* q
+    cdef const char* p
     cdef OpenElement* element
-    cdef uint32_t n
+    cdef int token = TOKEN_ERROR
     cdef bint rewrite = False
-    if not s.depth:
-        return read_outside(s)
-    p = pass_text(s, p, &rewrite)
-    if p == NULL:
-        return fail(s, s.p, s.error)
-    if p[1] != c"/":
+    if likely(s.depth != 0):
+        p = pass_indent(s.p, s.end)
+        if not likely(at_tag(p)):
+            p = pass_text(s, p, &rewrite)
+            if p == NULL:
+                return fail(s, s.p, s.error)
+    else:
+        p = read_outside(s, &token)
+        if p == NULL:
+            return token
+    if p[1] != c"/" or not s.depth:
         return read_start(s, p)
     element = &s.stack[s.depth - 1]
-    n = element.name.len
-    q = p + 2
-    if not (s.end - q > n and same(q, element.name.ptr, n)):
-        return fail(s, p, XML_MISMATCH)
-    q += n
-    if q[0] != c">":
-        q = pass_space(q, s.end)
-        if q[0] != c">":
-            return fail(s, q, XML_MISMATCH)
-    s.p = q + 1
+    p = read_end(s, p, element.name.ptr, element.name.len)
+    if p == NULL:
+        return fail(s, s.p, s.error)
+    s.p = p
+    s.last = ELEMENT_COUNT + element.element
     s.depth -= 1
     s.binding_count = element.bindings
     s.generation = element.generation
@@ -999,9 +994,7 @@ cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil:
     for i in range(outer):
         binding = &s.bindings[i]
         for j in range(i + 1, inner):  # shadowed further in
-            if s.bindings[j].key == binding.key and s.bindings[j].prefix.len == binding.prefix.len and (
-                memcmp(s.bindings[j].prefix.ptr, binding.prefix.ptr, binding.prefix.len) == 0
-            ):
+            if has_prefix(&s.bindings[j], binding.key, binding.prefix.ptr, binding.prefix.len):
                 break
         else:
             memcpy(to, b" xmlns", 6)
@@ -1048,7 +1041,7 @@ cdef const char* read_declaration(Scanner* s, const char* p) noexcept nogil:
     lengths[0], lengths[1], lengths[2] = 7, 8, 10
     p += 5
     while True:
-        q = pass_space(p, s.end)
+        q = pass_space(p)
         if q[0] == c"?" and q[1] == c">":
             return q + 2 if i else name_error(s, q, XML_DECLARATION)
         if q == p:
@@ -1061,10 +1054,10 @@ cdef const char* read_declaration(Scanner* s, const char* p) noexcept nogil:
         if i == 0 and j:
             return name_error(s, q, XML_DECLARATION)
         i = j + 1
-        q = pass_space(q + lengths[j], s.end)
+        q = pass_space(q + lengths[j])
         if q[0] != c"=":
             return name_error(s, q, XML_DECLARATION)
-        q = pass_space(q + 1, s.end)
+        q = pass_space(q + 1)
         quote = q[0]
         if quote != c'"' and quote != c"'":
             return name_error(s, q, XML_DECLARATION)
@@ -1105,25 +1098,26 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
     s.error = XML_OK
     s.depth = 0
     s.binding_count = 0
-    s.binding_room = 32
-    s.generation = 0
-    s.generations = 0
+    s.generation = 1
+    s.generations = 1
     s.root_seen = False
     s.attribute_count = 0
     s.name.ptr = NULL
     s.name.len = 0
-    s.stack = NULL
-    s.attributes = NULL
-    s.bindings = <Binding*> malloc(32 * sizeof(Binding))
-    if s.bindings == NULL:
-        return fail(s, data, XML_MEMORY)
-    s.stack = <OpenElement*> malloc(
-        limits.depth * sizeof(OpenElement) + limits.attributes * sizeof(Attribute) + 1
-    )
-    if s.stack == NULL:
-        return fail(s, data, XML_MEMORY)
-    s.attributes = <Attribute*> &s.stack[limits.depth]
-    memset(s.known, 0, sizeof(s.known))
+    s.last = 0
+    memcpy(s.following, FOLLOWING, sizeof(s.following))
+    memset(s.usual, 0, sizeof(s.usual))
+    s.bindings = s.first_bindings
+    s.binding_room = ROOM_FOR_BINDINGS
+    s.stack = s.first_stack
+    s.attributes = s.first_attributes
+    s.heap = NULL
+    if limits.depth > ROOM_FOR_ELEMENTS or limits.attributes > ROOM_FOR_ATTRIBUTES:
+        s.heap = malloc(limits.depth * sizeof(OpenElement) + limits.attributes * sizeof(Attribute))
+        if s.heap == NULL:
+            return fail(s, data, XML_MEMORY)
+        s.stack = <OpenElement*> s.heap
+        s.attributes = <Attribute*> &s.stack[limits.depth]
     if size > limits.size:
         s.error = XML_TOO_LARGE
         return TOKEN_ERROR
@@ -1144,10 +1138,11 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
 
 
 cdef void scanner_free(Scanner* s) noexcept nogil:
-    free(s.bindings)
-    free(s.stack)
-    s.bindings = NULL
-    s.stack = NULL
+    free(s.heap)
+    if s.bindings != s.first_bindings:
+        free(s.bindings)
+    s.heap = NULL
+    s.bindings = s.first_bindings
 
 
 # --- for tests and tools ---------------------------------------------------------------------------
@@ -1171,11 +1166,10 @@ def scan(bytes data not None, *, size=1 << 20, depth=64, attributes=64):
     cdef Binding* binding
     limits.size, limits.depth, limits.attributes = size, depth, attributes
     arena.first = NULL
-    s.bindings = NULL
-    s.stack = NULL
     tokens = []
+    token = scanner_begin(&s, data, len(data), &limits, &arena)
     try:
-        if scanner_begin(&s, data, len(data), &limits, &arena) == 0:
+        if token == 0:
             while True:
                 token = scanner_next(&s)
                 if token == TOKEN_END:
@@ -1196,13 +1190,7 @@ def scan(bytes data not None, *, size=1 << 20, depth=64, attributes=64):
                         binding = find_binding(&s, attribute.name.ptr, attribute.prefix_length)
                         name = "{" + text_of(binding.uri) + "}" + name.partition(":")[2]
                     values[name] = text_of(attribute.value)
-                binding = find_binding(
-                    &s, s.name.ptr,
-                    <uint32_t> (s.local.ptr - s.name.ptr - 1) if s.local.ptr != s.name.ptr else 0,
-                )
-                uri = text_of(binding.uri) if binding != NULL else ""
-                if s.name.len > 4 and s.name.ptr[:4] == b"xml:":
-                    uri = "http://www.w3.org/XML/1998/namespace"
+                uri = text_of(s.uri)
                 if token == TOKEN_LEAF:
                     s.binding_count = s.outer_bindings
                     tokens.append(("leaf", uri, text_of(s.local), values, text_of(s.text)))
