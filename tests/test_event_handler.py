@@ -1014,6 +1014,16 @@ def test_event_callback_gets_what_was_updated_and_removed():
     assert calls == [({"a", "b"}, set()), ({"a"}, {"b"}), (set(), {"a"})]
 
 
+def test_removing_a_finished_event_is_no_second_end(ven):
+    ven.take(event(), now=START)
+    ven.clock.now = START + HOUR
+    ven.advance()
+    assert ven.kinds() == ["new", "started", "completed"]
+    ven.remove_events("e1")
+    assert ven.kinds() == []
+    assert ven.take(event()) == [out()]  # forgotten, so it is judged anew: it is over
+
+
 def test_callbacks_that_fail_break_nothing(caplog):
     def fail(*_):
         raise ValueError("application error")

@@ -443,9 +443,10 @@ cdef class EventTable:
             row = self.find_key(vtn_id, event_id)
             if row == NULL:
                 continue
-            if changes_reserve(&self.changes, 1) < 0:
-                raise MemoryError()
-            changes_add(&self.changes, row, CHANGE_REMOVED, 0, 0)
+            if row.phase != PHASE_FINISHED:  # the end of that one was told already
+                if changes_reserve(&self.changes, 1) < 0:
+                    raise MemoryError()
+                changes_add(&self.changes, row, CHANGE_REMOVED, 0, 0)
             table_remove(&self.table, row)
             self.table.generation += 1
 
