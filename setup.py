@@ -4,6 +4,7 @@ Switches, read from the environment:
     OADR2_DEBUG=1       no optimisation, assertions and bounds checks on, debug symbols kept
     OADR2_TRACE=1       line tracing for coverage of the Cython sources
     OADR2_SANITIZE=1    AddressSanitizer and UndefinedBehaviorSanitizer
+    OADR2_FUZZ=1        AddressSanitizer and libFuzzer's coverage; clang only (tools/fuzz_native.py)
     OADR2_PORTABLE=1    plain C where SSE2 would be used (what other machines run)
 """
 
@@ -36,8 +37,9 @@ def switch(name: str) -> bool:
     return os.environ.get(name, "") not in ("", "0")
 
 
-DEBUG, TRACE, SANITIZE, PORTABLE = map(
-    switch, ("OADR2_DEBUG", "OADR2_TRACE", "OADR2_SANITIZE", "OADR2_PORTABLE")
+DEBUG, TRACE, SANITIZE, FUZZ, PORTABLE = map(
+    switch,
+    ("OADR2_DEBUG", "OADR2_TRACE", "OADR2_SANITIZE", "OADR2_FUZZ", "OADR2_PORTABLE"),
 )
 
 
@@ -47,12 +49,14 @@ def extensions() -> list[Extension]:
     # inlined, clearing a structure becomes "rep stos", which is slow to start
     flags += ["-fno-builtin-memset"]
     flags += ["-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden"]
-    links = [] if DEBUG or SANITIZE or not sys.platform.startswith("linux") else ["-Wl,-s"]
+    links = [] if DEBUG or SANITIZE or FUZZ or not sys.platform.startswith("linux") else ["-Wl,-s"]
     if SANITIZE:
         # The last of several -O counts; -O1 keeps the checks near the lines they belong to.
         flags += ["-O1", "-g", "-fno-omit-frame-pointer"]
         flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
         links += ["-fsanitize=address,undefined"]
+    if FUZZ:
+        flags += ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,fuzzer-no-link"]
     macros: list[tuple[str, str | None]] = [("CYTHON_TRACE_NOGIL", "1")] if TRACE else []
     if PORTABLE:
         macros.append(("OADR2_PORTABLE", "1"))
@@ -97,7 +101,7 @@ class BuildCore(build_ext):
 
         generate_tables.write(GENERATED)
         # What was made with other switches only looks up to date.
-        switches = f"debug={DEBUG} trace={TRACE} sanitize={SANITIZE} portable={PORTABLE}\n"
+        switches = f"debug={DEBUG} trace={TRACE} sanitize={SANITIZE} fuzz={FUZZ} portable={PORTABLE}\n"
         if not LAST_SWITCHES.exists() or LAST_SWITCHES.read_text() != switches:
             self.force = True
         Options.warning_errors = True

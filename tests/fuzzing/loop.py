@@ -26,7 +26,7 @@ CORPUS = Path(__file__).resolve().parent.parent / "corpus"
 OUTCOMES = (READ, REFUSED, UNKNOWN, NO_OPINION)
 ROOM = 1 << 20
 HARNESS_FAILED = 70  # exit status
-HANGS_AFTER = 20.0  # seconds for one input
+HANGS_AFTER = 30.0  # seconds for one input
 LOOKS_AGAIN_AFTER = 0.5
 REPORTS_EVERY = 10.0
 HEAD = struct.Struct(
@@ -48,13 +48,13 @@ def fault_of(data: bytes, judge: Callable[[bytes], str] = verdict) -> str | None
     return None
 
 
-def keep(data: bytes, fault: str, folder: Path = CORPUS) -> Path:
+def keep(data: bytes, fault: str) -> Path:
     """Put an input where the suite replays it."""
-    folder.mkdir(exist_ok=True)
+    CORPUS.mkdir(exist_ok=True)
     words = "".join(char if char.isalnum() else "-" for char in fault.lower()).strip("-")
     while "--" in words:
         words = words.replace("--", "-")
-    path = folder / f"{words[-60:].strip('-')}-{hashlib.sha256(data).hexdigest()[:8]}.xml"
+    path = CORPUS / f"{words[-60:].strip('-')}-{hashlib.sha256(data).hexdigest()[:8]}.xml"
     path.write_bytes(data)
     return path
 
@@ -115,7 +115,7 @@ def started(lane: Lane, seed: int, step: int, count: int, known: set[str]) -> in
         os._exit(HARNESS_FAILED)
 
 
-def dies_from(data: bytes, seconds: float = HANGS_AFTER) -> bool:
+def dies_from(data: bytes, seconds: float) -> bool:
     """Whether a process of its own dies, or does not end, on this input."""
     child = os.fork()
     if not child:
@@ -132,7 +132,7 @@ def dies_from(data: bytes, seconds: float = HANGS_AFTER) -> bool:
 def bury(lane: Lane, status: str) -> None:
     """A worker is gone: keep what it was at."""
     number, differences, counts, data = lane.read()
-    small = minimised(data, lambda smaller: dies_from(smaller, 5.0), 500) if data else data
+    small = minimised(data, lambda smaller: dies_from(smaller, 5.0), 300)
     path = keep(small, status)
     print(f"\ninput {number}: the process {status}\n  kept as {path.name}", flush=True)
     lane.write(number, differences + 1, counts, b"")

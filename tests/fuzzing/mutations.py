@@ -10,10 +10,11 @@ from __future__ import annotations
 import random
 import re
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from cases import CASES
-from payload_trees import NAMESPACES, STYLES, UTF8_STYLES, write
+from cases import CASES, interval
+from payload_trees import NAMESPACES, STYLES, UTF8_STYLES, Tree, edited, write
 
 ODD_TEXTS = (
     b" ", b"x", b"1", b"-1", b"+7", b"1e3", b"1e-400", b"4294967295", b"NaN", b"INF", b"true", b"0",
@@ -143,17 +144,38 @@ def damaged(source: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
+INTERVAL = "oadrEvent/eiEvent/eiEventSignals/eiEventSignal/intervals/interval"
+REPEATING_STYLES = ("plain", "indented", "crlf", "odd_prefixes", "default_namespaces")
+
+
+def with_many_intervals(tree: Tree) -> Tree:
+    """Where the core may guess each interval from the one before."""
+    made = tuple(
+        interval(str(number), ("PT5M", "PT10M", "PT1H")[number % 4 % 3], f"{number % 3}.{number}")
+        for number in range(9)
+    )
+    return edited(tree, INTERVAL, lambda _: made)
+
+
 def starting_points() -> list[tuple[bytes, list[Span]]]:
     """Every case in a few spellings; those in UTF-8 only, other encodings are a mutation."""
     order = random.Random(1)
     names = [name for name in UTF8_STYLES if name != "unused_declarations"]
-    found = []
-    for case in CASES:
-        for style in order.sample(names, 5):
-            data = write(case.tree, STYLES[style])
-            if len(data) <= 4096:
-                found.append((data, spans(data)))
-    return found
+    written = [
+        write(case.tree, STYLES[style]) for case in CASES for style in order.sample(names, 5)
+    ]
+    plain = [case.tree for case in CASES if case.name in ("plain-2.0a", "plain-2.0b")]
+    repeating = [
+        write(with_many_intervals(tree), STYLES[style])
+        for tree in plain
+        for style in REPEATING_STYLES
+    ]
+    # those that repeat themselves are a fourth of all
+    chosen = [data for data in written if len(data) <= 4096] + repeating * 8
+    return [(data, spans(data)) for data in chosen]
+
+
+Edit = Callable[[bytes, Span, list[Span]], tuple[int, int, bytes]]
 
 
 class Mutator:
@@ -161,13 +183,14 @@ class Mutator:
         self.seed = seed
         self.random = random.Random()
         self.starts = starting_points()
-        self.edits = (
-            [self.odd_text] * 5
-            + [self.repeated] * 4
-            + [self.rebound, self.renamed, self.attribute, self.between, self.split_text] * 2
-            + [self.left_out, self.emptied, self.moved_name, self.last_byte, self.other_prefix]
-            + [self.swapped, self.end_tag, self.taken_from_elsewhere]
-        )
+        # What a copy of an element may have that the element has not.
+        self.twists: list[Edit] = [
+            *[self.odd_text] * 5,
+            *[self.rebound, self.renamed, self.attribute, self.between, self.split_text] * 2,
+            *[self.left_out, self.emptied, self.nested, self.last_byte, self.other_prefix],
+            *[self.swapped, self.end_tag, self.taken_from_elsewhere],
+        ]
+        self.edits: list[Edit] = [*self.twists, *[self.repeated] * 5]
 
     def input(self, number: int) -> bytes:
         """The same for the same seed and number, whatever was asked for before."""
@@ -233,7 +256,7 @@ class Mutator:
             elif twist < 0.75:
                 inside = spans(one)
                 if inside:
-                    begin, end, new = draw.choice(self.edits[:5] + self.edits[9:])(
+                    begin, end, new = draw.choice(self.twists)(
                         one, draw.choice(inside), inside
                     )
                     copy = one[:begin] + new + one[end:]
@@ -341,8 +364,8 @@ class Mutator:
             ),
         )
 
-    def moved_name(self, data: bytes, span: Span, elements: list[Span]) -> tuple[int, int, bytes]:
-        """The element, with another element of the payload inside it or around it."""
+    def nested(self, data: bytes, span: Span, elements: list[Span]) -> tuple[int, int, bytes]:
+        """The element with another element of the payload inside it."""
         other = self.random.choice(elements)
         piece = data[other.begin : other.end] if other.end - other.begin < 600 else b"<x/>"
         at = self.random.choice((span.inner, span.after))
