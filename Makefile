@@ -3,6 +3,7 @@
 #
 #   PYTHON=/path/to/python   the Python to make .venv with (default: the newest that fits)
 #   N, SEED   how often `make faults` kills, and the seed that makes its choices
+#   N, SEED, SECONDS   how many inputs `make fuzz` tries and which; how long `make fuzz-native` runs
 #   DEMO_ARGS, TEST_ARGS, BENCH_ARGS   handed on to the command, to pytest, to pytest
 
 VENV := .venv
@@ -18,11 +19,11 @@ N := 200
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types tests conformance faults bench figures build dist clean distclean
+.PHONY: help demo test lint types tests conformance faults bench fuzz fuzz-native figures build dist clean distclean
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf '  %-15s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  %-17s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/installed ## a simulated VTN and a VEN, in this terminal (DEMO_ARGS=--fast: in seconds)
 	@$(BIN)/oadr2 demo $(DEMO_ARGS)
@@ -54,6 +55,13 @@ conformance: $(VENV)/installed-test ## run tests/conformance and write docs/conf
 
 figures: bench ## bench, then write README.md's and docs/figures.md's tables
 	@$(BIN)/python benchmarks/write_figures.py build/benchmarks.json README.md docs/figures.md
+
+fuzz: N := 1000000
+fuzz: $(VENV)/installed-test ## a million changed payloads against lxml (N=, SEED=)
+	@cd tests && ../$(BIN)/python -m fuzzing --count $(N) --seed $(or $(SEED),1)
+
+fuzz-native: $(VENV)/installed-test ## the same guided by coverage, under AddressSanitizer (SECONDS=60, SEED=)
+	@$(BIN)/python tools/fuzz_native.py $(or $(SECONDS),60) $(or $(SEED),1)
 
 build: $(VENV)/built ## compile the core in place
 

@@ -101,7 +101,9 @@ class BuildCore(build_ext):
 
         generate_tables.write(GENERATED)
         # What was made with other switches only looks up to date.
-        switches = f"debug={DEBUG} trace={TRACE} sanitize={SANITIZE} fuzz={FUZZ} portable={PORTABLE}\n"
+        switches = (
+            f"debug={DEBUG} trace={TRACE} sanitize={SANITIZE} fuzz={FUZZ} portable={PORTABLE}\n"
+        )
         if not LAST_SWITCHES.exists() or LAST_SWITCHES.read_text() != switches:
             self.force = True
         Options.warning_errors = True

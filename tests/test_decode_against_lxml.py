@@ -83,9 +83,9 @@ def test_shared_samples_and_the_same_with_odd_texts(shared_openadr: Path) -> Non
     read = 0
     for sample in samples:
         data = sample.read_bytes()
-        verdict = verdict(data)
-        assert verdict in ("read", "unknown")
-        read += verdict == "read"
-        for _ in range(20 if verdict == "read" else 2):
+        found = verdict(data)
+        assert found in ("read", "unknown")
+        read += found == "read"
+        for _ in range(20 if found == "read" else 2):
             verdict(with_odd_text(source, data))
     assert read >= 30

@@ -18,9 +18,10 @@ from oadr2 import decode
 from oadr2._core import xml
 from oadr2.errors import RemoteProtocolError
 
-etree = pytest.importorskip("lxml.etree")
+pytest.importorskip("lxml.etree")
 from fuzzing.mutations import damaged
 from fuzzing.oracle import NO_OPINION, REFUSED, scanner_verdict, verdict
+from lxml import etree
 
 # ruff: noqa: E501  the tables below are read by their columns
 WELL_FORMED = [

@@ -47,14 +47,17 @@ def main(seconds: str, seed: str = "1") -> int:
     copy = build_copy("fuzz-native", ["OADR2_FUZZ"], CC=compiler, LDSHARED=f"{compiler} -shared")
     for folder in (FOUND, INPUTS):
         folder.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {
-        "LD_PRELOAD": str(atheris / "asan_with_fuzzer.so"),
-        # A block of its own for every bytes object: a read behind its closing zero is seen.
-        "PYTHONMALLOC": "malloc",
-        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",  # leaks: make sanitized
-        # The core from the copy; the harness and its corpus from the checkout.
-        "PYTHONPATH": os.pathsep.join(map(str, (copy, ROOT / "tests", atheris))),
-    }
+    environment = (
+        os.environ
+        | {
+            "LD_PRELOAD": str(atheris / "asan_with_fuzzer.so"),
+            # A block of its own for every bytes object: a read behind its closing zero is seen.
+            "PYTHONMALLOC": "malloc",
+            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",  # leaks have tests of their own
+            # The core from the copy; the harness and its corpus from the checkout.
+            "PYTHONPATH": os.pathsep.join(map(str, (copy, ROOT / "tests", atheris))),
+        }
+    )
     command = [sys.executable, str(ROOT / "tests" / "fuzzing" / "native.py"), str(INPUTS)]
     command += [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=4096", "-timeout=20"]
     command += [f"-artifact_prefix={FOUND}/", "-print_final_stats=1", "-verbosity=1"]

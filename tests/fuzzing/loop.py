@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -48,6 +49,10 @@ def fault_of(data: bytes, judge: Callable[[bytes], str] = verdict) -> str | None
     return None
 
 
+def shows(fault: str, data: bytes) -> bool:
+    return fault_of(data) == fault
+
+
 def keep(data: bytes, fault: str) -> Path:
     """Put an input where the suite replays it."""
     CORPUS.mkdir(exist_ok=True)
@@ -76,9 +81,9 @@ class Lane:
         return number, differences, counts, self.shared[HEAD.size : HEAD.size + length]
 
 
-def work(lane: Lane, seed: int, step: int, count: int, known: set[str]) -> NoReturn:
+def work(lane: Lane, mutator: Mutator, step: int, count: int) -> NoReturn:
     """A worker's life: every ``step``-th input from where its lane stands."""
-    mutator = Mutator(seed)
+    known: set[str] = set()
     number, differences, counts, _ = lane.read()
     while number < count:
         data = mutator.input(number)[:ROOM]
@@ -91,8 +96,7 @@ def work(lane: Lane, seed: int, step: int, count: int, known: set[str]) -> NoRet
             fault = fault_of(data) or "found once only"
             if fault not in known:
                 known.add(fault)
-                small = minimised(data, lambda smaller: fault_of(smaller) == fault)
-                path = keep(small, fault)
+                path = keep(minimised(data, partial(shows, fault)), fault)
                 print(f"\ninput {number}: {fault}\n  kept as {path.name}", flush=True)
             differences += 1
         number += step
@@ -100,14 +104,14 @@ def work(lane: Lane, seed: int, step: int, count: int, known: set[str]) -> NoRet
     os._exit(0)
 
 
-def started(lane: Lane, seed: int, step: int, count: int, known: set[str]) -> int:
+def started(lane: Lane, mutator: Mutator, step: int, count: int) -> int:
     sys.stdout.flush()
     child = os.fork()
     if child:
         return child
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        work(lane, seed, step, count, known)
+        work(lane, mutator, step, count)
     except BaseException:  # a forked child must never return into its parent's code
         traceback.print_exc()
         sys.stderr.flush()
@@ -129,20 +133,20 @@ def dies_from(data: bytes, seconds: float) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def bury(lane: Lane, status: str) -> None:
+def bury(lane: Lane, how: str, seconds: float, tries: int) -> None:
     """A worker is gone: keep what it was at."""
     number, differences, counts, data = lane.read()
-    small = minimised(data, lambda smaller: dies_from(smaller, 5.0), 300)
-    path = keep(small, status)
-    print(f"\ninput {number}: the process {status}\n  kept as {path.name}", flush=True)
+    small = minimised(data, lambda smaller: dies_from(smaller, seconds), tries)
+    path = keep(small, how)
+    print(f"\ninput {number}: the process {how}\n  kept as {path.name}", flush=True)
     lane.write(number, differences + 1, counts, b"")
 
 
 def run(count: int, seed: int, workers: int, stop_after: int) -> int:
     """Try ``count`` inputs; how many differed, or ended or hung the process that tried them."""
     lanes = [Lane(first) for first in range(workers)]
-    known: set[str] = set()
-    children = {started(lane, seed, workers, count, known): lane for lane in lanes}
+    mutator = Mutator(seed)
+    children = {started(lane, mutator, workers, count): lane for lane in lanes}
     begun = reported = time.monotonic()
     seen = {lane.first: (-1, begun) for lane in lanes}
     try:
@@ -163,12 +167,15 @@ def run(count: int, seed: int, workers: int, stop_after: int) -> int:
                 if os.WIFEXITED(status) and os.WEXITSTATUS(status) == HARNESS_FAILED:
                     raise SystemExit("the fuzzing itself failed, not the core; see above")
                 if os.WIFSIGNALED(status):
-                    how = "hung" if hangs else f"died of {signal.Signals(os.WTERMSIG(status)).name}"
-                    bury(lane, how)
+                    if hangs:
+                        bury(lane, "hung", seconds=2.0, tries=60)
+                    else:
+                        how = f"died of {signal.Signals(os.WTERMSIG(status)).name}"
+                        bury(lane, how, seconds=HANGS_AFTER, tries=500)
                     number, differences, counts, _ = lane.read()
                     lane.write(number + workers, differences, counts, b"")
                     seen[lane.first] = (-1, time.monotonic())
-                    children[started(lane, seed, workers, count, known)] = lane
+                    children[started(lane, mutator, workers, count)] = lane
             if now - reported > REPORTS_EVERY:
                 reported = now
                 print(report(lanes, workers, now - begun), flush=True)

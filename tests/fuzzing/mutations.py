@@ -256,9 +256,7 @@ class Mutator:
             elif twist < 0.75:
                 inside = spans(one)
                 if inside:
-                    begin, end, new = draw.choice(self.twists)(
-                        one, draw.choice(inside), inside
-                    )
+                    begin, end, new = draw.choice(self.twists)(one, draw.choice(inside), inside)
                     copy = one[:begin] + new + one[end:]
             made += (gap, copy)
             if draw.random() < 0.3:

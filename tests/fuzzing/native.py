@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import atheris
+
 from fuzzing.loop import fault_of, keep
 from fuzzing.minimise import minimised
 from fuzzing.mutations import Mutator, spans
