@@ -207,7 +207,8 @@ class EventHandler:
 
         Raises:
             RemoteProtocolError: not a payload, not a message a VEN takes, or an answer of the VTN
-                that reports an error (its code is ``response_code``). Nothing was changed.
+                that reports an error (its code is ``response_code``); with ``policy.strict`` also a
+                message that is not valid by the schema. Nothing was changed.
             StoreError: the events could not be stored. Nothing was changed.
             TypeError: the payload is neither bytes-like nor an element.
         """
@@ -343,13 +344,16 @@ class EventHandler:
     def _take(self, data: bytes, now: float) -> bytes | None:
         table = self._table
         self._advance(now)
-        if self._store is None and self._opt_callback is None:
+        strict = self.policy.strict
+        if self._store is None and self._opt_callback is None and not strict:
             reply = table.handle(data, now, self._random.getrandbits(64))
             refusals = table.refusals()
         else:
             seed = self._random.getrandbits(64)
             asked: dict[tuple[str, int], OptType] = {}
             plan = table.plan(data, now, seed)
+            if strict:
+                _require_valid(data)
             while self._ask(plan.questions(), plan.set_opt, asked) and not table.is_current(plan):
                 plan = table.plan(data, now, seed)  # the callback has changed what we hold
             reply = table.reply(plan)
@@ -570,6 +574,12 @@ def _names(value: str | Iterable[str] | None, setting: str) -> tuple[str, ...]:
 def _split(value: str | Iterable[str] | None, setting: str) -> tuple[str, ...]:
     """Like :func:`_names`, but one text may hold several ids with commas between."""
     return _names(value.split(",") if isinstance(value, str) else value, setting)
+
+
+def _require_valid(data: bytes) -> None:
+    from oadr2 import schema  # noqa: PLC0415  only who is strict needs lxml
+
+    schema.require_valid(data)
 
 
 def _bytes_from_element(element: Any) -> bytes:

@@ -82,7 +82,7 @@ INTERVALS = (
             {
                 "?? xcal:dtstart": DATE_TIME,
                 "w? xcal:duration": DURATION,
-                "ww xcal:uid": {"11 xcal:text": LEAF},
+                "ww xcal:uid": {"ww xcal:text": LEAF},
                 "++ ei:signalPayload": {"?? ei:payloadFloat": {"11 ei:value": LEAF}},
             },
         )

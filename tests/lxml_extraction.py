@@ -149,7 +149,7 @@ def only(parent: Any, tag: str, missing: bool = False) -> Any:
 
 def whole(value: str | None) -> int | None:
     stripped = (value or "").strip(BLANKS)
-    if not re.fullmatch(r"\+?[0-9]+", stripped) or int(stripped) >= 0xFFFFFFFF:
+    if not re.fullmatch(r"\+?[0-9]+", stripped) or int(stripped) > 0xFFFFFFFF:
         return None
     return int(stripped)
 
@@ -436,7 +436,7 @@ def event_response(parent: Any) -> dict[str, Any]:
     qualified = only(parent, EI + "qualifiedEventID")
     opt = one_of(strict(parent, EI + "optType"), "optIn", "optOut")
     event_id = strict(qualified, EI + "eventID")
-    if opt is None or not event_id:
+    if opt is None or not (event_id or "").strip(BLANKS):
         raise Refused("optType or eventID")
     return {
         "event_id": event_id,

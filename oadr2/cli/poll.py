@@ -80,6 +80,11 @@ def add_parser(subparsers: Any) -> None:
     rules.add_argument(
         "--run-test-events", action="store_true", help="let test events change the level"
     )
+    rules.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse a whole message that is not valid by the schema",
+    )
     access = parser.add_argument_group("access")
     access.add_argument("--username", metavar="NAME", help="for HTTP authentication")
     add_secret_options(access, "password", "OADR2_PASSWORD", "password")

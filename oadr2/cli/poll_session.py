@@ -87,6 +87,7 @@ def _event_handler(args: argparse.Namespace) -> EventHandler:
             priority=args.priority,
             months_without_t="minutes" if args.months_as_minutes else "months",
             run_test_events=args.run_test_events,
+            strict=args.strict,
         ),
     )
 

@@ -9,6 +9,7 @@ from oadr2._core.clock cimport NO_TIME, Dur, parse_date_time, parse_duration
 from oadr2._core.message cimport (
     DECODE_INVALID,
     DECODE_MEMORY,
+    DECODE_START_TAGS,
     DECODE_TOO_MANY_EVENTS,
     DECODE_TOO_MANY_ITEMS,
     KIND_CREATED_EVENT,
@@ -93,12 +94,14 @@ cdef extern from "bytes16.h" nogil:
 
 cdef enum:
     MAX_STATES = 20         # deeper than the schema's tree
+    MAX_START_TAGS = 16384  # bytes around the events, which every event repeats in its `raw`
     MAX_PROBLEMS = 200      # later ones only count
     MAX_VALUES = 4          # of an interval
 
 
 cdef struct Frame:
     uint8_t state
+    uint8_t element
     uint32_t seen           # which children have come, by their bit in the parent's row
 
 
@@ -165,7 +168,7 @@ cdef inline bint is_simple_name(Str s) noexcept nogil:
 
 
 cdef int read_unsigned(Str s, uint32_t* out) noexcept nogil:
-    """xs:unsignedInt, its largest value excepted: blanks, a plus sign and leading zeros allowed (facts.md 5.3)."""
+    """xs:unsignedInt: blanks, a plus sign and leading zeros allowed (facts.md 5.3)."""
     cdef uint64_t value = 0
     cdef uint32_t i = 0
     s = trimmed(s)
@@ -177,7 +180,7 @@ cdef int read_unsigned(Str s, uint32_t* out) noexcept nogil:
         if not c"0" <= s.ptr[i] <= c"9":
             return -1
         value = value * 10 + (s.ptr[i] - c"0")
-        if value > 0xFFFFFFFEULL:
+        if value > 0xFFFFFFFFULL:
             return -1
         i += 1
     out[0] = <uint32_t> value
@@ -308,7 +311,7 @@ cdef void problem(Walk* w, int kind, int element, bint fatal, Str text) noexcept
     p.fatal = fatal
     p.depth = <uint8_t> (w.top + 1)
     for i in range(w.top + 1):
-        p.states[i] = w.frames[i].state
+        p.elements[i] = w.frames[i].element
     if fatal and w.event < 0:
         stop(w, DECODE_INVALID)
 
@@ -354,8 +357,8 @@ cdef double number(Walk* w, bint fatal) noexcept nogil:
     return value
 
 
-cdef uint32_t unsigned(Walk* w, bint fatal) noexcept nogil:
-    cdef uint32_t value = NO_NUMBER
+cdef int64_t unsigned(Walk* w, bint fatal) noexcept nogil:
+    cdef uint32_t value = 0
     if read_unsigned(w.s.text, &value) < 0:
         fault(w, PROBLEM_NUMBER, fatal)
         return NO_NUMBER
@@ -371,7 +374,7 @@ cdef uint16_t code(Walk* w) noexcept nogil:
 
 cdef Str named(Walk* w) noexcept nogil:
     """An id that must not be empty (facts.md 5.3)."""
-    if not w.s.text.len:
+    if not trimmed(w.s.text).len:
         fault(w, PROBLEM_EMPTY_ID, True)
     return w.s.text
 
@@ -551,7 +554,7 @@ cdef void store_leaf(Walk* w, int state) noexcept nogil:
     elif state == ST_QUALIFIED_EVENT_ID_EVENTID:
         w.answer.event_id = named(w)
     elif state == ST_QUALIFIED_EVENT_ID_MODIFICATIONNUMBER:
-        w.answer.modification_number = unsigned(w, True)
+        w.answer.modification_number = <uint32_t> unsigned(w, True)
     elif state == ST_EVENT_RESPONSE_OPTTYPE:
         text = trimmed(text)
         value = OPT_IN if equals(text, b"optIn", 5) else OPT_OUT if equals(text, b"optOut", 6) \
@@ -589,7 +592,6 @@ cdef void begin_message(Walk* w, int kind) noexcept nogil:
     m.uri = s.uri
     w.ns = s.ns
     m.profile = PROFILE_A if s.ns == NS_OADR_A else PROFILE_B
-    m.prefix_length = <uint32_t> (s.p - s.base)
     for i in range(s.attribute_count):
         if s.attributes[i].ns == NS_EI and s.attributes[i].name.len > 13 and equals(
             Str(s.attributes[i].name.ptr + s.attributes[i].name.len - 13, 13), b"schemaVersion", 13
@@ -598,6 +600,7 @@ cdef void begin_message(Walk* w, int kind) noexcept nogil:
     m.open_count = min(s.depth, 3)
     for i in range(m.open_count):
         m.open_names[i] = s.stack[i].name
+        m.open_length += m.open_tags[i].len
 
 
 cdef void begin_event(Walk* w) noexcept nogil:
@@ -605,6 +608,9 @@ cdef void begin_event(Walk* w) noexcept nogil:
     cdef EventData* e
     if m.event_count >= w.limits.events:
         stop(w, DECODE_TOO_MANY_EVENTS)
+        return
+    if m.open_length > MAX_START_TAGS:
+        stop(w, DECODE_START_TAGS)
         return
     if room_for(<void**> &m.events, &m.event_room, m.event_count, sizeof(EventData)) < 0:
         stop(w, DECODE_MEMORY)
@@ -890,6 +896,8 @@ cdef inline void take(Walk* w, int token) noexcept nogil:
             scanner_skip(s)
         return
     if not state:
+        if frame.state == ST_DISTRIBUTE_EVENT and equals(s.local, b"oadrEvent", 9):
+            problem(w, PROBLEM_PROFILE, EL_OADR_OADREVENT, True, Str(NULL, 0))
         if (frame.state == ST_DOCUMENT or frame.state == ST_SIGNED_OBJECT) and not w.m.kind:
             w.m.name = s.local
             w.m.uri = s.uri
@@ -904,6 +912,9 @@ cdef inline void take(Walk* w, int token) noexcept nogil:
             scanner_skip(s)
         return
     frame.seen |= <uint32_t> 1 << transition.bit
+    if w.top < 3 and token == TOKEN_OPEN and not w.m.kind:
+        w.m.open_tags[w.top].ptr = s.token
+        w.m.open_tags[w.top].len = <uint32_t> (s.text.ptr - s.token)
     if transition.leaf:
         if state == ST_TARGET_SERVICEAREA_FEATURECOLLECTION \
                 or state == ST_TARGET_SERVICELOCATION_FEATURECOLLECTION:
@@ -922,6 +933,7 @@ cdef inline void take(Walk* w, int token) noexcept nogil:
         return
     w.top += 1
     w.frames[w.top].state = <uint8_t> state
+    w.frames[w.top].element = s.element
     w.frames[w.top].seen = 0
     if token == TOKEN_LEAF:
         leave(w)
@@ -930,6 +942,7 @@ cdef inline void take(Walk* w, int token) noexcept nogil:
 cdef int walk(Walk* w) noexcept nogil:
     cdef int token
     w.frames[0].state = ST_DOCUMENT
+    w.frames[0].element = 0
     w.frames[0].seen = 0
     while not w.failed:
         if w.mould.ready and w.frames[w.top].state == w.mould.parent and read_moulded_interval(w):
@@ -980,5 +993,10 @@ cdef int decode_message(Message* m, const char* data, size_t size,
         m.error_depth = min(w.s.depth, 24)
         for i in range(m.error_depth):
             m.error_path[i] = w.s.stack[i].name
+        if not w.failed and w.s.start_unfinished and m.error_depth < 24 and (
+            w.s.p >= w.s.name.ptr + w.s.name.len
+        ):
+            m.error_path[m.error_depth] = w.s.name
+            m.error_depth += 1
     scanner_free(&w.s)
     return result

@@ -143,7 +143,7 @@ cdef EventDef* event_def_new(const Message* m, uint32_t index) noexcept nogil:
     interval_count = interval_last - interval_first
     target_count = target_last - target_first
 
-    document_size = m.prefix_length + event.raw.len
+    document_size = m.open_length + event.raw.len
     for i in range(m.open_count):
         document_size += m.open_names[i].len + 3
     at_signals = align(sizeof(EventDef))
@@ -176,9 +176,9 @@ cdef EventDef* event_def_new(const Message* m, uint32_t index) noexcept nogil:
     to = block + at_document
     d.document.ptr = to
     d.document.len = <uint32_t> document_size
-    d.prefix_length = m.prefix_length
-    memcpy(to, m.data, m.prefix_length)
-    to += m.prefix_length
+    for i in range(m.open_count):
+        memcpy(to, m.open_tags[i].ptr, m.open_tags[i].len)
+        to += m.open_tags[i].len
     memcpy(to, event.raw.ptr, event.raw.len)
     mover.target = to
     to += event.raw.len

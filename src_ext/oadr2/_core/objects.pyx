@@ -12,6 +12,7 @@ from oadr2._core.decode cimport decode_message
 from oadr2._core.message cimport (
     DECODE_INVALID,
     DECODE_MEMORY,
+    DECODE_START_TAGS,
     DECODE_TOO_MANY_EVENTS,
     DECODE_TOO_MANY_ITEMS,
     KIND_CREATED_EVENT,
@@ -42,7 +43,7 @@ from oadr2._core.message cimport (
     message_init,
 )
 from oadr2._core.xml cimport XML_ENCODING, XML_TOO_LARGE, Str, xml_error_text
-from tables cimport ELEMENTS, STATES
+from tables cimport ELEMENTS
 
 from oadr2 import model
 from oadr2.errors import RemoteProtocolError
@@ -99,7 +100,7 @@ cdef inline object number(double value):
     return None if isnan(value) else value
 
 
-cdef inline object unsigned(uint32_t value):
+cdef inline object unsigned(int64_t value):
     return None if value == NO_NUMBER else value
 
 
@@ -230,7 +231,7 @@ cdef object event_object(const EventData* event, const SignalData* signals,
 
 cdef tuple _KINDS = (
     "", "{0} is missing", "{0} stands twice", "{0}: not a date-time: {1}",
-    "{0}: not a duration: {1}", "{0}: not a whole number from 0 to 4294967294: {1}",
+    "{0}: not a duration: {1}", "{0}: not a whole number from 0 to 4294967295: {1}",
     "{0}: not a finite number: {1}", "{0}: not true or false: {1}",
     "{0}: not one of the values allowed: {1}", "{0}: not a response code of three digits: {1}",
     "{0} is empty", "{0} holds elements where text belongs",
@@ -245,7 +246,7 @@ cdef str problem_path(const ProblemData* p):
     cdef int i
     names = []
     for i in range(1, p.depth):
-        name = ELEMENTS[STATES[p.states[i]].element].local.decode()
+        name = ELEMENTS[p.elements[i]].local.decode()
         names.append(f"{name}[{p.event + 1}]" if name == "oadrEvent" else name)
     return "/".join(names)
 
@@ -274,7 +275,7 @@ cdef tuple line_and_column(const Message* m, uint32_t offset):
     return before.count(b"\n") + 1, len(before[line_start:].decode("utf-8", "replace")) + 1
 
 
-cdef object decode_error(const Message* m):
+cdef object decode_error(const Message* m, bint with_place):
     cdef uint32_t i
     cdef bytes name
     cdef const ProblemData* p
@@ -285,18 +286,23 @@ cdef object decode_error(const Message* m):
     else:
         for i in range(m.error_depth):
             name = m.error_path[i].ptr[: m.error_path[i].len]
-            names.append(name.rpartition(b":")[2].decode("utf-8", "replace"))
+            shown = name.rpartition(b":")[2].decode("utf-8", "replace")
+            names.append(shown if len(shown) <= 60 else shown[:60] + "...")
         path = "/".join(names)
         if m.error == DECODE_TOO_MANY_EVENTS:
             reason = "more events than the limit"
         elif m.error == DECODE_TOO_MANY_ITEMS:
             reason = "more signals, intervals, targets or answers than the limit"
+        elif m.error == DECODE_START_TAGS:
+            reason = "the start tags around the events are longer than 16 KiB"
         elif m.error == DECODE_MEMORY:
             reason = "out of memory"
         else:
             reason = xml_error_text(m.error).decode()
     if m.error == XML_TOO_LARGE:
         return RemoteProtocolError(f"{reason}: {m.size} bytes", response_code=454)
+    if not with_place:
+        return RemoteProtocolError(reason, response_code=454, path=path)
     line, column = line_and_column(m, m.error_offset)
     return RemoteProtocolError(
         reason, response_code=454, offset=m.error_offset, line=line, column=column, path=path
@@ -352,7 +358,8 @@ cdef int decode_into(MessageOwner owner, bytes data, const DecodeLimits* limits)
         result = decode_message(&owner.message, PyBytes_AS_STRING(owner.data),
                                 PyBytes_GET_SIZE(owner.data), limits)
     if result < 0:
-        raise decode_error(&owner.message)
+        # lxml's UTF-8 is a text of its own: places in it would not be those of the payload
+        raise decode_error(&owner.message, owner.data is data)
     return 0
 
 
@@ -391,7 +398,10 @@ cdef class EventSequence:
             b"</" + m.open_names[k - 1].ptr[: m.open_names[k - 1].len] + b">"
             for k in range(m.open_count, 0, -1)
         ])
-        raw = m.data[: m.prefix_length] + event.raw.ptr[: event.raw.len] + closing
+        opening = b"".join([
+            m.open_tags[k].ptr[: m.open_tags[k].len] for k in range(m.open_count)
+        ])
+        raw = opening + event.raw.ptr[: event.raw.len] + closing
         return event_object(event, m.signals, m.intervals, m.targets, event_problems(m, i), raw)
 
     def __iter__(self):

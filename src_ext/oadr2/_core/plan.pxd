@@ -28,9 +28,9 @@ cdef struct Op:
     int64_t begin
     int64_t end
     int64_t terminate
-    uint32_t event          # index in the message; NO_NUMBER: absent from the list
+    uint32_t event          # index in the message; NO_INDEX: absent from the list
     uint32_t number
-    uint32_t answer         # index of its answer; NO_NUMBER: none
+    uint32_t answer         # index of its answer; NO_INDEX: none
     uint8_t kind
     uint8_t opt
     uint8_t change          # ChangeKind

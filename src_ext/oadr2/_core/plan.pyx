@@ -28,6 +28,7 @@ from oadr2._core.judge cimport (
     same_text_any_case,
 )
 from oadr2._core.message cimport (
+    NO_INDEX,
     NO_NUMBER,
     OPT_IN,
     OPT_OUT,
@@ -171,10 +172,10 @@ cdef bint is_test(const EventData* e) noexcept nogil:
 
 
 cdef uint32_t answer(Plan* p, const EventData* e, int code, int opt, int reason) noexcept nogil:
-    # The index of the answer, NO_NUMBER when the VTN wants none (E02).
+    # The index of the answer, NO_INDEX when the VTN wants none (E02).
     cdef AnswerData* a
     if e.response_required == REQUIRED_NEVER:
-        return NO_NUMBER
+        return NO_INDEX
     a = &p.answers[p.answer_count]
     memset(a, 0, sizeof(AnswerData))
     a.event_id = e.event_id
@@ -182,7 +183,7 @@ cdef uint32_t answer(Plan* p, const EventData* e, int code, int opt, int reason)
     if reason != REASON_NONE:
         a.response_description.ptr = reason_text(reason)
         a.response_description.len = <uint32_t>oadr2_strlen(a.response_description.ptr)
-    a.modification_number = 0 if e.modification_number == NO_NUMBER else e.modification_number
+    a.modification_number = 0 if e.modification_number == NO_NUMBER else <uint32_t>e.modification_number
     a.response_code = <uint16_t>code
     a.opt = <uint8_t>opt
     p.answer_count += 1
@@ -209,7 +210,7 @@ cdef Op* add_op(Plan* p, int kind, Row* row, uint32_t event, int change, int rea
     op.kind = <uint8_t>kind
     op.row = row
     op.event = event
-    op.answer = NO_NUMBER
+    op.answer = NO_INDEX
     op.change = <uint8_t>change
     op.reason = <uint8_t>reason
     op.terminate = FOREVER
@@ -239,8 +240,8 @@ cdef bint is_over(const Row* row, int64_t now) noexcept nogil:
 
 
 cdef void stop(Plan* p, Row* row, uint32_t event, uint32_t number) noexcept nogil:
-    # A cancellation, explicit (event) or implied (NO_NUMBER): at once, or after a random time (R04).
-    cdef bint absent = event == NO_NUMBER
+    # A cancellation, explicit (event) or implied (NO_INDEX): at once, or after a random time (R04).
+    cdef bint absent = event == NO_INDEX
     cdef int64_t span
     cdef Op* op
     if is_over(row, p.now):
@@ -324,7 +325,7 @@ cdef int plan_event(Plan* p, Table* t, const Rules* rules, const Identity* me, c
                     Row* row, uint32_t hash, uint32_t adds) noexcept nogil:
     # One event, in the order of facts.md 2.2. -1: no memory.
     cdef const EventData* e = &m.events[index]
-    cdef uint32_t number = e.modification_number
+    cdef uint32_t number = <uint32_t>e.modification_number
     cdef uint32_t notes = 0
     cdef uint32_t count
     cdef int reason
@@ -469,7 +470,7 @@ cdef int plan_list(Plan* p, Table* t, const Rules* rules, const Identity* me, co
         for i in range(t.count):
             row = t.rows[i]
             if not seen[i] and same_text(row.vtn_id, p.vtn_id):
-                stop(p, row, NO_NUMBER, 0)
+                stop(p, row, NO_INDEX, 0)
     return 0
 
 
@@ -487,7 +488,7 @@ cdef int plan_commit(Plan* p, Table* t, const Rules* rules, ChangeList* changes)
         op = &p.ops[i]
         if op.kind == OP_ADD:
             adds += 1
-        if op.event != NO_NUMBER and row_reserve_request_id(op.row, p.request_id.len) < 0:
+        if op.event != NO_INDEX and row_reserve_request_id(op.row, p.request_id.len) < 0:
             return -1
     if table_reserve(t, adds) < 0 or changes_reserve(changes, p.op_count) < 0:
         return -1
@@ -495,7 +496,7 @@ cdef int plan_commit(Plan* p, Table* t, const Rules* rules, ChangeList* changes)
     for i in range(p.op_count):
         op = &p.ops[i]
         row = op.row
-        if op.event != NO_NUMBER:
+        if op.event != NO_INDEX:
             row_set_request_id(row, p.request_id)
         if op.kind == OP_FORGET:
             table_remove(t, row)

@@ -598,7 +598,7 @@ cdef class EventTable:
         self.writer.used = 0
         if write_request_event(
             &self.writer, PROFILE_B if profile == "2.0b" else PROFILE_A, self.rules.wrap_b, self.me.ven_id,
-            request_id, NO_NUMBER if reply_limit is None else <uint32_t>reply_limit,
+            request_id, NO_NUMBER if reply_limit is None else <int64_t><uint32_t>reply_limit,
         ) != 0:
             return writer_bytes(&self.writer)  # raises
         return PyBytes_FromStringAndSize(self.writer.data, self.writer.used)

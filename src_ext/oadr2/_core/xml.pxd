@@ -70,6 +70,7 @@ cdef enum XmlError:
     XML_DTD
     XML_PREFIX
     XML_NAMESPACE
+    XML_COPIES
     XML_ERROR_COUNT
 
 
@@ -83,6 +84,7 @@ cdef struct Binding:        # xmlns:prefix="uri"
 cdef struct Attribute:
     Str name                # as written, prefix included
     Str value               # references resolved, white space normalised
+    Str uri                 # of its namespace; ptr NULL: none
     uint32_t prefix_length  # 0: no prefix
     uint8_t ns              # NS_*; NS_UNKNOWN for none and for foreign ones
 
@@ -104,6 +106,7 @@ cdef struct UsualPrefix:    # how names of one of our namespaces were written la
 
 
 cdef enum:
+    MAX_BINDINGS = 1024     # in scope at once: prefixes are looked up one by one
     ROOM_FOR_BINDINGS = 32
     ROOM_FOR_ELEMENTS = 64
     ROOM_FOR_ATTRIBUTES = 64
@@ -123,7 +126,7 @@ cdef struct Scanner:
     Str name                # as written
     Str local
     Str uri                 # of its namespace; ptr NULL: none
-    Str text                # TOKEN_LEAF
+    Str text                # TOKEN_LEAF: its text; TOKEN_OPEN: empty, where its content begins
     uint32_t attribute_count
     Attribute* attributes
     uint32_t outer_bindings  # bindings in scope outside the current element ...
@@ -137,6 +140,8 @@ cdef struct Scanner:
     uint32_t generation
     uint32_t generations
     bint root_seen
+    bint start_unfinished   # the error is inside the element whose start tag was read last
+    size_t copied           # bytes that scanner_standalone has written
     # what the next start tag will probably be
     uint16_t last           # the element that began last, or ELEMENT_COUNT + the one that ended last
     uint8_t following[2 * ELEMENT_COUNT]

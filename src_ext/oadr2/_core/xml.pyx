@@ -48,7 +48,7 @@ cdef extern from *:
         "out of memory",
         "the payload is larger than the limit",
         "elements are nested deeper than the limit",
-        "an element has more attributes than the limit",
+        "more attributes or namespace declarations than the limit",
         "there is no XML element in it",
         "the payload ends inside an element",
         "text outside the root element",
@@ -69,6 +69,7 @@ cdef extern from *:
         "a document type declaration, which is not allowed",
         "a namespace prefix that is not declared",
         "a malformed namespace declaration",
+        "raw elements repeat more namespace declarations than the limit",
     };
     """
     const char** XML_ERROR_TEXT
@@ -533,6 +534,8 @@ cdef int bind(Scanner* s, const char* prefix, uint32_t prefix_length, const Str*
         return fail(s, at, XML_NAMESPACE)
     if (prefix_length == 3 and memcmp(prefix, b"xml", 3) == 0) != (ns == NS_XML):
         return fail(s, at, XML_NAMESPACE)
+    if s.binding_count == MAX_BINDINGS:
+        return fail(s, at, XML_TOO_MANY_ATTRIBUTES)
     if s.binding_count == s.binding_room:
         grown = <Binding*> malloc(2 * s.binding_room * sizeof(Binding))
         if grown == NULL:
@@ -679,6 +682,8 @@ cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
         attribute.name.len = n
         attribute.prefix_length = 0 if colon == NULL else <uint32_t> (colon - name)
         attribute.ns = NS_UNKNOWN
+        attribute.uri.ptr = NULL
+        attribute.uri.len = 0
         p = read_value(s, p, &attribute.value)
         if p == NULL:
             return NULL
@@ -697,31 +702,28 @@ cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
                 continue
             if attribute.prefix_length == 3 and memcmp(attribute.name.ptr, b"xml", 3) == 0:
                 attribute.ns = NS_XML
-                continue
-            binding = find_binding(s, attribute.name.ptr, attribute.prefix_length)
-            if binding == NULL:
-                return name_error(s, attribute.name.ptr, XML_PREFIX)
-            attribute.ns = binding.ns
-            for j in range(i if prefixed > 1 else 0):
-                if same_expanded_name(s, &s.attributes[j], attribute, &binding.uri):
+                attribute.uri.ptr = NAMESPACES[NS_XML].uri
+                attribute.uri.len = NAMESPACES[NS_XML].length
+            else:
+                binding = find_binding(s, attribute.name.ptr, attribute.prefix_length)
+                if binding == NULL:
+                    return name_error(s, attribute.name.ptr, XML_PREFIX)
+                attribute.ns = binding.ns
+                attribute.uri = binding.uri
+            for j in range(i):
+                if same_expanded_name(&s.attributes[j], attribute):
                     return name_error(s, attribute.name.ptr, XML_DUPLICATE_ATTRIBUTE)
     return q
 
 
-cdef bint same_expanded_name(Scanner* s, Attribute* a, Attribute* b, Str* uri) noexcept nogil:
-    """Whether two prefixed attributes have the same namespace (``uri`` is b's) and local name."""
-    cdef Binding* binding
+cdef bint same_expanded_name(const Attribute* a, const Attribute* b) noexcept nogil:
+    """Whether two attributes with prefixes have the same namespace and local name."""
     cdef uint32_t n = b.name.len - b.prefix_length
-    if not a.prefix_length or a.ns != b.ns or a.name.len - a.prefix_length != n:
-        return False
-    if memcmp(a.name.ptr + a.prefix_length, b.name.ptr + b.prefix_length, n) != 0:
-        return False
-    if a.ns == NS_XML:
-        return True
-    binding = find_binding(s, a.name.ptr, a.prefix_length)
     return (
-        binding != NULL and binding.uri.len == uri.len
-        and memcmp(binding.uri.ptr, uri.ptr, uri.len) == 0
+        a.prefix_length != 0 and a.ns == b.ns and a.name.len - a.prefix_length == n
+        and a.uri.len == b.uri.len
+        and memcmp(a.name.ptr + a.prefix_length, b.name.ptr + b.prefix_length, n) == 0
+        and memcmp(a.uri.ptr, b.uri.ptr, a.uri.len) == 0
     )
 
 
@@ -846,6 +848,7 @@ cdef inline int read_start(Scanner* s, const char* p) noexcept nogil:
     cdef bint rewrite = False
     s.token = p
     s.name.ptr = name
+    s.name.len = 0
     s.attribute_count = 0
     s.outer_bindings = s.inner_bindings = s.binding_count
     if read_guessed_name(s, name):
@@ -876,6 +879,8 @@ cdef inline int read_start(Scanner* s, const char* p) noexcept nogil:
             element.generation = outer_generation
             element.element = s.element
             s.last = s.element
+            s.text.ptr = text
+            s.text.len = 0
             s.depth += 1
             s.p = q
             return TOKEN_OPEN
@@ -944,7 +949,9 @@ cdef int scanner_next(Scanner* s) noexcept nogil:
         if p == NULL:
             return token
     if p[1] != c"/" or not s.depth:
-        return read_start(s, p)
+        token = read_start(s, p)
+        s.start_unfinished = token == TOKEN_ERROR and s.name.len != 0
+        return token
     element = &s.stack[s.depth - 1]
     p = read_end(s, p, element.name.ptr, element.name.len)
     if p == NULL:
@@ -968,6 +975,16 @@ cdef int scanner_skip(Scanner* s) noexcept nogil:
     return TOKEN_CLOSE
 
 
+cdef size_t escaped_length(const Str* text) noexcept nogil:
+    """How long an attribute's value is at most when it is written again."""
+    cdef size_t n = text.len
+    cdef uint32_t i
+    for i in range(text.len):
+        if text.ptr[i] == c"&" or text.ptr[i] == c"<" or text.ptr[i] == c'"':
+            n += 4
+    return n
+
+
 cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil:
     """After TOKEN_OPEN or TOKEN_LEAF: the element as a document of its own, passed over.
 
@@ -982,9 +999,12 @@ cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil:
     cdef Binding* binding
     if s.depth and s.stack[s.depth - 1].name.ptr == s.name.ptr and scanner_skip(s) < 0:
         return TOKEN_ERROR
+    room = s.p - start
     for i in range(outer):
-        room += s.bindings[i].prefix.len + 5 * s.bindings[i].uri.len + 16
-    room += s.p - start
+        room += s.bindings[i].prefix.len + escaped_length(&s.bindings[i].uri) + 10
+    s.copied += room
+    if s.copied > 8 * <size_t> (s.end - s.base) + 65536:  # a small payload must not grow without bound
+        return fail(s, start, XML_COPIES)
     to = arena_take(s.arena, room)
     if to == NULL:
         return fail(s, start, XML_MEMORY)
@@ -1101,6 +1121,8 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
     s.generation = 1
     s.generations = 1
     s.root_seen = False
+    s.start_unfinished = False
+    s.copied = 0
     s.attribute_count = 0
     s.name.ptr = NULL
     s.name.len = 0
@@ -1124,7 +1146,7 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
     if size >= 2:
         if (
             data[0] == c"\xff" and data[1] == c"\xfe" or data[0] == c"\xfe" and data[1] == c"\xff"
-            or data[0] == c"<" and data[1] == 0 or data[0] == 0 and data[1] == c"<"
+            or data[0] == c"<" and data[1] == 0 or data[0] == 0
         ):
             return fail(s, data, XML_ENCODING)
     if size >= 3 and memcmp(data, b"\xef\xbb\xbf", 3) == 0:
