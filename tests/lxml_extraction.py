@@ -417,6 +417,8 @@ def response(parent: Any) -> dict[str, Any] | None:
 
 
 def distribute_event(parent: Any, oadr: str) -> dict[str, Any]:
+    if any(local(child) == "oadrEvent" and child.tag != oadr + "oadrEvent" for child in parent):
+        raise Refused("passed over, an event of another namespace could make a list look empty")
     return {
         "vtn_id": strict(parent, EI + "vtnID", missing=True) or "",
         "request_id": strict(parent, PYLD + "requestID", missing=True) or "",
