@@ -3,6 +3,7 @@
 #
 #   PYTHON=/path/to/python   the Python to make .venv with (default: the newest that fits)
 #   N, SEED   how often `make faults` kills, and the seed that makes its choices
+#   N, SEED, SECONDS   how many inputs `make fuzz` tries and which; how long `make fuzz-native` runs
 #   DEMO_ARGS, TEST_ARGS, BENCH_ARGS   handed on to the command, to pytest, to pytest
 
 VENV := .venv
@@ -19,7 +20,7 @@ N := 200
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo test lint types tests test-sanitize coverage-native conformance faults bench bench-instructions \
-	figures build dist clean distclean
+	fuzz fuzz-native figures build dist clean distclean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -65,6 +66,13 @@ conformance: $(VENV)/installed-test ## run tests/conformance and write docs/conf
 
 figures: bench ## bench, then write README.md's and docs/figures.md's tables
 	@$(BIN)/python benchmarks/write_figures.py build/benchmarks.json README.md docs/figures.md
+
+fuzz: N := 1000000
+fuzz: $(VENV)/installed-test ## a million changed payloads against lxml (N=, SEED=)
+	@cd tests && ../$(BIN)/python -m fuzzing --count $(N) --seed $(or $(SEED),1)
+
+fuzz-native: $(VENV)/installed-test ## the same guided by coverage, under AddressSanitizer (SECONDS=60, SEED=)
+	@$(BIN)/python tools/fuzz_native.py $(or $(SECONDS),60) $(or $(SEED),1)
 
 build: $(VENV)/built ## compile the core in place
 

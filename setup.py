@@ -5,6 +5,7 @@ Switches, read from the environment:
     OADR2_TRACE=1       line tracing of the Cython sources
     OADR2_SANITIZE=1    AddressSanitizer and UndefinedBehaviorSanitizer
     OADR2_COVERAGE=1    gcov's counts, by the lines of the Cython sources (gcc)
+    OADR2_FUZZ=1        AddressSanitizer and libFuzzer's coverage; clang only (tools/fuzz_native.py)
     OADR2_PORTABLE=1    plain C where SSE2 would be used (what other machines run)
 """
 
@@ -37,8 +38,9 @@ def switch(name: str) -> bool:
     return os.environ.get(name, "") not in ("", "0")
 
 
-DEBUG, TRACE, SANITIZE, COVERAGE, PORTABLE = (
-    switch(f"OADR2_{name}") for name in ("DEBUG", "TRACE", "SANITIZE", "COVERAGE", "PORTABLE")
+DEBUG, TRACE, SANITIZE, COVERAGE, FUZZ, PORTABLE = (
+    switch(f"OADR2_{name}")
+    for name in ("DEBUG", "TRACE", "SANITIZE", "COVERAGE", "FUZZ", "PORTABLE")
 )
 
 
@@ -48,7 +50,7 @@ def extensions() -> list[Extension]:
     # inlined, clearing a structure becomes "rep stos", which is slow to start
     flags += ["-fno-builtin-memset"]
     flags += ["-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden"]
-    links = [] if DEBUG or SANITIZE or not sys.platform.startswith("linux") else ["-Wl,-s"]
+    links = [] if DEBUG or SANITIZE or FUZZ or not sys.platform.startswith("linux") else ["-Wl,-s"]
     if SANITIZE:
         # The last of several -O counts; -O1 keeps the checks near the lines they belong to.
         flags += ["-O1", "-g", "-fno-omit-frame-pointer"]
@@ -57,6 +59,8 @@ def extensions() -> list[Extension]:
     if COVERAGE:
         flags += ["-O0", "-g", "--coverage"]
         links += ["--coverage"]
+    if FUZZ:
+        flags += ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,fuzzer-no-link"]
     macros: list[tuple[str, str | None]] = [("CYTHON_TRACE_NOGIL", "1")] if TRACE else []
     if PORTABLE:
         macros.append(("OADR2_PORTABLE", "1"))
@@ -103,7 +107,7 @@ class BuildCore(build_ext):
         # What was made with other switches only looks up to date.
         switches = (
             f"debug={DEBUG} trace={TRACE} sanitize={SANITIZE} coverage={COVERAGE} "
-            f"portable={PORTABLE}\n"
+            f"fuzz={FUZZ} portable={PORTABLE}\n"
         )
         if not LAST_SWITCHES.exists() or LAST_SWITCHES.read_text() != switches:
             self.force = True

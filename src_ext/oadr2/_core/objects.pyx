@@ -340,6 +340,9 @@ cdef bytes normalised(bytes data, size_t size_limit):
         tree = etree.ElementTree(etree.fromstring(data, parser))
     except (etree.XMLSyntaxError, ValueError, LookupError) as error:
         raise RemoteProtocolError(f"not XML in any known encoding: {ascii(str(error))}") from None
+    for entry in parser.error_log:
+        if entry.level_name != "WARNING":  # lxml raises the last entry only, and a warning hides it
+            raise RemoteProtocolError(f"not XML with namespaces: {ascii(entry.message)}")
     if tree.docinfo.doctype:
         raise RemoteProtocolError("a document type declaration, which is not allowed")
     return etree.tostring(tree.getroot(), encoding="UTF-8")
