@@ -104,3 +104,10 @@ class TransportError(OadrError):
 
 class StoreError(OadrError):
     """The store cannot be opened, read or written; the message names the file."""
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """A peer's text as it may stand in a log: blanks folded, control characters escaped, cut."""
+    folded = " ".join(text.split())
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in folded[: limit + 1])
+    return shown if len(shown) <= limit else shown[:limit] + "..."
