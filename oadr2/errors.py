@@ -102,6 +102,10 @@ class TransportError(OadrError):
         super().__init__(reason)
 
 
+class AuthenticationError(TransportError):
+    """The server refuses our credentials: trying again will hardly help, changing them may."""
+
+
 class StoreError(OadrError):
     """The store cannot be opened, read or written; the message names the file."""
 
