@@ -47,6 +47,7 @@ _log = logging.getLogger("oadr2.xmpp")
 # Sessions that end sooner than this count as failures, or a server that throws everybody out at
 # once would be asked again and again.
 _LASTING: Final = 60.0
+_GRACE: Final = 1.0  # seconds for the VTN's presence to answer ours
 _NOBODY: Final = (
     "the VTN is not known: vtn_jid is not set, and {} names no EiEvent service; set vtn_jid"
 )
@@ -238,8 +239,8 @@ class XmppClient:
             await stream.open(self._connect_timeout)
             self._stream = stream
             _log.info("connected to %s as %s", self._server.place, stream.boundjid)
+            self._wanted.clear()
             stream.announce(JID(vtn.bare) for vtn in self._vtns)
-            self._wanted.set()
             jobs += (
                 asyncio.create_task(self._keep_synchronised(stream)),
                 asyncio.create_task(self._keep_alive(stream)),
@@ -267,11 +268,14 @@ class XmppClient:
     async def _keep_synchronised(self, stream: Stream) -> None:
         """Ask for the events at once, whenever it may be needed, and from time to time."""
         self._asking.succeeded()
+        vtn = self._vtns[0] if self._vtns else None
+        if vtn is not None and vtn.user and not vtn.resource:
+            # A user is reached by its resource only, which its presence tells if it is there.
+            await self._wanted_within(_GRACE)
+        self._wanted.set()
         while True:
             late = self._resync_interval * (1 + 0.1 * self._random())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(late):
-                    await self._wanted.wait()
+            await self._wanted_within(late)
             self._wanted.clear()
             try:
                 await self._synchronise(stream)
@@ -280,12 +284,15 @@ class XmppClient:
                     return  # _session hears of it too
                 delay = self._asking.failed()
                 self._report(error, f"asking for the events again in {delay:.1f} s")
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay):
-                        await self._wanted.wait()
+                await self._wanted_within(delay)
                 self._wanted.set()
             else:
                 self._asking.succeeded()
+
+    async def _wanted_within(self, timeout: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._wanted.wait()
 
     async def _synchronise(self, stream: Stream) -> None:
         if self._discovers:
@@ -457,7 +464,9 @@ def _server(  # noqa: PLR0917 - as the constructor has them
             raise ConfigurationError("plaintext: given together with ssl_context; pass one")
         if password is None:
             raise ConfigurationError("password: missing; plaintext has no client certificate")
-        return Server(own, password, host or own.domain, port, None, plaintext=True)
+        # Never used; without one slixmpp would load all the CAs of the system, which takes 0.1 s.
+        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return Server(own, password, host or own.domain, port, unused, plaintext=True)
     return Server(own, password, host, port, ssl_context or client_context())
 
 

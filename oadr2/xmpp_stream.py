@@ -97,7 +97,7 @@ class Server:
         jid: with or without a resource.
         password: for SCRAM; None leaves EXTERNAL, by the client certificate of ``ssl_context``.
         host: of the server; None asks the DNS for the servers of the JID's domain.
-        ssl_context: for STARTTLS; None only together with ``plaintext``.
+        ssl_context: for STARTTLS.
         plaintext: no TLS at all, to a loopback address.
     """
 
@@ -105,7 +105,7 @@ class Server:
     password: str | None
     host: str | None
     port: int
-    ssl_context: ssl.SSLContext | None
+    ssl_context: ssl.SSLContext
     plaintext: bool = False
 
     @property
@@ -207,7 +207,7 @@ class Stream(ClientXMPP):
             ("connected", self._check_peer),
             ("connection_failed", self._connection_failed),
             ("reconnect_delay", self._unreachable),
-            ("ssl_invalid_chain", self._untrusted),
+            ("ssl_invalid_chain", self._no_tls),
             ("failed_auth", self._not_authenticated),
             ("no_auth", self._no_mechanism),
             ("stream_error", self._stream_error),
@@ -431,14 +431,17 @@ class Stream(ClientXMPP):
         """Every address has been tried; the next round is up to the caller."""
         self._fail(self._trouble or TransportError(f"cannot reach {self._server.place}"))
 
-    def _untrusted(self, error: object) -> None:
-        reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or error
-        self._fail(
-            TransportError(
-                f"{self._server.place}: the certificate is not accepted for"
-                f" {self.boundjid.domain}: {one_line(str(reason))}"
+    def _no_tls(self, error: object) -> None:
+        self._fail(self._tls_problem(error))
+
+    def _tls_problem(self, error: object) -> TransportError:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return TransportError(
+                f"{self._server.place}: its certificate is not accepted for"
+                f" {self._server.jid.domain}: {one_line(error.verify_message)}"
             )
-        )
+        reason = getattr(error, "reason", None) or error
+        return TransportError(f"{self._server.place}: TLS failed: {one_line(str(reason))}")
 
     def _not_authenticated(self, stanza: Any) -> None:
         condition = stanza["condition"]
@@ -475,6 +478,8 @@ class Stream(ClientXMPP):
             self._opened.set_result(None)
 
     def _disconnected(self, reason: object) -> None:
+        if isinstance(reason, ssl.SSLError):  # asyncio tells of a failed handshake so
+            self._trouble = self._tls_problem(reason)
         described = f": {one_line(str(reason))}" if reason else ""
         lost = self._trouble or TransportError(
             f"the connection to {self._server.place} was lost{described}"

@@ -141,7 +141,9 @@ class ProsodyServer:
             (accounts / f"{_file_name(name)}.dat").write_text(account, "utf-8")
         plugins = folder / "modules"
         plugins.mkdir(exist_ok=True)
-        modules = ["roster", "saslauth", "tls", "disco", "ping", "presence", "message", "iq"]
+        modules = ["roster", "saslauth", "disco", "ping", "presence", "message", "iq"]
+        if self._certificate is not None:
+            modules.append("tls")
         authentication = "internal_plain"
         if self._services is not None:
             (plugins / "mod_openadr_services.lua").write_text(
@@ -235,8 +237,9 @@ local st = require "util.stanza";
 module:add_feature("http://openadr.org/openadr2");
 module:hook("host-disco-items-node", function(event)
 	if event.node ~= {node} then return; end
-	event.reply:tag("item", {{ jid = "elsewhere.invalid", node = "http://openadr.org/OpenADR2/EiReport" }}):up();
-	event.reply:tag("item", {{ jid = {jid}, node = "http://openadr.org/OpenADR2/EiEvent" }}):up();
+	local base = "http://openadr.org/OpenADR2/";
+	event.reply:tag("item", {{ jid = "elsewhere.invalid", node = base.."EiReport" }}):up();
+	event.reply:tag("item", {{ jid = {jid}, node = base.."EiEvent" }}):up();
 	event.exists = true;
 end);
 """

@@ -13,7 +13,7 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 from xml.etree import ElementTree
 
 from slixmpp import JID, ClientXMPP
@@ -127,7 +127,11 @@ class XmppVtn:
         return self._call(push_all())
 
     def send(
-        self, to: str, payload: bytes, kind: str = "set", identity: str | None = None
+        self,
+        to: str,
+        payload: bytes,
+        kind: Literal["get", "set"] = "set",
+        identity: str | None = None,
     ) -> tuple[str, str]:
         """Send any payload in an IQ and wait; the type of the answer, then its id or error.
 
@@ -171,16 +175,14 @@ class XmppVtn:
             client.add_event_handler("session_start", self._arrived)
             client.add_event_handler("presence_available", self._note_presence)
             try:
-                await client.stay(*self._address, began=lambda: self._set_client(client))
+                self._client = client
+                await client.stay(*self._address)
             finally:
                 self._client = None
                 self._online.clear()
                 self._seen.clear()
                 client.leave()
             await asyncio.sleep(_RECONNECT)
-
-    def _set_client(self, client: _Client) -> None:
-        self._client = client
 
     def _arrived(self, _event: object) -> None:
         assert self._client is not None  # noqa: S101 - for the type checker
@@ -213,7 +215,7 @@ class XmppVtn:
         return "" if kind == "result" else problem
 
     async def _send(
-        self, to: JID, payload: bytes, kind: str, identity: str | None
+        self, to: JID, payload: bytes, kind: Literal["get", "set"], identity: str | None
     ) -> tuple[str, str]:
         if self._client is None or not self._online.is_set():
             return "none", "the VTN is not on the server"
@@ -222,7 +224,7 @@ class XmppVtn:
             iq["id"] = identity
         iq.append(ElementTree.fromstring(payload))  # noqa: S314 - made by this VTN
         try:
-            answer = await iq.send(timeout=self._reply_timeout)
+            answer = await iq.send(timeout=self._reply_timeout)  # type: ignore[no-untyped-call]
         except IqError as error:
             return "error", f"{error.condition} {error.text}".rstrip()
         except IqTimeout:
@@ -255,7 +257,13 @@ class _Client(ClientXMPP):
         ssl_context: ssl.SSLContext | None,
         take: Callable[[Iq], bytes],
     ) -> None:
-        super().__init__(jid, password, ssl_context=ssl_context, loop=asyncio.get_running_loop())
+        super().__init__(
+            jid,
+            password,
+            # An empty one is never used, and spares slixmpp loading the CAs of the system.
+            ssl_context=ssl_context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            loop=asyncio.get_running_loop(),
+        )
         self._take = take
         self._gone = asyncio.get_running_loop().create_future()
         self.enable_direct_tls = False
@@ -268,9 +276,8 @@ class _Client(ClientXMPP):
         for event in ("disconnected", "connection_failed"):
             self.add_event_handler(event, self._lost)
 
-    async def stay(self, host: str, port: int, began: Callable[[], None]) -> None:
+    async def stay(self, host: str, port: int) -> None:
         """Connect, and return when the connection is gone or did not come about."""
-        began()
         self.connect(host, port)
         await self._gone
 
