@@ -18,7 +18,7 @@ import random
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from slixmpp import JID
 
@@ -43,6 +43,7 @@ from oadr2.ven import Action, Events, Ven
 from oadr2.xmpp_stream import Refused, Server, StanzaError, Stream, is_loopback, parse_jid
 
 _log = logging.getLogger("oadr2.xmpp")
+_Taken = TypeVar("_Taken")
 
 # Sessions that end sooner than this count as failures, or a server that throws everybody out at
 # once would be asked again and again.
@@ -84,6 +85,9 @@ class XmppClient:
         on_error: called with each error that :meth:`run` logs and survives.
         random: replaced in tests.
 
+    Attributes:
+        has_connected: whether the server has ever let us in.
+
     Raises:
         ConfigurationError: an argument is wrong; the message names it.
     """
@@ -111,6 +115,7 @@ class XmppClient:
         random: Callable[[], float] = random.random,
     ) -> None:
         self.ven = Ven(handler)
+        self.has_connected = False
         self._server = _server(jid, password, server, port, ssl_context, plaintext)
         self._vtns = _jids("vtn_jid", vtn_jid)
         self._discovers = not self._vtns
@@ -238,6 +243,7 @@ class XmppClient:
         try:
             await stream.open(self._connect_timeout)
             self._stream = stream
+            self.has_connected = True
             _log.info("connected to %s as %s", self._server.place, stream.boundjid)
             self._wanted.clear()
             stream.announce(JID(vtn.bare) for vtn in self._vtns)
@@ -300,7 +306,7 @@ class XmppClient:
         to = self._service()
         request = self.ven.poll_request()
         try:
-            reply = await self._ask(stream, to, request)
+            actions = await self._ask(stream, to, request, self._take_list)
         except StanzaError as error:
             if error.condition == "service-unavailable" and not to.resource and to.user:
                 raise TransportError(
@@ -308,16 +314,19 @@ class XmppClient:
                     " itself: name the VTN's resource as well if it has a fixed one"
                 ) from None
             raise
-        # An empty result: the list comes by itself. EnerNOC's VTN echoes the request.
-        if reply and not isinstance(decode(reply), RequestEvent):
-            for action in self.ven.receive(reply):
-                await self._deliver(stream, to, action)
+        for action in actions:
+            await self._deliver(stream, to, action)
         if not self._synchronised.is_set():
             _log.info("synchronised with %s", to)
         self._synchronised.set()
 
     async def _discover(self, stream: Stream) -> None:
-        found = await stream.discover(self._discovery, self._reply_timeout)
+        try:
+            # Three questions; slixmpp would wait for ever when the connection goes.
+            async with asyncio.timeout(3 * self._reply_timeout):
+                found = await stream.discover(self._discovery, self._reply_timeout)
+        except TimeoutError:
+            raise TransportError(f"{self._discovery} does not say where EiEvent is") from None
         if found is not None:
             if (found,) != self._vtns:
                 _log.info("%s names %s as its EiEvent service", self._discovery, found)
@@ -332,17 +341,28 @@ class XmppClient:
         vtn = self._vtns[0]
         return vtn if vtn.resource else self._seen.get(vtn.bare, vtn)
 
-    async def _ask(self, stream: Stream, to: JID, action: Action) -> bytes:
+    def _take_list(self, reply: bytes) -> tuple[Action, ...]:
+        """Take the result of our request; what there is to answer."""
+        # An empty result: the list comes by itself. EnerNOC's VTN echoes the request.
+        if not reply or isinstance(decode(reply), RequestEvent):
+            return ()
+        return self.ven.receive(reply)
+
+    def _take_acknowledgement(self, reply: bytes) -> None:
+        if reply and not isinstance(decode(reply), CreatedEvent):  # again the echo
+            self.ven.receive_acknowledgement(reply)
+
+    async def _ask(
+        self, stream: Stream, to: JID, action: Action, take: Callable[[bytes], _Taken]
+    ) -> _Taken:
         try:
             async with asyncio.timeout(self._reply_timeout):
-                return await stream.request(to, action.data)
+                return await stream.request(to, action.data, take)
         except TimeoutError:
             raise TransportError(f"{to} did not answer within {self._reply_timeout:g} s") from None
 
     async def _deliver(self, stream: Stream, to: JID, action: Action) -> None:
-        reply = await self._ask(stream, to, action)
-        if reply and not isinstance(decode(reply), CreatedEvent):  # again the echo
-            self.ven.receive_acknowledgement(reply)
+        await self._ask(stream, to, action, self._take_acknowledgement)
 
     # -- what the VTN sends by itself -------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -35,6 +35,7 @@ from oadr2.errors import (
 )
 
 _log = logging.getLogger("oadr2.xmpp")
+_Taken = TypeVar("_Taken")
 
 NAMESPACES: Final = (
     "{http://openadr.org/oadr-2.0a/2012/07}",
@@ -137,10 +138,19 @@ class Refused(Exception):
         self.kind = kind
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An IQ set of ours that has no answer yet."""
+
+    peer: JID
+    take: Callable[[bytes], object]
+    answer: asyncio.Future[Any]
+
+
 class _OpenAdrIq(MatcherBase):
     """IQ stanzas that carry OpenADR, and the answers to those we sent."""
 
-    def __init__(self, pending: dict[str, tuple[JID, asyncio.Future[bytes]]]) -> None:
+    def __init__(self, pending: dict[str, _Waiting]) -> None:
         super().__init__(None)
         self._pending = pending
 
@@ -150,7 +160,7 @@ class _OpenAdrIq(MatcherBase):
         if xml["type"] in ("result", "error"):
             waiting = self._pending.get(xml["id"])
             if waiting is not None:
-                return bool(waiting[0] == xml["from"])
+                return bool(waiting.peer == xml["from"])
         return any(child.tag.startswith(NAMESPACES) for child in xml.xml)
 
 
@@ -186,7 +196,7 @@ class Stream(ClientXMPP):
         self._on_presence = on_presence
         self._opened: asyncio.Future[None] = loop.create_future()
         self._closed: asyncio.Future[TransportError] = loop.create_future()
-        self._pending: dict[str, tuple[JID, asyncio.Future[bytes]]] = {}
+        self._pending: dict[str, _Waiting] = {}
         self._trouble: TransportError | None = None
         self.enable_direct_tls = server.host is None
         self.enable_starttls = not server.plaintext
@@ -279,17 +289,21 @@ class Stream(ClientXMPP):
         """Presence to one JID."""
         self.send_presence(pto=peer)
 
-    def request(self, to: JID, payload: bytes) -> asyncio.Future[bytes]:
-        """Send an IQ set now; the future is the payload of its result, b"" for an empty one.
+    def request(
+        self, to: JID, payload: bytes, take: Callable[[bytes], _Taken]
+    ) -> asyncio.Future[_Taken]:
+        """Send an IQ set now; the future is what ``take(payload of the result)`` returns.
 
-        It fails with :class:`TransportError`; whoever waits decides how long.
+        ``take`` is called the moment the result arrives (b"" for an empty one): a list that was
+        sent after it must not be taken before it. What it raises, the future raises. An error
+        stanza and a lost connection give :class:`TransportError`; whoever waits decides how long.
         """
-        answer: asyncio.Future[bytes] = self.loop.create_future()
+        answer: asyncio.Future[_Taken] = self.loop.create_future()
         if not self.is_open:
             answer.set_exception(TransportError("not connected to the XMPP server"))
             return answer
         identity = self.new_id()
-        self._pending[identity] = to, answer
+        self._pending[identity] = _Waiting(to, take, answer)
         answer.add_done_callback(lambda _: self._pending.pop(identity, None))
         self._write_iq("set", to, identity, payload)
         return answer
@@ -365,15 +379,18 @@ class Stream(ClientXMPP):
 
     def _take_answer(self, iq: StanzaBase) -> None:
         sender = iq["from"]
-        _, answer = self._pending.get(iq["id"], (None, None))
-        if answer is None or answer.done():
+        waiting = self._pending.get(iq["id"])
+        if waiting is None or waiting.answer.done():
             if iq["type"] == "result" and self._is_vtn(sender):
                 self._on_late(sender, _child_bytes(iq))
         elif iq["type"] == "error":
             error = iq["error"]
-            answer.set_exception(StanzaError(error["condition"], error["text"], sender))
+            waiting.answer.set_exception(StanzaError(error["condition"], error["text"], sender))
         else:
-            answer.set_result(_child_bytes(iq))
+            try:
+                waiting.answer.set_result(waiting.take(_child_bytes(iq)))
+            except Exception as error:  # it is the waiting one's to deal with
+                waiting.answer.set_exception(error)
 
     def _write_iq(self, kind: str, to: JID, identity: str, payload: bytes) -> None:
         """The payload goes out as the bytes it is: it declares every namespace it uses."""
@@ -499,9 +516,9 @@ class Stream(ClientXMPP):
             self.abort()
 
     def _fail_pending(self, problem: OadrError) -> None:
-        for _, answer in list(self._pending.values()):
-            if not answer.done():
-                answer.set_exception(TransportError(str(problem)))
+        for waiting in list(self._pending.values()):
+            if not waiting.answer.done():
+                waiting.answer.set_exception(TransportError(str(problem)))
 
     # -- presence ---------------------------------------------------------------------------------
 

@@ -217,14 +217,21 @@ class XmppVtn:
     async def _send(
         self, to: JID, payload: bytes, kind: Literal["get", "set"], identity: str | None
     ) -> tuple[str, str]:
-        if self._client is None or not self._online.is_set():
+        client = self._client
+        if client is None or not self._online.is_set():
             return "none", "the VTN is not on the server"
-        iq = self._client.make_iq(ito=to, itype=kind)
+        iq = client.make_iq(ito=to, itype=kind)
         if identity is not None:
             iq["id"] = identity
         iq.append(ElementTree.fromstring(payload))  # noqa: S314 - made by this VTN
+        sent = iq.send(timeout=self._reply_timeout)  # type: ignore[no-untyped-call]
+        # When the connection goes, slixmpp leaves its future waiting.
+        await asyncio.wait((sent, client.gone), return_when=asyncio.FIRST_COMPLETED)
+        if not sent.done():
+            sent.cancel()
+            return "none", "the connection was lost"
         try:
-            answer = await iq.send(timeout=self._reply_timeout)  # type: ignore[no-untyped-call]
+            answer = sent.result()
         except IqError as error:
             return "error", f"{error.condition} {error.text}".rstrip()
         except IqTimeout:
@@ -265,7 +272,7 @@ class _Client(ClientXMPP):
             loop=asyncio.get_running_loop(),
         )
         self._take = take
-        self._gone = asyncio.get_running_loop().create_future()
+        self.gone = asyncio.get_running_loop().create_future()
         self.enable_direct_tls = False
         self.enable_starttls = ssl_context is not None
         self.enable_plaintext = ssl_context is None
@@ -279,7 +286,7 @@ class _Client(ClientXMPP):
     async def stay(self, host: str, port: int) -> None:
         """Connect, and return when the connection is gone or did not come about."""
         self.connect(host, port)
-        await self._gone
+        await self.gone
 
     def leave(self) -> None:
         """Close at once; the server tells the others."""
@@ -291,8 +298,8 @@ class _Client(ClientXMPP):
             handle.cancel()
 
     def _lost(self, _reason: object) -> None:
-        if not self._gone.done():
-            self._gone.set_result(None)
+        if not self.gone.done():
+            self.gone.set_result(None)
 
     def _answer(self, iq: StanzaBase) -> None:
         try:

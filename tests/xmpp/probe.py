@@ -10,7 +10,7 @@ from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import StanzaPath
 
 # Far beyond what anything here takes: whoever waits this long waits in vain.
-PATIENCE = 8.0
+PATIENCE = 60.0
 
 
 class Probe(ClientXMPP):

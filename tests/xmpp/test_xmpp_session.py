@@ -169,6 +169,30 @@ def test_a_list_in_a_result_nobody_waits_for_is_taken(plain, handler):
     assert handler.get_event("peak") is not None
 
 
+def test_a_list_that_comes_after_the_result_is_taken_after_it(plain, handler):
+    """Both arrive in one piece; in the other order the first list would cancel the second's event."""
+    vtn_events = SimulatedVtn("vtn-a")
+    first = one_event(event_id="first", vtn=vtn_events)
+    both = one_event(event_id="second", vtn=vtn_events)
+    removed = []
+    handler.subscribe(lambda changes: removed.extend(c for c in changes if c.kind != "new"))
+
+    def reply(iq):
+        if "oadrRequestEvent" not in str(iq):
+            return ""
+        push = f'<iq type="set" to="{VEN}" id="p">{text(both)}</iq>'
+        return f'{text(first)}</iq>{push}<iq type="result" to="{VEN}" id="none">'
+
+    async def scenario():
+        async with Probe(VTN, PASSWORD, plain.port, reply) as vtn, running(handler, plain):
+            await vtn.wait_for(lambda s: s.name == "iq" and s["id"] == "p")
+            await vtn.is_there(VEN)
+
+    asyncio.run(scenario())
+    assert [event.event_id for event in handler.get_active_events()] == ["first", "second"]
+    assert removed == []
+
+
 # --- what it refuses -------------------------------------------------------------------------------
 
 
