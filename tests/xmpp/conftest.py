@@ -6,13 +6,10 @@ import os
 
 import pytest
 import trustme
+from probe import USERS
 
 from oadr2.security import client_context
 from oadr2.sim.prosody import INSTALL, ProsodyServer, find_prosody
-
-# The passwords are all the same: nobody is to be kept out of a server that lives for a test.
-PASSWORD = "no great secret"
-USERS = dict.fromkeys(("vtn", "ven", "stranger"), PASSWORD)
 
 
 @pytest.fixture(scope="session")

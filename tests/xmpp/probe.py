@@ -11,6 +11,9 @@ from slixmpp.xmlstream.matcher import StanzaPath
 
 # Far beyond what anything here takes: whoever waits this long waits in vain.
 PATIENCE = 60.0
+# All the same: nobody is to be kept out of a server that lives for a test.
+PASSWORD = "no great secret"
+USERS = dict.fromkeys(("vtn", "ven", "stranger"), PASSWORD)
 
 
 class Probe(ClientXMPP):
