@@ -1,19 +1,24 @@
-"""TLS for the VEN as a client: one context per set of arguments, and errors that name the file.
+"""TLS for the VEN, as a client and as a server that takes pushes.
 
-facts.md 4.2 (H06, H07, H08).
+One context per set of arguments, and errors that name the file. facts.md 4.2 (H06, H07, H08, H12).
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import os
 import re
 import ssl
 import stat
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from oadr2.certificate import read_certificate
 from oadr2.errors import ConfigurationError
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -28,6 +33,10 @@ _CIPHERS = (
 )
 _LEGACY_CIPHERS = "ALL:!aNULL:!eNULL:@SECLEVEL=0"
 _OP_LEGACY_SERVER_CONNECT = 0x4  # ssl.OP_LEGACY_SERVER_CONNECT, which Python names from 3.12 on
+
+#: How long before its end a certificate is warned of.
+EXPIRY_NOTICE: Final = timedelta(days=30)
+_DAY = 86400.0
 
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # what `openssl rehash` makes in a folder
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
@@ -71,11 +80,83 @@ def client_context(  # noqa: PLR0917 - the order of the certificate options ever
         )
     paths = [None if path is None else os.fspath(path) for path in (ca_certs, cert, key)]
     stamps = (_stamp("ca_certs", paths[0]), _stamp("cert", paths[1]), _stamp("key", paths[2]))
-    return _context(paths[0], paths[1], paths[2], password, check_hostname, legacy, stamps)
+    return _client(paths[0], paths[1], paths[2], password, check_hostname, legacy, stamps)
+
+
+def server_context(
+    cert: PathLike,
+    key: PathLike | None = None,
+    *,
+    client_ca_certs: PathLike,
+    password: str | None = None,
+    legacy: bool = False,
+) -> ssl.SSLContext:
+    """A TLS context for a server that VTNs push to: TLS 1.2 or later, client certificates required.
+
+    The same arguments give the same context, until one of the files changes.
+
+    Args:
+        cert: PEM file of the server's certificate, with the intermediate certificates after it.
+        key: PEM file of its private key; None when ``cert`` holds the key as well.
+        client_ca_certs: PEM file or folder of the CAs that vouch for VTNs, and no others. The
+            certificate of one VTN will do, when that has signed itself.
+        password: of the key, when it is encrypted.
+        legacy: for old VTNs only; weakens the connections as for :func:`client_context`.
+
+    Raises:
+        ConfigurationError: as for :func:`client_context`.
+    """
+    files = (os.fspath(client_ca_certs), os.fspath(cert), None if key is None else os.fspath(key))
+    stamps = tuple(map(_stamp, ("client_ca_certs", "cert", "key"), files))
+    return _server(*files, password, legacy, stamps)
+
+
+def days_left(cert: PathLike, now: float | None = None) -> float:
+    """Days until a certificate ends, negative when it has; ``now`` in seconds since 1970.
+
+    Raises:
+        ConfigurationError: the file holds no certificate that can be read.
+    """
+    moment = datetime.fromtimestamp(time.time() if now is None else now, UTC)
+    return (read_certificate(cert).not_after - moment) / timedelta(days=1)
+
+
+def warn_of_expiry(cert: PathLike, now: float | None = None) -> bool:
+    """Log a warning when a certificate has ended or will within :data:`EXPIRY_NOTICE`.
+
+    True when it was logged. A file that cannot be read is logged too, and raises nothing: it may
+    just be being replaced.
+    """
+    try:
+        days = days_left(cert, now)
+    except ConfigurationError as error:
+        _log.warning("the end of a certificate is not known: %s", error)
+        return True
+    if days > EXPIRY_NOTICE / timedelta(days=1):
+        return False
+    if days <= 0:
+        _log.error("%s: the certificate has ended; peers will refuse it, renew it", _name(cert))
+    else:
+        _log.warning("%s: the certificate ends in %.1f days; renew it", _name(cert), days)
+    return True
+
+
+async def watch_expiry(
+    certs: Iterable[PathLike],
+    *,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> None:
+    """Call :func:`warn_of_expiry` for each certificate now and then daily, until cancelled."""
+    files = tuple(certs)
+    while files:
+        for cert in files:
+            warn_of_expiry(cert, clock())
+        await sleep(_DAY)
 
 
 @functools.lru_cache(maxsize=32)
-def _context(  # noqa: PLR0917 - lru_cache wants one spelling of the arguments
+def _client(  # noqa: PLR0917 - lru_cache wants one spelling of the arguments
     ca_certs: str | None,
     cert: str | None,
     key: str | None,
@@ -97,20 +178,48 @@ def _context(  # noqa: PLR0917 - lru_cache wants one spelling of the arguments
     context.check_hostname = check_hostname
     if ca_certs is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    elif os.path.isdir(ca_certs):
-        _trust_folder(context, ca_certs)
     else:
-        _trust_file(context, ca_certs)
+        _trust(context, "ca_certs", ca_certs)
     if cert is not None:
         _present(context, cert, key, password)
     return context
 
 
-def _trust_folder(context: ssl.SSLContext, folder: str) -> None:
+@functools.lru_cache(maxsize=32)
+def _server(
+    client_ca_certs: str,
+    cert: str,
+    key: str | None,
+    password: str | None,
+    legacy: bool,
+    _stamps: object,  # a renewed file makes a new context
+) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if legacy:
+        _log.warning("legacy TLS is on: TLS 1.0, SHA-1 and weak ciphers are accepted from VTNs")
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.set_ciphers(_LEGACY_CIPHERS)
+    else:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(_CIPHERS)
+    context.verify_mode = ssl.CERT_REQUIRED
+    _trust(context, "client_ca_certs", client_ca_certs)
+    _present(context, cert, key, password)
+    return context
+
+
+def _trust(context: ssl.SSLContext, argument: str, path: str) -> None:
+    if os.path.isdir(path):
+        _trust_folder(context, argument, path)
+    else:
+        _trust_file(context, argument, path)
+
+
+def _trust_folder(context: ssl.SSLContext, argument: str, folder: str) -> None:
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        raise ConfigurationError(f"ca_certs: {_name(folder)}: {error.strerror}") from None
+        raise ConfigurationError(f"{argument}: {_name(folder)}: {error.strerror}") from None
     if any(_HASHED_NAME.fullmatch(name) for name in names):
         context.load_verify_locations(capath=folder)
         return
@@ -119,21 +228,21 @@ def _trust_folder(context: ssl.SSLContext, folder: str) -> None:
     ]
     if not files:
         raise ConfigurationError(
-            f"ca_certs: {_name(folder)} holds no .pem, .crt or .cer file and no hashed names"
+            f"{argument}: {_name(folder)} holds no .pem, .crt or .cer file and no hashed names"
         )
     for file in files:
-        _trust_file(context, file)
+        _trust_file(context, argument, file)
 
 
-def _trust_file(context: ssl.SSLContext, file: str) -> None:
-    text = _read("ca_certs", file)
+def _trust_file(context: ssl.SSLContext, argument: str, file: str) -> None:
+    text = _read(argument, file)
     if _CERTIFICATE not in text and _TRUSTED_CERTIFICATE not in text:
-        raise ConfigurationError(f"ca_certs: {_name(file)} is not PEM: it holds no certificate")
+        raise ConfigurationError(f"{argument}: {_name(file)} is not PEM: it holds no certificate")
     try:
         context.load_verify_locations(cafile=file)
     except (ssl.SSLError, OSError) as error:
         raise ConfigurationError(
-            f"ca_certs: {_name(file)} holds a damaged certificate ({_reason(error)})"
+            f"{argument}: {_name(file)} holds a damaged certificate ({_reason(error)})"
         ) from None
 
 
