@@ -147,12 +147,15 @@ async def watch_expiry(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
-    """Call :func:`warn_of_expiry` for each certificate now and then daily, until cancelled."""
+    """Call :func:`warn_of_expiry` for each certificate once a day, until cancelled.
+
+    The first call comes in a day: a context that is made warns at once.
+    """
     files = tuple(certs)
     while files:
+        await sleep(_DAY)
         for cert in files:
             warn_of_expiry(cert, clock())
-        await sleep(_DAY)
 
 
 @functools.lru_cache(maxsize=32)
@@ -271,6 +274,7 @@ def _present(context: ssl.SSLContext, cert: str, key: str | None, password: str 
         else:
             problem = f"cert: {_name(cert)} with the key in {_name(key_file)}: damaged ({reason})"
         raise ConfigurationError(problem) from None
+    warn_of_expiry(cert)
 
 
 def _stamp(argument: str, path: str | None) -> tuple[int, int, int] | None:

@@ -63,6 +63,17 @@ def web_address(text: str) -> str:
     return text
 
 
+def listen_address(text: str) -> tuple[str, int]:
+    """``HOST:PORT``, an IPv6 address in brackets: ``[::1]:8443`` -> ``("::1", 8443)``."""
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not bare or (":" in bare and bare is host):
+        raise argparse.ArgumentTypeError("it must be HOST:PORT, such as 0.0.0.0:8443")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise argparse.ArgumentTypeError("the port must be a number up to 65535")
+    return bare, int(port)
+
+
 _NUMBERS: Final[Mapping[Any, tuple[tuple[type, ...], str]]] = {
     int: ((int,), "a whole number"),
     float: ((int, float), "a number"),

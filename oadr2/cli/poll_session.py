@@ -6,12 +6,11 @@ import argparse
 import ssl
 from collections.abc import Callable
 
-from oadr2.cli.configuration import read_secret
 from oadr2.cli.ven_session import Transport, run_ven
+from oadr2.cli.vtn_access import client_context_of, password_of
 from oadr2.errors import ConfigurationError
 from oadr2.event import EventHandler
 from oadr2.poll import PollClient
-from oadr2.security import client_context
 
 
 def run_session(args: argparse.Namespace) -> int:
@@ -20,7 +19,7 @@ def run_session(args: argparse.Namespace) -> int:
 
 
 def _transport(args: argparse.Namespace) -> Transport:
-    password = _password(args)
+    password = password_of(args)
 
     def client(
         handler: EventHandler, on_error: Callable[[Exception], object] | None = None
@@ -49,32 +48,10 @@ def _transport(args: argparse.Namespace) -> Transport:
     return Transport(client, poll_once, start)
 
 
-def _password(args: argparse.Namespace) -> str | None:
-    password = read_secret(args, "password")
-    if args.username is None:
-        if args.password_file is not None:
-            raise ConfigurationError("--password-file is of no use without --username")
-        return None
-    if password is None:
-        raise ConfigurationError(
-            f"--username needs a password: give --password-file FILE or set {args.password_env}"
-        )
-    return password
-
-
 def _tls_context(args: argparse.Namespace) -> ssl.SSLContext | None:
     secured = args.vtn_url.startswith("https:")
     if not secured and (args.ca_certs or args.cert or args.key):
         raise ConfigurationError(
             "--ca-certs, --cert and --key need an https:// address in --vtn-url"
         )
-    if not secured:
-        return None
-    return client_context(
-        args.ca_certs,
-        args.cert,
-        args.key,
-        read_secret(args, "key_passphrase"),
-        not args.no_check_hostname,
-        args.tls == "legacy",
-    )
+    return client_context_of(args)

@@ -74,6 +74,9 @@ def _way(fields: Fields) -> str:
     if "jid" in fields:
         vtn = fields["vtn_jid"] or "the server's EiEvent service"
         return f"{fields['jid']} on XMPP as VEN {fields['ven_id']} of {vtn}"
+    if "listen" in fields:
+        ven = f"listening at {fields['listen']} as VEN {fields['ven_id']}"
+        return f"{ven} for {fields['vtn']}, answers to {fields['vtn_url']}"
     every = f"every {fields['interval']:g} s" if fields["interval"] else "once"
     return f"polling {fields['vtn_url']} as VEN {fields['ven_id']} {every}"
 

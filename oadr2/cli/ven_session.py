@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ from oadr2.cli.ven_lines import (
 from oadr2.control import EventController
 from oadr2.event import Change, EventHandler, EventState
 from oadr2.policy import VtnPolicy
+from oadr2.security import watch_expiry
 
 
 class Client(Protocol):
@@ -77,7 +79,7 @@ def run_ven(args: argparse.Namespace, make_transport: Callable[[], Transport]) -
                 asyncio.run(transport.ask_once(handler))
                 _show_held(args, handler, writer)
             else:
-                asyncio.run(_follow(transport, handler, writer))
+                asyncio.run(_follow(transport, handler, writer, args.cert))
         finally:
             handler.close()
     if writer.broken is not None:
@@ -138,7 +140,9 @@ def _is_no_poll_error(record: logging.LogRecord) -> bool:
 # --- following a VTN ---------------------------------------------------------
 
 
-async def _follow(transport: Transport, handler: EventHandler, writer: LineWriter) -> None:
+async def _follow(
+    transport: Transport, handler: EventHandler, writer: LineWriter, cert: Path | None
+) -> None:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[str] = loop.create_future()
 
@@ -184,7 +188,9 @@ async def _follow(transport: Transport, handler: EventHandler, writer: LineWrite
     try:
         async with client:
             talking = asyncio.create_task(client.run())
+            watching = asyncio.create_task(watch_expiry([cert] if cert else []))
             await asyncio.wait((talking, stop), return_when=asyncio.FIRST_COMPLETED)
+            watching.cancel()
         await talking
     finally:
         controller.exit()
