@@ -43,6 +43,7 @@ PATHS: Final[dict[Profile, str]] = {
 }
 _XML_TYPE = re.compile(rb"\s*application/xml\s*(;.*)?", re.IGNORECASE).fullmatch  # facts.md H53
 _NOT_RECOGNIZED: Final = 453
+_INVALID_DATA: Final = 454
 
 
 def certificate_of(scope: Scope) -> Certificate | None:
@@ -129,29 +130,29 @@ class PushingVtn:
         except RemoteProtocolError as error:
             if not _is_well_formed(data):
                 raise
-            return self._refuse(error.response_code, str(error)), None
+            return self._refuse(error.response_code, str(error), self.profile), None
         if not isinstance(message, DistributeEvent):
             name = getattr(message, "name", f"oadr{type(message).__name__}")
-            return self._refuse(_NOT_RECOGNIZED, f"{name} is not for this service of a VEN"), None
-        if message.profile != self.profile:
-            reason = f"this is the {self.profile} service, the message is {message.profile}"
-            return self._refuse(_NOT_RECOGNIZED, reason, message.request_id), None
+            reason = f"{name} is not for this service of a VEN"
+            return self._refuse(_NOT_RECOGNIZED, reason, self.profile), None
+        # A list of the other profile is taken, as over every transport (field-notes.md 6).
+        request_id, profile = message.request_id, message.profile
         try:
             answer = self.handler.handle_payload(data)
         except RemoteProtocolError as error:
-            return self._refuse(error.response_code, str(error), message.request_id), None
-        reply = self._response(200, RESPONSE_CODES[200], message.request_id)
+            return self._refuse(error.response_code, str(error), profile, request_id), None
+        reply = self._response(200, RESPONSE_CODES[200], profile, request_id)
         return reply, None if answer is None else Action("EiEvent", answer)
 
-    def _refuse(self, code: int, reason: str, request_id: str = "") -> bytes:
+    def _refuse(self, code: int, reason: str, profile: Profile, request_id: str = "") -> bytes:
         _log.warning("a push is refused with code %d: %s", code, one_line(reason, 1000))
         # The code may be one that the message itself carried; ours says whose fault it is.
-        return self._response(code if 400 <= code <= 499 else 454, one_line(reason), request_id)
+        code = code if 400 <= code <= 499 else _INVALID_DATA
+        return self._response(code, one_line(reason), profile, request_id)
 
-    def _response(self, code: int, description: str, request_id: str) -> bytes:
-        outcome = EiResponse(code, description, request_id)
-        ven_id = self.handler.ven_id if self.profile == "2.0b" else None
-        response = Response(outcome, ven_id, self.profile)
+    def _response(self, code: int, description: str, profile: Profile, request_id: str) -> bytes:
+        ven_id = self.handler.ven_id if profile == "2.0b" else None
+        response = Response(EiResponse(code, description, request_id), ven_id, profile)
         return encode(response, wrap=self.handler.policy.wrap_20b)
 
 

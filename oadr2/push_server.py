@@ -12,13 +12,15 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from oadr2.errors import ConfigurationError, TransportError
-from oadr2.push import PushApp, Receive, Scope, Send
+from oadr2.push import Receive, Scope, Send
+
+AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HEAD_SIZE: Final = 16384  # bytes of a request's head
 _GRACE: Final = 1  # seconds that replies under way have when the server stops
@@ -38,7 +40,7 @@ class _TlsProtocol(H11Protocol):
 
 def _with_tls(
     app: Callable[[Any, Any, Any], Awaitable[None]], tls: MutableMapping[str, Any]
-) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+) -> AsgiApp:
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         extensions = {**scope.get("extensions", {}), "tls": tls}
         await app({**scope, "extensions": extensions}, receive, send)
@@ -66,6 +68,7 @@ class PushServer:
     """Serves a :class:`oadr2.push.PushApp` until closed: ``async with PushServer(app) as server:``.
 
     Args:
+        app: the application, or one of yours that it is mounted in.
         host, port: where to listen; port 0 takes a free one, and ``port`` says which.
         ssl_context: from :func:`oadr2.security.server_context`; without one it is plain HTTP, which
             is served on loopback only.
@@ -78,7 +81,7 @@ class PushServer:
 
     def __init__(
         self,
-        app: PushApp,
+        app: AsgiApp,
         host: str = "127.0.0.1",
         port: int = 0,
         *,

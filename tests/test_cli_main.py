@@ -1,5 +1,6 @@
 """The command as a whole: help, version, usage errors, what gets imported."""
 
+import re
 import subprocess
 import sys
 

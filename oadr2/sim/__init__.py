@@ -1,11 +1,13 @@
 """A simulated VTN, for demonstrations, tests and load.
 
 It shares nothing with the VEN but the codec, so that one cannot hide the other's mistakes.
-:class:`SimulatedVtn` holds the events and the answers; :class:`VtnServer` puts it on a port.
+:class:`SimulatedVtn` holds the events and the answers; :class:`VtnServer` puts it on a port;
+:class:`VtnPusher` posts its events to a VEN.
 """
 
 from oadr2.sim.event_spec import EventSettings
 from oadr2.sim.http import Fault, VtnApp, VtnServer
+from oadr2.sim.push import VtnPusher
 from oadr2.sim.vtn import Answer, Exchange, ListedEvent, Refusal, SimulatedVtn
 
 __all__ = [
@@ -17,5 +19,6 @@ __all__ = [
     "Refusal",
     "SimulatedVtn",
     "VtnApp",
+    "VtnPusher",
     "VtnServer",
 ]

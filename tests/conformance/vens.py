@@ -11,12 +11,16 @@ import asyncio
 import re
 from typing import Any, NamedTuple, Protocol
 
+import httpx
 from lxml import etree
 from payloads import NAMESPACES, OADR, START, distribute_event, response
 from scripted_vtn import ScriptedVtn, reply
 
+from oadr2.errors import RemoteProtocolError
 from oadr2.event import Change, EventHandler, EventState
 from oadr2.poll import PollClient
+from oadr2.push import PATHS, PushApp, PushingVtn, Receive, Scope, Send
+from oadr2.push_server import PushServer
 
 HOUR = 3600.0
 MINUTE = 60.0
@@ -148,17 +152,30 @@ class Transport(Protocol):
 
 
 class Wire:
-    """What the transports of one test session share: a VTN that listens, and a loop for clients."""
+    """What the transports of one test session share.
+
+    A VTN that listens, a loop for clients, and a server on that loop for whichever VEN is pushed to.
+    """
 
     def __init__(self) -> None:
         self.vtn = ScriptedVtn(reply(b""))
         self.runner = asyncio.Runner()
+        self.http = httpx.AsyncClient(timeout=60, trust_env=False)
+        self.push_server = PushServer(self._push)
+        self.push_app: PushApp | None = None
 
     def __enter__(self) -> Wire:
         self.vtn.__enter__()
+        self.runner.run(self.push_server.start())
         return self
 
+    async def _push(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.push_app is not None
+        await self.push_app(scope, receive, send)
+
     def __exit__(self, *_: object) -> None:
+        self.runner.run(self.http.aclose())
+        self.runner.run(self.push_server.aclose())
         self.runner.close()
         self.vtn.__exit__()
 
@@ -199,9 +216,75 @@ class HttpPull:
         self._wire.runner.run(self._client.aclose())
 
 
-TRANSPORTS: dict[str, type[InProcess] | type[HttpPull]] = {
+class HttpPush:
+    """The VTN posts the payload to the VEN, which posts its answer to the VTN on its own.
+
+    An oadrResponse is never pushed: it is the VTN's reply when the VEN asks for its events once.
+    """
+
+    def __init__(self, handler: EventHandler, wire: Wire) -> None:
+        self._wire = wire
+        self._profile = handler.oadr_profile_level
+        self._raised: list[RemoteProtocolError] = []
+        self._handle = handler.handle_payload
+        handler.handle_payload = self._noting_errors  # type: ignore[method-assign, assignment]
+        self._client = PollClient(handler, wire.vtn.url)
+        self._ven = PushingVtn(handler, self._client, plaintext=True)
+        self._app = PushApp(self._ven)
+
+    def _noting_errors(self, payload: bytes) -> bytes | None:
+        try:
+            return self._handle(payload)
+        except RemoteProtocolError as error:
+            self._raised.append(error)
+            raise
+
+    def deliver(self, payload: bytes) -> bytes | None:
+        vtn = self._wire.vtn
+        vtn.requests.clear()
+        if re.search(rb"oadrResponse[ />]", payload):
+            vtn.script[:] = [reply(payload)]
+            self._wire.runner.run(self._client.poll_once())
+            return None
+        vtn.script[:] = [reply(response(profile=self._profile))]
+        self._wire.runner.run(self._push(payload))
+        assert len(vtn.requests) <= 1
+        return vtn.requests[0].body if vtn.requests else None
+
+    async def _push(self, payload: bytes) -> None:
+        url = self._wire.push_server.url + PATHS[self._ven.profile]
+        self._wire.push_app = self._app
+        got = await self._wire.http.post(
+            url, content=payload, headers={"Content-Type": "application/xml"}
+        )
+        if got.status_code in (400, 413):
+            raise RemoteProtocolError(got.text)
+        assert got.status_code == 200
+        sent = Sent(got.content)
+        assert sent.kind == "oadrResponse"
+        code = sent.response[0]
+        if code != 200:
+            assert 400 <= code <= 499
+            text = sent.text(".//ei:responseDescription")
+            raise (
+                self._raised.pop()
+                if self._raised
+                else RemoteProtocolError(text or "", response_code=code)
+            )
+        await self._ven.answers.wait_idle()
+
+    def close(self) -> None:
+        self._wire.runner.run(self._close())
+
+    async def _close(self) -> None:
+        await self._app.aclose()
+        await self._client.aclose()
+
+
+TRANSPORTS: dict[str, type[InProcess] | type[HttpPull] | type[HttpPush]] = {
     "in process": InProcess,
     "HTTP pull": HttpPull,
+    "HTTP push": HttpPush,
 }
 
 
