@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         sim,
         store,
         ven,
+        xmpp,
     )
 
 # A constant: asking importlib.metadata would double the import time. pyproject.toml reads it here.
@@ -52,6 +53,7 @@ _ROOMS: Final = frozenset(
         "sim",
         "store",
         "ven",
+        "xmpp",
     }
 )
 
@@ -76,6 +78,7 @@ __all__ = [
     "sim",
     "store",
     "ven",
+    "xmpp",
 ]
 
 

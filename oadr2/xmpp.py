@@ -156,7 +156,7 @@ class XmppClient:
             await asyncio.wait((runner,))
         finally:
             self._runner = None
-            runner.cancel()
+            _cancel_once(runner)
             await asyncio.wait((runner,))
         if not runner.cancelled():
             runner.result()
@@ -196,8 +196,10 @@ class XmppClient:
         self._closed = True
         runner = self._runner
         if runner is not None and runner is not asyncio.current_task():
-            runner.cancel()
+            _cancel_once(runner)
             await asyncio.wait((runner,))
+        for _ in range(3):  # asyncio closes sockets in its next rounds
+            await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
         return self
@@ -458,6 +460,12 @@ class XmppClient:
     def _check_open(self) -> None:
         if self._closed:
             raise LocalProtocolError("this client is closed; make a new one")
+
+
+def _cancel_once(task: asyncio.Task[None]) -> None:
+    """A second time would cancel the good-bye as well."""
+    if not task.cancelling():
+        task.cancel()
 
 
 def _server(  # noqa: PLR0917 - as the constructor has them
