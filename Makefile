@@ -2,6 +2,8 @@
 # Everything lands in .venv/ and build/; nothing is installed outside the checkout.
 #
 #   PYTHON=/path/to/python   the Python to make .venv with (default: the newest that fits)
+#   N, SEED   how often `make faults` kills, and the seed that makes its choices
+#   N, SEED, SECONDS   how many inputs `make fuzz` tries and which; how long `make fuzz-native` runs
 #   DEMO_ARGS, TEST_ARGS, BENCH_ARGS   handed on to the command, to pytest, to pytest
 
 VENV := .venv
@@ -12,15 +14,17 @@ EDITABLE := $(PIP) install --no-build-isolation --editable
 CORE_SOURCES := setup.py $(shell find src_ext -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 CORE_MODULES = $(patsubst oadr2/_core/%.pyi,oadr2._core.%,$(filter-out %/__init__.pyi,$(wildcard oadr2/_core/*.pyi)))
 LINTED := .
+N := 200
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types tests bench figures build dist clean distclean
+.PHONY: help demo test lint types tests test-sanitize coverage-native conformance faults bench bench-instructions \
+	fuzz fuzz-native figures build dist clean distclean
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf '  %-15s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  %-24s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/installed ## a simulated VTN and a VEN, in this terminal (DEMO_ARGS=--fast: in seconds)
 	@$(BIN)/oadr2 demo $(DEMO_ARGS)
@@ -40,12 +44,35 @@ types: $(VENV)/installed-test ## mypy --strict, and the stubs of the compiled mo
 tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
 	@echo "== pytest" && $(BIN)/python -m pytest -n 2 $(TEST_ARGS)
 
+test-sanitize: $(VENV)/installed-test ## the tests on a core with AddressSanitizer and UBSan, in build/sanitized
+	@echo "== pytest, sanitized" && $(BIN)/python tools/run_sanitized.py $(TEST_ARGS)
+
+coverage-native: $(VENV)/installed-test ## which lines of the .pyx files the tests run; writes docs/native-coverage.md
+	@$(BIN)/python tools/native_coverage.py $(TEST_ARGS)
+
+faults: $(VENV)/installed-test ## kill a VEN N times at random moments, lose nothing (N=200 SEED=1)
+	@$(BIN)/python tests/integration/fault_harness.py $(N) $(if $(SEED),--seed $(SEED))
+
 bench: $(VENV)/installed-bench ## oadr2 and others on the same payloads, in one run
 	@mkdir -p build
-	@$(BIN)/python -m pytest --benchmark --benchmark-json=build/benchmarks.json $(BENCH_ARGS)
+	@$(BIN)/python -m pytest --benchmark --benchmark-max-time=0.4 \
+		--benchmark-json=build/benchmarks.json $(BENCH_ARGS)
+
+bench-instructions: $(VENV)/installed ## instructions, counted by valgrind, against the baseline (UPDATE=1: write it)
+	@$(BIN)/python benchmarks/instructions.py $(if $(UPDATE),--update)
+
+conformance: $(VENV)/installed-test ## run tests/conformance and write docs/conformance.md
+	@$(BIN)/python tools/write_conformance.py
 
 figures: bench ## bench, then write README.md's and docs/figures.md's tables
 	@$(BIN)/python benchmarks/write_figures.py build/benchmarks.json README.md docs/figures.md
+
+fuzz: N := 1000000
+fuzz: $(VENV)/installed-test ## a million changed payloads against lxml (N=, SEED=)
+	@cd tests && ../$(BIN)/python -m fuzzing --count $(N) --seed $(or $(SEED),1)
+
+fuzz-native: $(VENV)/installed-test ## the same guided by coverage, under AddressSanitizer (SECONDS=60, SEED=)
+	@$(BIN)/python tools/fuzz_native.py $(or $(SECONDS),60) $(or $(SEED),1)
 
 build: $(VENV)/built ## compile the core in place
 

@@ -2,8 +2,11 @@
 
 Switches, read from the environment:
     OADR2_DEBUG=1       no optimisation, assertions and bounds checks on, debug symbols kept
-    OADR2_TRACE=1       line tracing for coverage of the Cython sources
+    OADR2_TRACE=1       line tracing of the Cython sources
     OADR2_SANITIZE=1    AddressSanitizer and UndefinedBehaviorSanitizer
+    OADR2_COVERAGE=1    gcov's counts, by the lines of the Cython sources (gcc)
+    OADR2_FUZZ=1        AddressSanitizer and libFuzzer's coverage; clang only (tools/fuzz_native.py)
+    OADR2_PORTABLE=1    plain C where SSE2 would be used (what other machines run)
 """
 
 from __future__ import annotations
@@ -35,25 +38,40 @@ def switch(name: str) -> bool:
     return os.environ.get(name, "") not in ("", "0")
 
 
-DEBUG, TRACE, SANITIZE = map(switch, ("OADR2_DEBUG", "OADR2_TRACE", "OADR2_SANITIZE"))
+DEBUG, TRACE, SANITIZE, COVERAGE, FUZZ, PORTABLE = (
+    switch(f"OADR2_{name}")
+    for name in ("DEBUG", "TRACE", "SANITIZE", "COVERAGE", "FUZZ", "PORTABLE")
+)
 
 
 def extensions() -> list[Extension]:
     """One extension per .pyx, not yet translated to C."""
     flags = ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]
+    # inlined, clearing a structure becomes "rep stos", which is slow to start
+    flags += ["-fno-builtin-memset"]
     flags += ["-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden"]
-    links = [] if DEBUG or SANITIZE or not sys.platform.startswith("linux") else ["-Wl,-s"]
+    links = [] if DEBUG or SANITIZE or FUZZ or not sys.platform.startswith("linux") else ["-Wl,-s"]
     if SANITIZE:
-        flags += ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
+        # The last of several -O counts; -O1 keeps the checks near the lines they belong to.
+        flags += ["-O1", "-g", "-fno-omit-frame-pointer"]
+        flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
         links += ["-fsanitize=address,undefined"]
+    if COVERAGE:
+        flags += ["-O0", "-g", "--coverage"]
+        links += ["--coverage"]
+    if FUZZ:
+        flags += ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,fuzzer-no-link"]
+    macros: list[tuple[str, str | None]] = [("CYTHON_TRACE_NOGIL", "1")] if TRACE else []
+    if PORTABLE:
+        macros.append(("OADR2_PORTABLE", "1"))
     return [
         Extension(
             f"oadr2._core.{path.stem}",
             [str(path.relative_to(ROOT))],
-            include_dirs=[str(GENERATED)],
+            include_dirs=[str(GENERATED), str(SOURCES / "oadr2" / "_core")],
             extra_compile_args=flags,
             extra_link_args=links,
-            define_macros=[("CYTHON_TRACE_NOGIL", "1")] if TRACE else [],
+            define_macros=macros,
         )
         for path in sorted((SOURCES / "oadr2" / "_core").glob("*.pyx"))
     ]
@@ -87,7 +105,10 @@ class BuildCore(build_ext):
 
         generate_tables.write(GENERATED)
         # What was made with other switches only looks up to date.
-        switches = f"debug={DEBUG} trace={TRACE} sanitize={SANITIZE}\n"
+        switches = (
+            f"debug={DEBUG} trace={TRACE} sanitize={SANITIZE} coverage={COVERAGE} "
+            f"fuzz={FUZZ} portable={PORTABLE}\n"
+        )
         if not LAST_SWITCHES.exists() or LAST_SWITCHES.read_text() != switches:
             self.force = True
         Options.warning_errors = True
@@ -107,6 +128,8 @@ class BuildCore(build_ext):
                 },
                 nthreads=self.parallel if forks and self.parallel else 0,
                 force=self.force,
+                # Each line of C then says which line of the .pyx it was made from.
+                emit_linenums=COVERAGE,
                 quiet=True,
             )
         except CompileError as refused:
@@ -114,7 +137,11 @@ class BuildCore(build_ext):
         by_name = {extension.name: extension for extension in translated}
         for extension in self.extensions:
             extension.sources = by_name[extension.name].sources
-            extension.depends = [*by_name[extension.name].depends, str(GENERATED / "tables.h")]
+            extension.depends = [
+                *by_name[extension.name].depends,
+                str(GENERATED / "tables.h"),
+                str(SOURCES / "oadr2" / "_core" / "bytes16.h"),
+            ]
         super().build_extensions()
         LAST_SWITCHES.write_text(switches)
 

@@ -11,8 +11,9 @@ from lxml.builder import ElementMaker
 from payloads import NAMESPACES, VEN_ID
 
 import oadr2
-from conftest import Label
+from conftest import Aim, Label
 
+SECTION = "Requests and answers"
 WORK = "build an oadrRequestEvent"
 
 
@@ -25,7 +26,7 @@ def ven_id_and_request_id(document: bytes) -> tuple[str | None, str | None]:
 
 
 def bench_oadr2(benchmark: Any, label: Label) -> None:
-    label(WORK, OADR2, headline=True)
+    label(WORK, OADR2, headline=True, aim=Aim(0.3e-6))
     handler = oadr2.event.EventHandler(VEN_ID)
     document = benchmark(handler.build_request_payload)
     ven_id, request_id = ven_id_and_request_id(document)

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 Profile: TypeAlias = Literal["2.0a", "2.0b"]
 
 START = datetime(2026, 6, 1, 14, 0, 0, tzinfo=UTC)
+CREATED = datetime(2026, 5, 30, 9, 15, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 VTN_ID = "vtn-benchmark"
 VEN_ID = "ven-benchmark"
@@ -35,16 +36,26 @@ class IntervalValues(NamedTuple):
 
 
 class EventValues(NamedTuple):
-    """What a program needs of an event to act on it; every contender must give exactly these."""
+    """Every value that stands in an event of these documents; each contender must give exactly these."""
 
     event_id: str
     modification_number: int
+    priority: int
     market_context: str
+    created_date_time: datetime
     event_status: str
+    test_event: bool
     dtstart: datetime
     duration: timedelta
+    startafter: timedelta
+    notification: timedelta
     signal_name: str
+    signal_type: str
+    signal_id: str
+    current_value: float
     intervals: tuple[IntervalValues, ...]
+    ven_ids: tuple[str, ...]
+    response_required: str
 
 
 def expected(events: int, intervals: int) -> list[EventValues]:
@@ -52,14 +63,24 @@ def expected(events: int, intervals: int) -> list[EventValues]:
         EventValues(
             event_id=f"event-{number:05}",
             modification_number=number % 4,
+            priority=1,
             market_context=MARKET_CONTEXT,
+            created_date_time=CREATED,
             event_status="far",
+            test_event=False,
             dtstart=START + number * timedelta(days=1),
             duration=intervals * HOUR,
+            startafter=timedelta(minutes=5),
+            notification=timedelta(hours=4),
             signal_name="SIMPLE",
+            signal_type="level",
+            signal_id="signal-1",
+            current_value=0.0,
             intervals=tuple(
                 IntervalValues(uid, HOUR, float(uid % 3 + 1)) for uid in range(intervals)
             ),
+            ven_ids=(VEN_ID,),
+            response_required="always",
         )
         for number in range(events)
     ]
@@ -97,7 +118,7 @@ def event_text(event: EventValues) -> str:
         <ei:eiMarketContext>
           <emix:marketContext>{event.market_context}</emix:marketContext>
         </ei:eiMarketContext>
-        <ei:createdDateTime>2026-05-30T09:15:00Z</ei:createdDateTime>
+        <ei:createdDateTime>{time_text(event.created_date_time)}</ei:createdDateTime>
         <ei:eventStatus>{event.event_status}</ei:eventStatus>
         <ei:testEvent>false</ei:testEvent>
       </ei:eventDescriptor>
@@ -187,7 +208,10 @@ DOCUMENTS = [
     Document("1 event", "2.0a", 1, 3),
     Document("10 events", "2.0a", 10, 3),
     Document("100 events", "2.0a", 100, 3),
+    Document("1 event of 1 interval", "2.0a", 1, 1),
     Document("1 event of 96 intervals", "2.0a", 1, 96),
     Document("1 event", "2.0b", 1, 3),
+    Document("10 events", "2.0b", 10, 3),
     Document("100 events", "2.0b", 100, 3),
+    Document("1 event of 96 intervals", "2.0b", 1, 96),
 ]

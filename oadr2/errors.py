@@ -6,7 +6,8 @@ All exceptions derive from :class:`OadrError`. Whose fault it was decides the cl
 * :class:`LocalProtocolError`: the caller asked for something that cannot be sent;
 * :class:`ConfigurationError`: a setting is missing or wrong;
 * :class:`TransportError`: bytes could not be moved;
-* :class:`StoreError`: state could not be written or read back.
+* :class:`StoreError`: state could not be written or read back;
+* :class:`NoSchemaError`: nobody is at fault, but the message cannot be judged.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class RemoteProtocolError(OadrError):
         reason: what is wrong, in one line.
         response_code: the OpenADR code that fits (three digits), or the code the peer itself sent.
         offset: byte offset into the payload, or None when no single place is at fault.
-        line, column: the same place for people, both counted from 1, or None.
+        line, column: the same place for people, both counted from 1, or None. A fault by the schema
+            has a line and no column.
         path: the element path, e.g. ``oadrDistributeEvent/oadrEvent[1]/eiEvent``, or "".
     """
 
@@ -69,7 +71,7 @@ class RemoteProtocolError(OadrError):
         self.path = path
         where = []
         if line is not None:
-            where.append(f"line {line}, column {column}")
+            where.append(f"line {line}" if column is None else f"line {line}, column {column}")
         elif offset is not None:
             where.append(f"byte {offset}")
         if path:
@@ -108,6 +110,10 @@ class AuthenticationError(TransportError):
 
 class StoreError(OadrError):
     """The store cannot be opened, read or written; the message names the file."""
+
+
+class NoSchemaError(OadrError):
+    """There is no schema for a message, so it is neither valid nor invalid; the message names it."""
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -58,8 +58,8 @@ class Change:
         kind: ``new``, ``modified`` (a new version, or a cancellation that takes effect later),
             ``cancelled`` (by the VTN's word, or at the end of its random termination time),
             ``vanished`` (gone from the list, or replaced by a version that is not for us),
-            ``started``, ``interval`` (the next interval of a signal began), ``completed``,
-            ``opt``, ``refused``, ``removed`` (by the application).
+            ``started`` (after a restart once more), ``interval`` (the next interval of a signal
+            began), ``completed``, ``opt``, ``refused``, ``removed`` (by the application).
         modification_number: -1 where a refused event had none that could be read.
         event: the version concerned; None for a refused one.
         reason: in one line, where there is one.
@@ -207,7 +207,8 @@ class EventHandler:
 
         Raises:
             RemoteProtocolError: not a payload, not a message a VEN takes, or an answer of the VTN
-                that reports an error (its code is ``response_code``). Nothing was changed.
+                that reports an error (its code is ``response_code``); with ``policy.strict`` also a
+                message that is not valid by the schema. Nothing was changed.
             StoreError: the events could not be stored. Nothing was changed.
             TypeError: the payload is neither bytes-like nor an element.
         """
@@ -343,13 +344,16 @@ class EventHandler:
     def _take(self, data: bytes, now: float) -> bytes | None:
         table = self._table
         self._advance(now)
-        if self._store is None and self._opt_callback is None:
+        strict = self.policy.strict
+        if self._store is None and self._opt_callback is None and not strict:
             reply = table.handle(data, now, self._random.getrandbits(64))
             refusals = table.refusals()
         else:
             seed = self._random.getrandbits(64)
             asked: dict[tuple[str, int], OptType] = {}
             plan = table.plan(data, now, seed)
+            if strict:
+                _require_valid(data)
             while self._ask(plan.questions(), plan.set_opt, asked) and not table.is_current(plan):
                 plan = table.plan(data, now, seed)  # the callback has changed what we hold
             reply = table.reply(plan)
@@ -436,7 +440,7 @@ class EventHandler:
             self._outbox.append(changes)
 
     def _new_refusals(self, refusals: Sequence[_Refusal]) -> tuple[Change, ...]:
-        """Log what is refused, once for each version of an event and not at each poll."""
+        """Log what is refused or odd, once for each version of an event and not at each poll."""
         found = []
         for refusal in refusals:
             vtn_id, event_id, number, code, reason = refusal
@@ -447,7 +451,11 @@ class EventHandler:
             if len(self._refused) >= _REFUSALS_REMEMBERED:
                 del self._refused[next(iter(self._refused))]
             self._refused[key] = refusal
-            if event_id:
+            if code == 200:  # answered as usual, yet not what the VTN may think
+                log.warning(
+                    "event %r of VTN %r, modification %d: %s", event_id, vtn_id, number, reason
+                )
+            elif event_id:
                 log.warning(
                     "event %r of VTN %r, modification %d, refused with %d: %s",
                     event_id,
@@ -570,6 +578,12 @@ def _names(value: str | Iterable[str] | None, setting: str) -> tuple[str, ...]:
 def _split(value: str | Iterable[str] | None, setting: str) -> tuple[str, ...]:
     """Like :func:`_names`, but one text may hold several ids with commas between."""
     return _names(value.split(",") if isinstance(value, str) else value, setting)
+
+
+def _require_valid(data: bytes) -> None:
+    from oadr2 import schema  # noqa: PLC0415  only who is strict needs lxml
+
+    schema.require_valid(data)
 
 
 def _bytes_from_element(element: Any) -> bytes:

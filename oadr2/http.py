@@ -345,5 +345,5 @@ def _reason(error: Exception) -> str:
     elif isinstance(told, OSError):
         text = told.strerror or str(told)
     else:
-        text = str(told)
+        text = re.sub(r"bytearray\(b('.*?'|\".*?\")\)", r"\1", str(told))  # h11 shows its buffer
     return text or type(told).__name__

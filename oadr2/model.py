@@ -30,7 +30,8 @@ class Problem:
     Attributes:
         reason: what is wrong, in one line.
         path: element path inside the message.
-        offset: byte offset in the payload.
+        offset: byte offset in the payload; for one in an encoding other than UTF-8, in the UTF-8 that
+            was made of it.
         fatal: True when the event must be refused for it, False for a mere oddity.
     """
 

@@ -65,8 +65,12 @@ class VtnPolicy:
     opt_for_unknown_completed: Literal["optIn", "optOut"] = "optOut"
     # Let test events move the load (facts.md 2.7).
     run_test_events: bool = False
+    # Refuse a whole message that is not valid by the schema (oadr2.schema), although what it lacks
+    # could be done without. For EventHandler and the transports; oadr2.decode knows no schema.
+    strict: bool = False
     # Send 2.0b messages inside oadrPayload/oadrSignedObject (S01).
     wrap_20b: bool = True
+    # The replyLimit of a request. A list that long may be cut: what it leaves out is not cancelled.
     reply_limit: int | None = None
     codes_20a: ResponseCodes = CODES_20A
     codes_20b: ResponseCodes = CODES_20B

@@ -58,7 +58,8 @@ class PollClient:
         max_response_size: bytes of a reply, after decompression; None takes the handler's policy.
         back_off_base: seconds; the first retry after a failed poll comes within this, each further
             one within twice the time before. None means 5 s, or the interval when that is shorter.
-        back_off_max: seconds; no retry waits longer. None means 300 s, or the interval when longer.
+        back_off_max: seconds; no retry waits longer. None means the interval: a VTN that comes back
+            is polled again as soon as it would have been without the failures.
         retry_after_max: seconds; the longest Retry-After a VTN can ask for with 429 or 503.
         min_poll_interval: seconds that lie between two polls in any case, retries too. None means
             1 s, or the interval when that is shorter.
@@ -114,7 +115,7 @@ class PollClient:
         if back_off_base is None:
             back_off_base = min(5.0, interval)
         if back_off_max is None:
-            back_off_max = max(300.0, interval)
+            back_off_max = interval
         self.ven = Ven(handler)
         self.poll_interval = interval
         self._pacing = PollPacing(
@@ -139,6 +140,8 @@ class PollClient:
             proxy=proxy,
             keep_alive=min(60.0, 2 * interval),
         )
+        #: Seconds from the error reported last to the poll after it; None before the first error.
+        self.next_poll_in: float | None = None
         self._on_error = on_error
         self._clock = clock
         self._sleep = sleep

@@ -107,8 +107,9 @@ class Ven:
         """Take the reply to an oadrCreatedEvent. An empty one is fine (facts.md L05).
 
         Raises:
-            RemoteProtocolError: it is not an oadrResponse, or one with a code that is not 2xx. No
-                event was touched: what the VTN thinks of our answer is for the log.
+            RemoteProtocolError: it is not an oadrResponse, or one with a code that is not 2xx, or
+                ``policy.strict`` and it is not valid by the schema. No event was touched: what the
+                VTN thinks of our answer is for the log.
         """
         if data is None or not data.strip():
             return
@@ -117,6 +118,10 @@ class Ven:
             raise RemoteProtocolError(
                 f"expected an oadrResponse to our answer, got {type(message).__name__}"
             )
+        if self.handler.policy.strict:
+            from oadr2 import schema  # noqa: PLC0415  only who is strict needs lxml
+
+            schema.require_valid(data)
         outcome = message.response
         if not outcome.ok:
             described = f": {outcome.response_description}" if outcome.response_description else ""

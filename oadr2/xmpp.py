@@ -87,6 +87,8 @@ class XmppClient:
 
     Attributes:
         has_connected: whether the server has ever let us in.
+        next_poll_in: seconds from the error reported last to the next try; None when it stays at
+            that.
 
     Raises:
         ConfigurationError: an argument is wrong; the message names it.
@@ -116,6 +118,7 @@ class XmppClient:
     ) -> None:
         self.ven = Ven(handler)
         self.has_connected = False
+        self.next_poll_in: float | None = None
         self._server = _server(jid, password, server, port, ssl_context, plaintext)
         self._vtns = _jids("vtn_jid", vtn_jid)
         self._discovers = not self._vtns
@@ -228,7 +231,7 @@ class XmppClient:
                 self._connecting.succeeded()
             self._synchronised.clear()
             delay = self._connecting.failed()
-            self._report(problem, f"next connection in {delay:.1f} s")
+            self._report(problem, f"next connection in {delay:.1f} s", delay)
             await asyncio.sleep(delay)
 
     async def _session(self) -> TransportError:
@@ -291,7 +294,7 @@ class XmppClient:
                 if not stream.is_open:
                     return  # _session hears of it too
                 delay = self._asking.failed()
-                self._report(error, f"asking for the events again in {delay:.1f} s")
+                self._report(error, f"asking for the events again in {delay:.1f} s", delay)
                 await self._wanted_within(delay)
                 self._wanted.set()
             else:
@@ -444,7 +447,8 @@ class XmppClient:
             raise TransportError(f"not connected to {self._server.place}")
         return self._stream
 
-    def _report(self, problem: Exception, next_step: str) -> None:
+    def _report(self, problem: Exception, next_step: str, delay: float | None = None) -> None:
+        self.next_poll_in = delay
         failed = {"failed_poll": True}  # for a log handler that tells them otherwise
         if isinstance(problem, OadrError):
             _log.warning("%s; %s", one_line(str(problem), 1000), next_step, extra=failed)

@@ -82,7 +82,7 @@ INTERVALS = (
             {
                 "?? xcal:dtstart": DATE_TIME,
                 "w? xcal:duration": DURATION,
-                "ww xcal:uid": {"11 xcal:text": LEAF},
+                "ww xcal:uid": {"ww xcal:text": LEAF},
                 "++ ei:signalPayload": {"?? ei:payloadFloat": {"11 ei:value": LEAF}},
             },
         )
@@ -323,6 +323,28 @@ def character_class(code: int) -> int:
     return bits
 
 
+def following_elements(tables: Tables) -> list[int]:
+    """Which element likely begins after a start tag, then which after an end tag; 0: who knows.
+
+    Only guesses, which the scanner tries first and corrects as it reads.
+    """
+    count = len(tables.elements) + 1
+    after = [0] * (2 * count)
+    # event lists are what a VEN reads most: where contexts disagree, they decide
+    for state in sorted(tables.states, key=lambda state: state["name"] != "DISTRIBUTE_EVENT"):
+        rows = [(element, signs) for element, (_, _, signs) in state["rows"].items()]
+        many = [element for element, signs in rows if set(signs) & {"*", "+"}]
+        usual = [bool(set(signs) & {"1", "w"}) or [element] == many for element, signs in rows]
+        for i, (element, _) in enumerate(rows):
+            later = [e for (e, _), often in zip(rows[i:], usual[i:], strict=True) if often]
+            if i == 0 and not after[state["element"]] and (element not in many or len(many) == 1):
+                after[state["element"]] = element
+            follower = element if element in many else next((e for e in later if e != element), 0)
+            after[count + element] = after[count + element] or follower
+    after[0] = after[count] = 0
+    return after
+
+
 def write(folder: Path) -> None:
     """Write both files into ``folder``, touching them only when they change."""
     tables = Tables()
@@ -351,7 +373,7 @@ def write(folder: Path) -> None:
     constants.update({f"CLASS_{name}": bit for name, bit in CLASS_BITS.items()})
     constants["STATE_COUNT"] = len(tables.states)
     constants["ELEMENT_COUNT"] = len(tables.elements) + 1
-    constants["NAME_SLOTS"] = size
+    constants["NAMESPACE_COUNT"] = len(prefixes) + 1
     h.append("enum {")
     h += [f"    {name} = {value}," for name, value in constants.items()]
     h.append("};")
@@ -359,9 +381,10 @@ def write(folder: Path) -> None:
     pxd += [f"        {name}" for name in constants]
 
     # Elements: the local name's candidates are chained through `next`.
-    h.append(
-        "typedef struct { const char *local; uint8_t length; uint8_t ns; uint8_t next; } ElementName;"
-    )
+    # Names are padded so that the scanner may compare 32 bytes at once (bytes16.h: NAME_ROOM).
+    h.append("typedef struct { char local[32]; uint8_t length, ns, next, spare; } ElementName;")
+    if max(map(len, locals_)) > 32:
+        raise SystemExit("generate_tables: an element name is longer than 32 bytes")
     entries = {0: '{"", 0, 0, 0}'}
     for local, numbers in by_local.items():
         for i, number in enumerate(numbers):
@@ -403,7 +426,7 @@ def write(folder: Path) -> None:
 
     # States: the transition table, and what each state asks of its children.
     count, width = len(tables.states), len(tables.elements) + 1
-    h.append("typedef struct { uint8_t state; uint8_t bit; uint8_t repeats; } Transition;")
+    h.append("typedef struct { uint8_t state, bit, repeats, leaf; } Transition;")
     h.append(f"static const Transition TRANSITION[{count}][{width}] = {{")
     masks = []
     for state in tables.states:
@@ -412,14 +435,15 @@ def write(folder: Path) -> None:
         wanted = {"a": 0, "b": 0}
         children = [0] * 32
         for element, (target, bit, signs) in state["rows"].items():
-            cells.append(f"[{element}] = {{{target}, {bit}, {int(signs[1] in '*+')}}}")
+            leaf = int(tables.states[target].get("leaf", False))
+            cells.append(f"[{element}] = {{{target}, {bit}, {int(signs[1] in '*+')}, {leaf}}}")
             children[bit] = element
             for profile, sign in zip("ab", signs, strict=True):
                 if sign in "1+":
                     required[profile] |= 1 << bit
                 elif sign == "w":
                     wanted[profile] |= 1 << bit
-        h.append(f"    {{{', '.join(cells) or '{0, 0, 0}'}}},")
+        h.append(f"    {{{', '.join(cells) or '{0, 0, 0, 0}'}}},")
         masks.append(
             f'    {{"{state["name"]}", {state["element"]}, {int(state.get("leaf", False))}, '
             f"{{{required['a']}u, {required['b']}u}}, {{{wanted['a']}u, {wanted['b']}u}}, "
@@ -431,6 +455,8 @@ def write(folder: Path) -> None:
         "uint32_t wanted[2]; uint8_t children[32]; } StateRow;"
     )
     h += ["static const StateRow STATES[] = {", *masks, "};"]
+    guesses = ",".join(map(str, following_elements(tables)))
+    h.append(f"static const uint8_t FOLLOWING[{2 * width}] = {{{guesses}}};")
     classes = ",".join(str(character_class(code)) for code in range(256))
     h.append(f"static const uint8_t BYTE_CLASS[256] = {{{classes}}};")
 
@@ -450,7 +476,7 @@ def write(folder: Path) -> None:
         "    const uint8_t* NAMESPACE_BY_LENGTH",
         "    const uint8_t* NAMESPACE_NEXT",
         "    ctypedef struct Transition:",
-        "        uint8_t state, bit, repeats",
+        "        uint8_t state, bit, repeats, leaf",
         "    const Transition** TRANSITION",
         "    ctypedef struct StateRow:",
         "        const char* name",
@@ -459,6 +485,7 @@ def write(folder: Path) -> None:
         "        uint32_t wanted[2]",
         "        uint8_t children[32]",
         "    const StateRow* STATES",
+        "    const uint8_t* FOLLOWING",
         "    const uint8_t* BYTE_CLASS",
     ]
     folder.mkdir(parents=True, exist_ok=True)

@@ -106,8 +106,7 @@ ids = st.one_of(
     texts.filter(lambda text: text.strip(" \t\r\n")),
 )
 optional_texts = st.none() | texts
-# 4294967295 stands for "no number" inside the core.
-unsigned = st.integers(0, 3) | st.integers(0, 0xFFFFFFFE)
+unsigned = st.integers(0, 3) | st.integers(0, 0xFFFFFFFF)
 floats = st.sampled_from((0.0, 1.0, 2.0, 3.0, -1.0, 0.1, 1e16, 1e-7)) | st.floats(
     allow_nan=False, allow_infinity=False, min_value=-3.4e38, max_value=3.4e38
 )

@@ -89,7 +89,8 @@ def test_it_tells_what_vens_do_and_ends_cleanly(program: Program, number: signal
     url = re.search(r"http://127\.0\.0\.1:\d+", first)
     assert url is not None, first
     added = program.line()
-    assert r"e\u202e added: modification 0, from " in added  # nothing a terminal would obey
+    # Nothing a terminal would obey.
+    assert r"e\u202e added: modification 0, for PT1M, from " in added
     post(
         url[0],
         RequestEvent("ven-1", "q"),

@@ -16,7 +16,7 @@ from payload_trees import STYLES, write
 from test_decode_problems import NOT_WELL_FORMED, REFUSED
 
 from oadr2 import decode
-from oadr2._core import xml
+from oadr2._core import scan as xml
 from oadr2.errors import RemoteProtocolError
 from oadr2.policy import Limits, VtnPolicy
 

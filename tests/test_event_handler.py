@@ -237,6 +237,27 @@ def test_E17_an_equal_number_changes_nothing_and_repeats_the_answer(ven, status)
     assert ven.kinds() == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"level": 3},
+        {"dtstart": START + 60},
+        {"duration": "PT30M", "intervals": [("PT30M", 1)]},
+        {"intervals": [("PT10M", 1), ("PT50M", 1)]},
+        {"startafter": "PT1M"},
+    ],
+)
+def test_E17_other_content_under_an_equal_number_is_told_once(ven, caplog, change):
+    ven.take(event(level=1))
+    for _ in range(3):
+        ven.take(event(**change))
+    told = [r for r in caplog.records if "unchanged modificationNumber" in r.getMessage()]
+    assert len(told) == 1
+    caplog.clear()
+    ven.take(event(level=1, status="active", vtn_comment="the same times and levels"))
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("number", [0, 1, 9])
 def test_E18_a_cancelled_event_is_forgotten(ven, number):
     ven.take(event())
@@ -1012,6 +1033,16 @@ def test_event_callback_gets_what_was_updated_and_removed():
     ven.take(event("a", 1))
     ven.remove_events(["a", "nobody"])
     assert calls == [({"a", "b"}, set()), ({"a"}, {"b"}), (set(), {"a"})]
+
+
+def test_removing_a_finished_event_is_no_second_end(ven):
+    ven.take(event(), now=START)
+    ven.clock.now = START + HOUR
+    ven.advance()
+    assert ven.kinds() == ["new", "started", "completed"]
+    ven.remove_events("e1")
+    assert ven.kinds() == []
+    assert ven.take(event()) == [out()]  # forgotten, so it is judged anew: it is over
 
 
 def test_callbacks_that_fail_break_nothing(caplog):

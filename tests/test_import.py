@@ -33,7 +33,13 @@ def test_import_oadr2_loads_no_library() -> None:
 @pytest.mark.parametrize("room", CHEAP_ROOMS)
 def test_the_event_side_loads_no_http_and_no_lxml(room: str) -> None:
     loaded = modules_after(f"import oadr2; oadr2.{room}")
-    assert not loaded & {"httpx", "slixmpp", "lxml", "rich", "uvicorn"}
+    assert not loaded & {"httpx", "slixmpp", "lxml", "rich", "uvicorn", "xmlschema"}
+
+
+def test_verdicts_by_the_schema_do_not_load_what_reports_do() -> None:
+    loaded = modules_after("import oadr2; oadr2.schema.is_valid(b'')")
+    assert "lxml" in loaded
+    assert not loaded & {"xmlschema", "rich", "httpx"}
 
 
 def test_rooms_are_imported_when_named() -> None:

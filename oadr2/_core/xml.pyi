@@ -1,5 +1,1 @@
-from typing import Any
-
-def scan(
-    data: bytes, *, size: int = ..., depth: int = ..., attributes: int = ...
-) -> list[tuple[Any, ...]]: ...
+"""Compiled code only: see xml.pxd."""

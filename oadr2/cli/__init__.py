@@ -5,7 +5,9 @@ Every verb module has ``add_parser(subparsers)``, which describes its options, a
 rich) inside ``run``, and only the module of the verb that was asked for is imported at all, unless
 help or a settings file needs the rest.
 
-Exit codes: 0 done, 1 it failed, 2 the command or the settings file is wrong, 130 ended by Ctrl-C.
+Exit codes: 0 done, 1 it failed, 2 the command or the settings file is wrong, 130 ended by Ctrl-C
+and 143 by SIGTERM before it was done (``poll`` and ``vtn`` are done when told to end: 0);
+``validate`` has 3 besides, for messages that there is no schema for.
 """
 
 from __future__ import annotations
@@ -24,16 +26,17 @@ from oadr2.cli.configuration import apply_settings_file, refuse_secret_option
 from oadr2.cli.event_text import printable
 from oadr2.errors import ConfigurationError, OadrError
 
-VERBS: Final = ("demo", "poll", "xmpp", "vtn", "decode")
+VERBS: Final = ("demo", "poll", "xmpp", "vtn", "decode", "validate")
 
 _DESCRIPTION = """\
-OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and a reader of payloads.
+OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of payloads.
 
   oadr2 demo                                  see an event happen, in half a minute
   oadr2 poll --vtn-url URL --ven-id ID        be a VEN: poll a VTN, follow its events
   oadr2 xmpp --jid JID --ven-id ID            be a VEN on an XMPP server
   oadr2 vtn                                   be a VTN to try a VEN against
-  oadr2 decode FILE                           read a payload\
+  oadr2 decode FILE                           read a payload
+  oadr2 validate FILE...                      hold payloads against the schema\
 """
 
 

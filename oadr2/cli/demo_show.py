@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
+from collections.abc import Callable
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -27,7 +29,7 @@ def show_demo(*, fast: bool, as_json: bool, xmpp: bool = False) -> int:
     else:
         if not as_json:
             demo.on_entry = _print_entry
-        asyncio.run(demo.play(lambda _picture: None))
+        _play(demo, lambda _picture: None)
     if as_json:
         print(json.dumps(demo.summary(), indent=2))
     else:
@@ -45,7 +47,22 @@ def _play_live(demo: Demo, console: Console) -> None:
         )
 
     with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
-        asyncio.run(demo.play(lambda picture: live.update(view(picture), refresh=True)))
+        _play(demo, lambda picture: live.update(view(picture), refresh=True))
+
+
+def _play(demo: Demo, draw: Callable[[Picture], None]) -> None:
+    """Let it all happen; SIGTERM ends it like Ctrl-C, so that the terminal is left in order."""
+
+    async def until_sigterm() -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await demo.play(draw)
+
+    try:
+        asyncio.run(until_sigterm())
+    except asyncio.CancelledError:
+        sys.exit(128 + signal.SIGTERM)
 
 
 def _print_entry(entry: Entry) -> None:

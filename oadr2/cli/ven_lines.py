@@ -48,6 +48,10 @@ def line_text(fields: Fields) -> str:
             words = f"{fields['severity']}: {fields['message']}"
         case "stop":
             words = str(fields["reason"])
+        case "error":
+            words = str(fields["reason"])
+            if "next_poll_in" in fields:
+                words += f"; next poll in {fields['next_poll_in']} s"
         case _:
             words = str(fields.get("reason", ""))
     return words
@@ -165,13 +169,15 @@ def held_fields(state: EventState) -> Fields:
     }
 
 
-def error_fields(error: Exception) -> Fields:
-    """The line for what failed; it is tried again."""
+def error_fields(error: Exception, next_poll_in: float | None) -> Fields:
+    """The line for what failed; the VTN is asked again in so many seconds."""
     fields: Fields = {
         "kind": "error",
         "reason": str(error),
         "error": type(error).__name__,
     }
+    if next_poll_in is not None:
+        fields["next_poll_in"] = round(next_poll_in, 1)
     if isinstance(error, RemoteProtocolError):
         fields["response_code"] = error.response_code
     if isinstance(error, TransportError) and error.status is not None:

@@ -60,6 +60,11 @@ def add_ven_options(parser: argparse.ArgumentParser) -> None:
     rules.add_argument(
         "--run-test-events", action="store_true", help="let test events change the level"
     )
+    rules.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse a whole message that is not valid by the schema",
+    )
 
 
 def add_tls_options(access: argparse._ArgumentGroup) -> None:

@@ -36,6 +36,10 @@ from oadr2.policy import VtnPolicy
 class Client(Protocol):
     """A transport's client."""
 
+    @property
+    def next_poll_in(self) -> float | None:
+        """Seconds to the next try, as of the last error."""
+
     async def run(self) -> None:
         """Talk to the VTN until closed."""
 
@@ -102,6 +106,7 @@ def _event_handler(args: argparse.Namespace) -> EventHandler:
             priority=args.priority,
             months_without_t="minutes" if args.months_as_minutes else "months",
             run_test_events=args.run_test_events,
+            strict=args.strict,
         ),
     )
 
@@ -169,7 +174,7 @@ async def _follow(transport: Transport, handler: EventHandler, writer: LineWrite
             hopeless.append(error)
             end("hopeless")
         else:
-            report(error_fields(error))
+            report(error_fields(error, client.next_poll_in))
 
     client = transport.make_client(handler, on_error)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -6,10 +6,12 @@ import argparse
 import signal
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from oadr2.cli.configuration import read_secret_file
+from oadr2.cli.event_text import iso_time, local_time
 from oadr2.cli.line_writer import LineWriter
 from oadr2.errors import ConfigurationError
 from oadr2.model import CreatedEvent, RequestEvent
@@ -154,6 +156,7 @@ def _step_fields(step: ScriptStep) -> dict[str, object]:
         "action": step.action,
         "event_id": step.event_id,
         "detail": step.detail,
+        "start": None if step.start is None else iso_time(step.start),
     }
 
 
@@ -202,7 +205,7 @@ def _words(fields: dict[str, Any]) -> str:
             where = f"VTN {fields['vtn_id']} at {fields['url']}, profile {profiles}"
             return f"{where}; {source}; Ctrl-C ends it"
         case "script":
-            return f"{fields['event_id']} {fields['action']}: {fields['detail']}".lstrip()
+            return _script_words(fields)
         case "asked":
             listed = ", ".join(
                 f"{event['event_id']}/{event['modification_number']} {event['status']}"
@@ -216,6 +219,14 @@ def _words(fields: dict[str, Any]) -> str:
             return f"{who} was answered {fields['response_code']}: {fields['problem']}"
         case _:
             return str(fields["reason"])
+
+
+def _script_words(fields: dict[str, Any]) -> str:
+    words = f"{fields['event_id']} {fields['action']}: {fields['detail']}".lstrip()
+    if fields["start"] is not None:
+        start = datetime.fromisoformat(fields["start"]).replace(microsecond=0)
+        words += f", from {local_time(start, weekday=False)}"
+    return words
 
 
 def _answer_words(fields: dict[str, Any]) -> str:

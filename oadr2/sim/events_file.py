@@ -38,7 +38,6 @@ from typing import Any, Final, Literal, cast
 
 from oadr2.errors import ConfigurationError, LocalProtocolError
 from oadr2.model import Targets
-from oadr2.schedule import dttm_to_str
 from oadr2.sim.event_spec import (
     EventSettings,
     SettingError,
@@ -252,11 +251,15 @@ def _find(node: Any, keys: _Keys) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ScriptStep:
-    """One thing done to an event, or why not; ``event_id`` is "" when it is about the file."""
+    """One thing done to an event, or why not; ``event_id`` is "" when it is about the file.
+
+    ``start`` is that of an event added or modified.
+    """
 
     action: Literal["added", "modified", "cancelled", "removed", "failed", "read"]
     event_id: str
     detail: str
+    start: datetime | None = None
 
 
 class EventsScript:
@@ -362,7 +365,7 @@ class EventsScript:
             self._vtn.add_event(event.event_id, **settings)
         except LocalProtocolError as error:
             return ScriptStep("failed", event.event_id, f"not added: {error}")
-        return ScriptStep("added", event.event_id, self._describe(event.event_id))
+        return self._listed("added", event.event_id)
 
     def _edit(self, before: FileEvent, event: FileEvent, base: datetime) -> ScriptStep:
         if not self._is_live(event.event_id):  # over or cancelled: the edit brings it back
@@ -396,12 +399,12 @@ class EventsScript:
             self._vtn.modify_event(event_id, **settings)
         except LocalProtocolError as error:
             return ScriptStep("failed", event_id, f"not modified: {error}")
-        return ScriptStep("modified", event_id, self._describe(event_id))
+        return self._listed("modified", event_id)
 
-    def _describe(self, event_id: str) -> str:
+    def _listed(self, action: Literal["added", "modified"], event_id: str) -> ScriptStep:
         event = self._vtn.get_event(event_id)
         if event is None or event.dtstart is None:
-            return "over already: VENs do not see it"
+            return ScriptStep(action, event_id, "over already: VENs do not see it")
         span = f"for {event.duration}" if event.duration else "with an open end"
-        start = dttm_to_str(event.dtstart, include_msec=False)
-        return f"modification {event.modification_number}, from {start} {span}"
+        detail = f"modification {event.modification_number}, {span}"
+        return ScriptStep(action, event_id, detail, event.dtstart)

@@ -9,6 +9,7 @@ from oadr2._core.clock cimport NO_TIME, Dur, parse_date_time, parse_duration
 from oadr2._core.message cimport (
     DECODE_INVALID,
     DECODE_MEMORY,
+    DECODE_START_TAGS,
     DECODE_TOO_MANY_EVENTS,
     DECODE_TOO_MANY_ITEMS,
     KIND_CREATED_EVENT,
@@ -87,14 +88,36 @@ from oadr2._core.xml cimport (
 )
 from tables cimport *
 
+cdef extern from "bytes16.h" nogil:
+    const char* pass_plain(const char* p, const char* end)
+    const char* pass_indent(const char* p, const char* end)
+
 cdef enum:
     MAX_STATES = 20         # deeper than the schema's tree
+    MAX_START_TAGS = 16384  # bytes around the events, which every event repeats in its `raw`
     MAX_PROBLEMS = 200      # later ones only count
+    MAX_VALUES = 4          # of an interval
 
 
 cdef struct Frame:
     uint8_t state
+    uint8_t element
     uint32_t seen           # which children have come, by their bit in the parent's row
+
+
+cdef struct Mould:          # how the last faultless interval was written, but for its values
+    bint recording
+    bint ready
+    uint8_t parent          # the state it stood in ...
+    uint32_t depth          # ... how deep ...
+    uint32_t generation     # ... and under which namespaces
+    uint32_t seen           # its bit in the parent's row
+    uint16_t last           # what the scanner remembers after it
+    uint32_t problems
+    uint32_t values         # how many values it holds; before, between and after them stand
+    const char* pieces[MAX_VALUES + 1]   # ... these bytes
+    uint32_t lengths[MAX_VALUES + 1]
+    uint8_t states[MAX_VALUES]
 
 
 cdef struct Walk:
@@ -114,6 +137,7 @@ cdef struct Walk:
     AnswerData* answer
     UnitData* unit
     bint in_baseline
+    Mould mould
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -132,8 +156,19 @@ cdef inline bint equals(Str s, const char* text, uint32_t n) noexcept nogil:
     return s.len == n and memcmp(s.ptr, text, n) == 0
 
 
+cdef inline bint is_simple_name(Str s) noexcept nogil:
+    """SIMPLE, in any case (facts.md 2.7, E38)."""
+    cdef uint32_t i
+    if s.len != 6:
+        return False
+    for i in range(6):
+        if (<uint8_t> s.ptr[i] | 32) != <uint8_t> b"simple"[i]:
+            return False
+    return True
+
+
 cdef int read_unsigned(Str s, uint32_t* out) noexcept nogil:
-    """xs:unsignedInt, its largest value excepted: blanks, a plus sign and leading zeros allowed (facts.md 5.3)."""
+    """xs:unsignedInt: blanks, a plus sign and leading zeros allowed (facts.md 5.3)."""
     cdef uint64_t value = 0
     cdef uint32_t i = 0
     s = trimmed(s)
@@ -145,7 +180,7 @@ cdef int read_unsigned(Str s, uint32_t* out) noexcept nogil:
         if not c"0" <= s.ptr[i] <= c"9":
             return -1
         value = value * 10 + (s.ptr[i] - c"0")
-        if value > 0xFFFFFFFEULL:
+        if value > 0xFFFFFFFFULL:
             return -1
         i += 1
     out[0] = <uint32_t> value
@@ -276,7 +311,7 @@ cdef void problem(Walk* w, int kind, int element, bint fatal, Str text) noexcept
     p.fatal = fatal
     p.depth = <uint8_t> (w.top + 1)
     for i in range(w.top + 1):
-        p.states[i] = w.frames[i].state
+        p.elements[i] = w.frames[i].element
     if fatal and w.event < 0:
         stop(w, DECODE_INVALID)
 
@@ -322,8 +357,8 @@ cdef double number(Walk* w, bint fatal) noexcept nogil:
     return value
 
 
-cdef uint32_t unsigned(Walk* w, bint fatal) noexcept nogil:
-    cdef uint32_t value = NO_NUMBER
+cdef int64_t unsigned(Walk* w, bint fatal) noexcept nogil:
+    cdef uint32_t value = 0
     if read_unsigned(w.s.text, &value) < 0:
         fault(w, PROBLEM_NUMBER, fatal)
         return NO_NUMBER
@@ -339,7 +374,7 @@ cdef uint16_t code(Walk* w) noexcept nogil:
 
 cdef Str named(Walk* w) noexcept nogil:
     """An id that must not be empty (facts.md 5.3)."""
-    if not w.s.text.len:
+    if not trimmed(w.s.text).len:
         fault(w, PROBLEM_EMPTY_ID, True)
     return w.s.text
 
@@ -382,8 +417,7 @@ cdef void store_leaf(Walk* w, int state) noexcept nogil:
         w.interval.dtstart = date_time(w, True)
     elif state == ST_SIGNAL_SIGNALNAME:
         w.signal.signal_name = text
-        text = trimmed(text)
-        w.signal.is_simple = equals(text, b"SIMPLE", 6) or equals(text, b"simple", 6)
+        w.signal.is_simple = is_simple_name(trimmed(text))
     elif state == ST_SIGNAL_SIGNALTYPE:
         w.signal.signal_type = trimmed(text)
         w.signal.is_level = equals(w.signal.signal_type, b"level", 5)
@@ -520,7 +554,7 @@ cdef void store_leaf(Walk* w, int state) noexcept nogil:
     elif state == ST_QUALIFIED_EVENT_ID_EVENTID:
         w.answer.event_id = named(w)
     elif state == ST_QUALIFIED_EVENT_ID_MODIFICATIONNUMBER:
-        w.answer.modification_number = unsigned(w, True)
+        w.answer.modification_number = <uint32_t> unsigned(w, True)
     elif state == ST_EVENT_RESPONSE_OPTTYPE:
         text = trimmed(text)
         value = OPT_IN if equals(text, b"optIn", 5) else OPT_OUT if equals(text, b"optOut", 6) \
@@ -558,7 +592,6 @@ cdef void begin_message(Walk* w, int kind) noexcept nogil:
     m.uri = s.uri
     w.ns = s.ns
     m.profile = PROFILE_A if s.ns == NS_OADR_A else PROFILE_B
-    m.prefix_length = <uint32_t> (s.p - s.base)
     for i in range(s.attribute_count):
         if s.attributes[i].ns == NS_EI and s.attributes[i].name.len > 13 and equals(
             Str(s.attributes[i].name.ptr + s.attributes[i].name.len - 13, 13), b"schemaVersion", 13
@@ -567,6 +600,7 @@ cdef void begin_message(Walk* w, int kind) noexcept nogil:
     m.open_count = min(s.depth, 3)
     for i in range(m.open_count):
         m.open_names[i] = s.stack[i].name
+        m.open_length += m.open_tags[i].len
 
 
 cdef void begin_event(Walk* w) noexcept nogil:
@@ -574,6 +608,9 @@ cdef void begin_event(Walk* w) noexcept nogil:
     cdef EventData* e
     if m.event_count >= w.limits.events:
         stop(w, DECODE_TOO_MANY_EVENTS)
+        return
+    if m.open_length > MAX_START_TAGS:
+        stop(w, DECODE_START_TAGS)
         return
     if room_for(<void**> &m.events, &m.event_room, m.event_count, sizeof(EventData)) < 0:
         stop(w, DECODE_MEMORY)
@@ -620,7 +657,8 @@ cdef void begin_interval(Walk* w) noexcept nogil:
         return
     w.interval = &m.intervals[m.interval_count]
     m.interval_count += 1
-    memset(w.interval, 0, sizeof(IntervalData))
+    w.interval.uid = Str(NULL, 0)
+    w.interval.duration = Dur(0, 0, 0, 0)
     w.interval.dtstart = NO_TIME
     w.interval.value = NAN
     if w.in_baseline:
@@ -655,6 +693,7 @@ cdef void begin_answer(Walk* w) noexcept nogil:
 cdef void begin(Walk* w, int state) noexcept nogil:
     """An element that holds others has begun."""
     if state == ST_INTERVAL:
+        record_start(w)
         begin_interval(w)
     elif state == ST_SIGNAL:
         begin_signal(w)
@@ -695,47 +734,160 @@ cdef void begin(Walk* w, int state) noexcept nogil:
         w.m.profile = PROFILE_A if w.s.ns == NS_OADR_A else PROFILE_B
 
 
-cdef void end(Walk* w, int state, uint32_t seen) noexcept nogil:
-    """An element that holds others has ended: is everything there?"""
+cdef void note_missing(Walk* w, int state, uint32_t seen) noexcept nogil:
+    """Of an element that has ended: the children that did not come."""
     cdef const StateRow* row = &STATES[state]
     cdef int profile = w.m.profile == PROFILE_B
     cdef uint32_t missing
     cdef uint32_t bit = 0
     if state == ST_PAYLOAD and not w.m.kind:
-        pass  # a message we have no class for
-    elif (row.required[profile] | row.wanted[profile]) & ~seen:
-        missing = row.required[profile] & ~seen
-        while bit < 32 and missing >> bit:
-            if missing >> bit & 1:
-                problem(w, PROBLEM_MISSING, row.children[bit], True, Str(NULL, 0))
-            bit += 1
-        missing = row.wanted[profile] & ~seen
-        bit = 0
-        while bit < 32 and missing >> bit:
-            if missing >> bit & 1:
-                problem(w, PROBLEM_MISSING, row.children[bit], False, Str(NULL, 0))
-            bit += 1
-    if state == ST_SIGNAL:
+        return  # a message we have no class for
+    missing = row.required[profile] & ~seen
+    while bit < 32 and missing >> bit:
+        if missing >> bit & 1:
+            problem(w, PROBLEM_MISSING, row.children[bit], True, Str(NULL, 0))
+        bit += 1
+    missing = row.wanted[profile] & ~seen
+    bit = 0
+    while bit < 32 and missing >> bit:
+        if missing >> bit & 1:
+            problem(w, PROBLEM_MISSING, row.children[bit], False, Str(NULL, 0))
+        bit += 1
+
+
+cdef void end_event(Walk* w) noexcept nogil:
+    w.e.raw.len = <uint32_t> (w.s.p - w.e.raw.ptr)
+    w.e.readable = (
+        w.e.event_id.len != 0 and w.e.modification_number != NO_NUMBER
+        and w.e.status != STATUS_NONE_GIVEN
+    )
+    w.event = -1
+
+
+cdef inline void leave(Walk* w) noexcept nogil:
+    """An element that holds others has ended: is everything there?"""
+    cdef int state = w.frames[w.top].state
+    cdef uint32_t seen = w.frames[w.top].seen
+    cdef const StateRow* row = &STATES[state]
+    cdef int profile = w.m.profile == PROFILE_B
+    if (row.required[profile] | row.wanted[profile]) & ~seen:
+        note_missing(w, state, seen)
+    if state == ST_INTERVAL:
+        record_end(w)
+    elif state == ST_SIGNAL:
         w.signal = NULL
     elif state == ST_BASELINE:
         w.in_baseline = False
     elif state == ST_OADR_EVENT:
-        w.e.raw.len = <uint32_t> (w.s.p - w.e.raw.ptr)
-        w.e.readable = (
-            w.e.event_id.len != 0 and w.e.modification_number != NO_NUMBER
-            and w.e.status != STATUS_NONE_GIVEN
+        end_event(w)
+    w.top -= 1
+
+
+# --- intervals like the one before -----------------------------------------------------------------
+#
+# A list of intervals repeats the same bytes but for a few values. Where the bytes around the values
+# are those of an interval that was read without fault at the same place, under the same namespaces,
+# there is nothing left to learn from them. Anything else is read the long way.
+
+cdef void record_start(Walk* w) noexcept nogil:
+    cdef Mould* mould = &w.mould
+    mould.ready = False
+    mould.recording = True
+    mould.values = 0
+    mould.problems = w.m.problem_count
+    mould.parent = w.frames[w.top].state
+    mould.seen = <uint32_t> 1 << TRANSITION[mould.parent][w.s.element].bit
+    mould.pieces[0] = w.s.token
+
+
+cdef void record_value(Walk* w, int state) noexcept nogil:
+    cdef Mould* mould = &w.mould
+    cdef Str text = w.s.text
+    cdef const char* piece = mould.pieces[mould.values]
+    if mould.values == MAX_VALUES or not piece <= text.ptr <= w.s.p:  # rewritten: not in the payload
+        mould.recording = False
+        return
+    mould.lengths[mould.values] = <uint32_t> (text.ptr - piece)
+    mould.states[mould.values] = <uint8_t> state
+    mould.values += 1
+    mould.pieces[mould.values] = text.ptr + text.len
+
+
+cdef void record_end(Walk* w) noexcept nogil:
+    cdef Mould* mould = &w.mould
+    if not mould.recording:
+        return
+    mould.recording = False
+    mould.lengths[mould.values] = <uint32_t> (w.s.p - mould.pieces[mould.values])
+    mould.depth = w.s.depth
+    mould.generation = w.s.generation
+    mould.last = w.s.last
+    mould.ready = w.m.problem_count == mould.problems and mould.problems < MAX_PROBLEMS
+
+
+cdef bint read_value_into(Walk* w, int state, Str text, IntervalData* interval) noexcept nogil:
+    """Read a value that leaves nothing to remark; False when it does."""
+    cdef bint zoneless = False
+    if state == ST_INTERVAL_UID_TEXT:
+        interval.uid = text
+        return True
+    if state == ST_INTERVAL_DURATION_DURATION:
+        return parse_duration(text.ptr, text.len, &interval.duration) == 0 and not (
+            interval.duration.bare_months
         )
-        w.event = -1
+    if state == ST_INTERVAL_DTSTART_DATE_TIME:
+        interval.dtstart = parse_date_time(text.ptr, text.len, &zoneless)
+        return interval.dtstart != NO_TIME and not zoneless
+    if state == ST_INTERVAL_SIGNALPAYLOAD_PAYLOADFLOAT_VALUE:
+        interval.value = read_float(text)
+        return isfinite(interval.value) != 0
+    return False
+
+
+cdef bint read_moulded_interval(Walk* w) noexcept nogil:
+    """Read the next interval if it is written like the one before; else False, and nothing has happened."""
+    cdef Scanner* s = &w.s
+    cdef Mould* mould = &w.mould
+    cdef const char* start = pass_indent(s.p, s.end)
+    cdef const char* p = start
+    cdef Str text
+    cdef uint32_t i, n
+    cdef IntervalData interval
+    if mould.depth != s.depth or mould.generation != s.generation or w.items >= w.limits.items:
+        return False
+    interval.uid = Str(NULL, 0)
+    interval.duration = Dur(0, 0, 0, 0)
+    interval.dtstart = NO_TIME
+    interval.value = NAN
+    for i in range(mould.values + 1):
+        n = mould.lengths[i]
+        if s.end - p < n or memcmp(p, mould.pieces[i], n) != 0:
+            return False
+        p += n
+        if i < mould.values:
+            text.ptr = p
+            p = pass_plain(p, s.end)
+            text.len = <uint32_t> (p - text.ptr)
+            if not read_value_into(w, mould.states[i], text, &interval):
+                return False
+    s.token = start
+    begin_interval(w)
+    if w.failed:
+        return True
+    w.interval[0] = interval
+    w.frames[w.top].seen |= mould.seen
+    s.p = p
+    s.last = mould.last
+    return True
 
 
 # --- the walk ------------------------------------------------------------------------------------
 
-cdef void take(Walk* w, int token) noexcept nogil:
+cdef inline void take(Walk* w, int token) noexcept nogil:
     """The element the scanner has just met."""
     cdef Scanner* s = &w.s
     cdef Frame* frame = &w.frames[w.top]
-    cdef const Transition* transition = &TRANSITION[frame.state][s.element]
-    cdef const StateRow* row
+    cdef Transition transition = TRANSITION[frame.state][s.element]
     cdef int state = transition.state
     if state and (s.ns == NS_OADR_A or s.ns == NS_OADR_B) and w.ns and s.ns != w.ns:
         # passed over, it could make a list look empty, and that cancels everything (facts.md E24)
@@ -744,6 +896,8 @@ cdef void take(Walk* w, int token) noexcept nogil:
             scanner_skip(s)
         return
     if not state:
+        if frame.state == ST_DISTRIBUTE_EVENT and equals(s.local, b"oadrEvent", 9):
+            problem(w, PROBLEM_PROFILE, EL_OADR_OADREVENT, True, Str(NULL, 0))
         if (frame.state == ST_DOCUMENT or frame.state == ST_SIGNED_OBJECT) and not w.m.kind:
             w.m.name = s.local
             w.m.uri = s.uri
@@ -758,8 +912,10 @@ cdef void take(Walk* w, int token) noexcept nogil:
             scanner_skip(s)
         return
     frame.seen |= <uint32_t> 1 << transition.bit
-    row = &STATES[state]
-    if row.leaf:
+    if w.top < 3 and token == TOKEN_OPEN and not w.m.kind:
+        w.m.open_tags[w.top].ptr = s.token
+        w.m.open_tags[w.top].len = <uint32_t> (s.text.ptr - s.token)
+    if transition.leaf:
         if state == ST_TARGET_SERVICEAREA_FEATURECOLLECTION \
                 or state == ST_TARGET_SERVICELOCATION_FEATURECOLLECTION:
             if scanner_standalone(s, &s.text) < 0:
@@ -769,28 +925,28 @@ cdef void take(Walk* w, int token) noexcept nogil:
             scanner_skip(s)
             return
         store_leaf(w, state)
+        if w.mould.recording:
+            record_value(w, state)
         return
     begin(w, state)
     if w.failed:
         return
     w.top += 1
     w.frames[w.top].state = <uint8_t> state
+    w.frames[w.top].element = s.element
     w.frames[w.top].seen = 0
     if token == TOKEN_LEAF:
         leave(w)
 
 
-cdef inline void leave(Walk* w) noexcept nogil:
-    cdef Frame* frame = &w.frames[w.top]
-    end(w, frame.state, frame.seen)
-    w.top -= 1
-
-
 cdef int walk(Walk* w) noexcept nogil:
     cdef int token
     w.frames[0].state = ST_DOCUMENT
+    w.frames[0].element = 0
     w.frames[0].seen = 0
     while not w.failed:
+        if w.mould.ready and w.frames[w.top].state == w.mould.parent and read_moulded_interval(w):
+            continue
         token = scanner_next(&w.s)
         if token == TOKEN_CLOSE:
             leave(w)
@@ -810,10 +966,20 @@ cdef int decode_message(Message* m, const char* data, size_t size,
     cdef Walk w
     cdef int result
     cdef uint32_t i
-    memset(&w, 0, sizeof(Walk))
     w.m = m
     w.limits = limits
     w.event = -1
+    w.top = 0
+    w.ns = NS_UNKNOWN
+    w.items = 0
+    w.failed = w.in_baseline = False
+    w.mould.recording = w.mould.ready = False
+    w.e = NULL
+    w.signal = NULL
+    w.interval = NULL
+    w.target = NULL
+    w.answer = NULL
+    w.unit = NULL
     m.data = data
     m.size = size
     m.reply_limit = NO_NUMBER
@@ -827,5 +993,10 @@ cdef int decode_message(Message* m, const char* data, size_t size,
         m.error_depth = min(w.s.depth, 24)
         for i in range(m.error_depth):
             m.error_path[i] = w.s.stack[i].name
+        if not w.failed and w.s.start_unfinished and m.error_depth < 24 and (
+            w.s.p >= w.s.name.ptr + w.s.name.len
+        ):
+            m.error_path[m.error_depth] = w.s.name
+            m.error_depth += 1
     scanner_free(&w.s)
     return result

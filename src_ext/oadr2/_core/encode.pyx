@@ -30,7 +30,7 @@ from oadr2._core.writer cimport (
     writer_bytes,
     writer_insert,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 from oadr2.errors import LocalProtocolError
 from oadr2.model import (

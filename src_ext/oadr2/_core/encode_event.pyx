@@ -5,13 +5,12 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from oadr2._core.fields cimport FieldWriter, must_be
 from oadr2._core.message cimport PROFILE_A, PROFILE_B
 from oadr2._core.writer cimport put, writer_put
+from oadr2._core.text cimport Arena, arena_free
 from oadr2._core.xml cimport (
     TOKEN_END,
     TOKEN_ERROR,
-    Arena,
     Scanner,
     XmlLimits,
-    arena_free,
     scanner_begin,
     scanner_free,
     scanner_next,

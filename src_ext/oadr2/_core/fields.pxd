@@ -4,7 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from oadr2._core.writer cimport Writer
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 cdef enum:
     PLACE_DEPTH = 8         # the deepest is events[0].signals[0].targets.ven_ids[0]

@@ -24,7 +24,7 @@ from oadr2._core.writer cimport (
     writer_put,
     writer_text,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 from datetime import datetime
 from decimal import Decimal

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from oadr2._core.clock cimport Dur
 from oadr2._core.message cimport DecodeLimits, EventData, IntervalData, SignalData, TargetEntry
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 cdef extern from *:
     """
@@ -39,6 +39,7 @@ cdef enum Reason:           # why an event (or the list) is refused
     REASON_CALENDAR
     REASON_OVER
     REASON_FULL
+    REASON_SAME_NUMBER      # noted, not refused: another content under the number we hold
     REASON_COUNT
 
 
@@ -70,6 +71,7 @@ cdef struct Rules:
     Names signals           # supported signal names
     DecodeLimits limits
     uint32_t rows           # how many events one table may hold
+    uint32_t reply_limit    # the replyLimit asked for, NO_NUMBER: none; a list that long may be cut
     uint16_t codes[2][6]    # by profile (2.0a, 2.0b) and Refusal
     uint8_t implied_cancel
     uint8_t refuse_interval_sum

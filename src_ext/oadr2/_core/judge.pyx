@@ -18,7 +18,7 @@ from oadr2._core.message cimport (
     SignalData,
     TargetEntry,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 
 cdef bint same_text(Str a, Str b) noexcept nogil:
@@ -49,9 +49,16 @@ cdef bint contains(const Names* names, Str text) noexcept nogil:
 
 
 cdef bint signal_supported(const Rules* rules, const SignalData* signal) noexcept nogil:
+    # The name is a token: blanks around it do not count (G14).
     cdef uint32_t i
+    cdef Str name = signal.signal_name
+    while name.len and name.ptr[0] in (32, 9, 10, 13):
+        name.ptr += 1
+        name.len -= 1
+    while name.len and name.ptr[name.len - 1] in (32, 9, 10, 13):
+        name.len -= 1
     for i in range(rules.signals.count):
-        if same_text_any_case(rules.signals.items[i], signal.signal_name):
+        if same_text_any_case(rules.signals.items[i], name):
             return True
     return False
 
@@ -284,4 +291,6 @@ cdef const char* reason_text(int reason) noexcept nogil:
         return b"active period is already over"
     if reason == REASON_FULL:
         return b"too many events held"
+    if reason == REASON_SAME_NUMBER:
+        return b"other times or levels under an unchanged modificationNumber are not taken"
     return b""

@@ -6,7 +6,7 @@ from oadr2._core.message cimport OPT_IN, EventDef
 from oadr2._core.objects cimport MessageOwner
 from oadr2._core.plan cimport Plan
 from oadr2._core.rows cimport Row
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 
 cdef class ListPlan:

@@ -13,7 +13,7 @@ from oadr2._core.judge cimport (
     REASON_UNREADABLE,
     reason_text,
 )
-from oadr2._core.message cimport NO_NUMBER, OPT_IN, OPT_OUT, EventData, EventDef
+from oadr2._core.message cimport NO_INDEX, NO_NUMBER, OPT_IN, OPT_OUT, EventData, EventDef
 from oadr2._core.objects cimport MessageOwner, event_object, event_problems
 from oadr2._core.plan cimport (
     OP_ADD,
@@ -114,13 +114,14 @@ cdef class ListPlan:
         if op.kind != OP_ADD and op.kind != OP_REPLACE:
             raise IndexError("no such question in this plan")
         op.opt = OPTS[opt_type]
-        if op.answer != NO_NUMBER:
+        if op.answer != NO_INDEX:
             self.plan.answers[op.answer].opt = op.opt
 
     def refusals(self):
         """(vtnID, eventID, modificationNumber, response code, reason) of each refused event.
 
         A list refused as a whole is one entry with an empty eventID. A number is -1 when unreadable.
+        An entry with code 200 is not refused, only odd.
         """
         cdef uint32_t i
         cdef const EventData* e
@@ -158,7 +159,7 @@ cdef tuple plan_writes(ListPlan p):
         if op.kind == OP_REMOVE or op.kind == OP_FORGET:
             delete.append((vtn_id, event_id))
             continue
-        request_id = text_of(p.plan.request_id if op.event != NO_NUMBER else op.row.request_id)
+        request_id = text_of(p.plan.request_id if op.event != NO_INDEX else op.row.request_id)
         if op.kind == OP_TOUCH and op.number == op.row.number:
             request_ids.append((vtn_id, event_id, request_id))
             continue

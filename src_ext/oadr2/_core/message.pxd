@@ -7,13 +7,16 @@ since 1970-01-01T00:00:00Z, ``NO_TIME`` when absent. Strings are slices, NULL wh
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from oadr2._core.clock cimport Dur
-from oadr2._core.xml cimport Arena, Scanner, Str, XmlLimits
+from oadr2._core.text cimport Arena, Str
+from oadr2._core.scanner cimport XmlLimits
 
 cdef extern from *:
     """
-    #define NO_NUMBER UINT32_MAX
+    #define NO_NUMBER INT64_C(-1)
+    #define NO_INDEX UINT32_MAX
     """
-    const uint32_t NO_NUMBER    # an absent (or unreadable) modificationNumber, priority, replyLimit
+    const int64_t NO_NUMBER     # an absent (or unreadable) modificationNumber, priority, replyLimit
+    const uint32_t NO_INDEX     # no place in an array
 
 
 cdef enum Profile:
@@ -103,7 +106,7 @@ cdef struct SignalData:
     uint32_t interval_count
     uint32_t target_begin
     uint32_t target_count
-    uint8_t is_simple       # SIMPLE or simple (facts.md E38)
+    uint8_t is_simple       # SIMPLE in any case (facts.md E38)
     uint8_t is_level        # signalType is level
 
 
@@ -135,8 +138,8 @@ cdef struct EventData:
     Dur notification
     Dur ramp_up
     Dur recovery
-    uint32_t modification_number
-    uint32_t priority
+    int64_t modification_number     # unsignedInt or NO_NUMBER, as the next
+    int64_t priority
     uint32_t signal_begin
     uint32_t signal_count
     uint32_t target_begin
@@ -183,7 +186,7 @@ cdef struct ProblemData:
     uint8_t element         # EL_* the problem is about
     uint8_t fatal
     uint8_t depth
-    uint8_t states[20]      # the path: ST_* from the message down
+    uint8_t elements[20]    # the path: EL_* from the message down
 
 
 cdef struct DecodeLimits:
@@ -206,14 +209,12 @@ cdef struct Message:
     Str request_id
     Str ven_id
     Str vtn_id
-    uint32_t reply_limit
+    int64_t reply_limit     # unsignedInt or NO_NUMBER
     # ei:eiResponse
     uint8_t has_response
     uint16_t response_code
     Str response_description
     Str response_request_id
-    # what precedes the first event: everything up to and with the message's start tag
-    uint32_t prefix_length
     uint32_t event_count
     uint32_t event_room
     EventData* events
@@ -236,6 +237,8 @@ cdef struct Message:
     # the start tags the message stands in, outermost first, its own last
     uint32_t open_count
     Str open_names[3]
+    Str open_tags[3]
+    uint32_t open_length    # of the tags together
     # why decoding failed
     int error               # XmlError or DecodeError
     uint32_t error_offset
@@ -248,6 +251,7 @@ cdef enum DecodeError:      # beyond XmlError
     DECODE_TOO_MANY_ITEMS
     DECODE_MEMORY
     DECODE_INVALID          # the problem that says why is the last one
+    DECODE_START_TAGS       # they are repeated for each event, so they must be short
 
 
 cdef void message_init(Message* m) noexcept nogil   # from raw memory
@@ -260,8 +264,7 @@ cdef int room_for(void** items, uint32_t* room, uint32_t count, size_t size) noe
 # and the fleet keep. One allocation; `document` decodes to this event again, on its own.
 cdef struct EventDef:
     uint32_t references
-    Str document            # prefix + oadrEvent + end tags
-    uint32_t prefix_length
+    Str document            # start tags + oadrEvent + end tags
     EventData event         # its ranges index the arrays below
     SignalData* signals
     IntervalData* intervals

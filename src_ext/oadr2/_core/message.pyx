@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from oadr2._core.xml cimport Str, arena_free
+from oadr2._core.text cimport Str, arena_free
 
 
 cdef int room_for(void** items, uint32_t* room, uint32_t count, size_t size) noexcept nogil:
@@ -13,7 +13,8 @@ cdef int room_for(void** items, uint32_t* room, uint32_t count, size_t size) noe
     cdef uint32_t wanted
     if count < room[0]:
         return 0
-    wanted = room[0] * 2 if room[0] else 8
+    # a first block small enough for malloc's quick lists
+    wanted = room[0] * 2 if room[0] else <uint32_t> (1000 // size) or 1
     grown = realloc(items[0], wanted * size)
     if grown == NULL:
         return -1
@@ -142,7 +143,7 @@ cdef EventDef* event_def_new(const Message* m, uint32_t index) noexcept nogil:
     interval_count = interval_last - interval_first
     target_count = target_last - target_first
 
-    document_size = m.prefix_length + event.raw.len
+    document_size = m.open_length + event.raw.len
     for i in range(m.open_count):
         document_size += m.open_names[i].len + 3
     at_signals = align(sizeof(EventDef))
@@ -175,9 +176,9 @@ cdef EventDef* event_def_new(const Message* m, uint32_t index) noexcept nogil:
     to = block + at_document
     d.document.ptr = to
     d.document.len = <uint32_t> document_size
-    d.prefix_length = m.prefix_length
-    memcpy(to, m.data, m.prefix_length)
-    to += m.prefix_length
+    for i in range(m.open_count):
+        memcpy(to, m.open_tags[i].ptr, m.open_tags[i].len)
+        to += m.open_tags[i].len
     memcpy(to, event.raw.ptr, event.raw.len)
     mover.target = to
     to += event.raw.len

@@ -24,7 +24,7 @@ cdef object event_object(const EventData* event, const SignalData* signals,
 # The model.Problem objects of event `index` of the message.
 cdef tuple event_problems(const Message* m, int index)
 # The RemoteProtocolError for a message that decode_message refused.
-cdef object decode_error(const Message* m)
+cdef object decode_error(const Message* m, bint with_place)
 cdef int limits_from(object policy, DecodeLimits* limits) except -1
 # `data` as bytes that decode_message can read: bytes as they are, other buffers copied.
 cdef bytes payload_bytes(object data)

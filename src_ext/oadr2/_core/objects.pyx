@@ -12,6 +12,7 @@ from oadr2._core.decode cimport decode_message
 from oadr2._core.message cimport (
     DECODE_INVALID,
     DECODE_MEMORY,
+    DECODE_START_TAGS,
     DECODE_TOO_MANY_EVENTS,
     DECODE_TOO_MANY_ITEMS,
     KIND_CREATED_EVENT,
@@ -42,7 +43,7 @@ from oadr2._core.message cimport (
     message_init,
 )
 from oadr2._core.xml cimport XML_ENCODING, XML_TOO_LARGE, Str, xml_error_text
-from tables cimport ELEMENTS, STATES
+from tables cimport ELEMENTS
 
 from oadr2 import model
 from oadr2.errors import RemoteProtocolError
@@ -51,6 +52,7 @@ from oadr2.policy import VtnPolicy
 
 cdef extern from "Python.h":
     int PyObject_GenericSetAttr(object o, object name, object value) except -1
+    object PyType_GenericAlloc(type type_, Py_ssize_t items)
 
 
 # Constants made once at import; nothing changes them afterwards.
@@ -72,7 +74,6 @@ cdef tuple _TARGET_FIELDS = (
     "end_device_assets", "meter_assets", "pnodes", "service_areas", "service_delivery_points",
     "service_locations", "transport_interfaces",
 )
-cdef object _new = object.__new__
 
 
 @cython.final
@@ -99,7 +100,7 @@ cdef inline object number(double value):
     return None if isnan(value) else value
 
 
-cdef inline object unsigned(uint32_t value):
+cdef inline object unsigned(int64_t value):
     return None if value == NO_NUMBER else value
 
 
@@ -109,6 +110,11 @@ cdef inline object date_time(int64_t t):
 
 cdef inline object duration(const Dur* d):
     return duration_object(d) if d.present else None
+
+
+cdef inline object new(object type_):
+    """An object of one of our frozen dataclasses, its fields yet to be put."""
+    return PyType_GenericAlloc(<type> type_, 0)
 
 
 cdef inline int put(object o, str name, object value) except -1:
@@ -150,7 +156,7 @@ cdef tuple interval_objects(const IntervalData* intervals, uint32_t count):
     cdef uint32_t i
     cdef list made = []
     for i in range(count):
-        interval = _new(_Interval)
+        interval = new(_Interval)
         put(interval, "uid", text(intervals[i].uid))
         put(interval, "duration", duration(&intervals[i].duration))
         put(interval, "value", number(intervals[i].value))
@@ -161,7 +167,7 @@ cdef tuple interval_objects(const IntervalData* intervals, uint32_t count):
 
 cdef object signal_object(const SignalData* signal, const IntervalData* intervals,
                           const TargetEntry* targets):
-    made = _new(_Signal)
+    made = new(_Signal)
     put(made, "signal_name", present(signal.signal_name))
     put(made, "signal_type", present(signal.signal_type))
     put(made, "signal_id", present(signal.signal_id))
@@ -193,7 +199,7 @@ cdef object event_object(const EventData* event, const SignalData* signals,
     cdef list made_signals = []
     for i in range(event.signal_count):
         made_signals.append(signal_object(&signals[event.signal_begin + i], intervals, targets))
-    made = _new(_Event)
+    made = new(_Event)
     put(made, "event_id", present(event.event_id))
     put(made, "modification_number",
         0 if event.modification_number == NO_NUMBER else event.modification_number)
@@ -225,7 +231,7 @@ cdef object event_object(const EventData* event, const SignalData* signals,
 
 cdef tuple _KINDS = (
     "", "{0} is missing", "{0} stands twice", "{0}: not a date-time: {1}",
-    "{0}: not a duration: {1}", "{0}: not a whole number from 0 to 4294967294: {1}",
+    "{0}: not a duration: {1}", "{0}: not a whole number from 0 to 4294967295: {1}",
     "{0}: not a finite number: {1}", "{0}: not true or false: {1}",
     "{0}: not one of the values allowed: {1}", "{0}: not a response code of three digits: {1}",
     "{0} is empty", "{0} holds elements where text belongs",
@@ -240,7 +246,7 @@ cdef str problem_path(const ProblemData* p):
     cdef int i
     names = []
     for i in range(1, p.depth):
-        name = ELEMENTS[STATES[p.states[i]].element].local.decode()
+        name = ELEMENTS[p.elements[i]].local.decode()
         names.append(f"{name}[{p.event + 1}]" if name == "oadrEvent" else name)
     return "/".join(names)
 
@@ -269,7 +275,7 @@ cdef tuple line_and_column(const Message* m, uint32_t offset):
     return before.count(b"\n") + 1, len(before[line_start:].decode("utf-8", "replace")) + 1
 
 
-cdef object decode_error(const Message* m):
+cdef object decode_error(const Message* m, bint with_place):
     cdef uint32_t i
     cdef bytes name
     cdef const ProblemData* p
@@ -280,18 +286,23 @@ cdef object decode_error(const Message* m):
     else:
         for i in range(m.error_depth):
             name = m.error_path[i].ptr[: m.error_path[i].len]
-            names.append(name.rpartition(b":")[2].decode("utf-8", "replace"))
+            shown = name.rpartition(b":")[2].decode("utf-8", "replace")
+            names.append(shown if len(shown) <= 60 else shown[:60] + "...")
         path = "/".join(names)
         if m.error == DECODE_TOO_MANY_EVENTS:
             reason = "more events than the limit"
         elif m.error == DECODE_TOO_MANY_ITEMS:
             reason = "more signals, intervals, targets or answers than the limit"
+        elif m.error == DECODE_START_TAGS:
+            reason = "the start tags around the events are longer than 16 KiB"
         elif m.error == DECODE_MEMORY:
             reason = "out of memory"
         else:
             reason = xml_error_text(m.error).decode()
     if m.error == XML_TOO_LARGE:
         return RemoteProtocolError(f"{reason}: {m.size} bytes", response_code=454)
+    if not with_place:
+        return RemoteProtocolError(reason, response_code=454, path=path)
     line, column = line_and_column(m, m.error_offset)
     return RemoteProtocolError(
         reason, response_code=454, offset=m.error_offset, line=line, column=column, path=path
@@ -329,6 +340,9 @@ cdef bytes normalised(bytes data, size_t size_limit):
         tree = etree.ElementTree(etree.fromstring(data, parser))
     except (etree.XMLSyntaxError, ValueError, LookupError) as error:
         raise RemoteProtocolError(f"not XML in any known encoding: {ascii(str(error))}") from None
+    for entry in parser.error_log:
+        if entry.level_name != "WARNING":  # lxml raises the last entry only, and a warning hides it
+            raise RemoteProtocolError(f"not XML with namespaces: {ascii(entry.message)}")
     if tree.docinfo.doctype:
         raise RemoteProtocolError("a document type declaration, which is not allowed")
     return etree.tostring(tree.getroot(), encoding="UTF-8")
@@ -344,7 +358,8 @@ cdef int decode_into(MessageOwner owner, bytes data, const DecodeLimits* limits)
         result = decode_message(&owner.message, PyBytes_AS_STRING(owner.data),
                                 PyBytes_GET_SIZE(owner.data), limits)
     if result < 0:
-        raise decode_error(&owner.message)
+        # lxml's UTF-8 is a text of its own: places in it would not be those of the payload
+        raise decode_error(&owner.message, owner.data is data)
     return 0
 
 
@@ -383,7 +398,10 @@ cdef class EventSequence:
             b"</" + m.open_names[k - 1].ptr[: m.open_names[k - 1].len] + b">"
             for k in range(m.open_count, 0, -1)
         ])
-        raw = m.data[: m.prefix_length] + event.raw.ptr[: event.raw.len] + closing
+        opening = b"".join([
+            m.open_tags[k].ptr[: m.open_tags[k].len] for k in range(m.open_count)
+        ])
+        raw = opening + event.raw.ptr[: event.raw.len] + closing
         return event_object(event, m.signals, m.intervals, m.targets, event_problems(m, i), raw)
 
     def __iter__(self):
@@ -426,9 +444,11 @@ Sequence.register(EventSequence)
 cdef object response_object(const Message* m):
     if not m.has_response:
         return None
-    return _EiResponse(
-        m.response_code, text(m.response_description), present(m.response_request_id)
-    )
+    made = new(_EiResponse)
+    put(made, "response_code", m.response_code)
+    put(made, "response_description", text(m.response_description))
+    put(made, "request_id", present(m.response_request_id))
+    return made
 
 
 cdef tuple answer_objects(const Message* m):
@@ -452,7 +472,7 @@ cdef object message_object(MessageOwner owner):
     if m.kind == KIND_DISTRIBUTE_EVENT:
         events = EventSequence.__new__(EventSequence)
         events.owner = owner
-        made = _new(_DistributeEvent)
+        made = new(_DistributeEvent)
         put(made, "vtn_id", present(m.vtn_id))
         put(made, "request_id", present(m.request_id))
         put(made, "events", events)

@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from oadr2._core.judge cimport Identity, Rules
 from oadr2._core.message cimport AnswerData, EventData, EventDef, Message
 from oadr2._core.rows cimport ChangeList, Row, Table
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 cdef enum OpKind:
     OP_ADD = 0
@@ -28,9 +28,9 @@ cdef struct Op:
     int64_t begin
     int64_t end
     int64_t terminate
-    uint32_t event          # index in the message; NO_NUMBER: absent from the list
+    uint32_t event          # index in the message; NO_INDEX: absent from the list
     uint32_t number
-    uint32_t answer         # index of its answer; NO_NUMBER: none
+    uint32_t answer         # index of its answer; NO_INDEX: none
     uint8_t kind
     uint8_t opt
     uint8_t change          # ChangeKind

@@ -1,5 +1,6 @@
 """What one oadrDistributeEvent does to a table. See plan.pxd; the table of rules is facts.md 2.2."""
 
+from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
@@ -13,6 +14,7 @@ from oadr2._core.judge cimport (
     REASON_LOWER_NUMBER,
     REASON_NONE,
     REASON_OVER,
+    REASON_SAME_NUMBER,
     REASON_UNREADABLE,
     REASON_VTN_ID,
     REFUSAL_DATA,
@@ -28,6 +30,7 @@ from oadr2._core.judge cimport (
     same_text_any_case,
 )
 from oadr2._core.message cimport (
+    NO_INDEX,
     NO_NUMBER,
     OPT_IN,
     OPT_OUT,
@@ -37,7 +40,9 @@ from oadr2._core.message cimport (
     AnswerData,
     EventData,
     EventDef,
+    IntervalData,
     Message,
+    SignalData,
     event_def_new,
     event_def_release,
 )
@@ -72,7 +77,7 @@ from oadr2._core.rows cimport (
     table_remove,
     table_reserve,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 cdef extern from *:
     """
@@ -171,10 +176,10 @@ cdef bint is_test(const EventData* e) noexcept nogil:
 
 
 cdef uint32_t answer(Plan* p, const EventData* e, int code, int opt, int reason) noexcept nogil:
-    # The index of the answer, NO_NUMBER when the VTN wants none (E02).
+    # The index of the answer, NO_INDEX when the VTN wants none (E02).
     cdef AnswerData* a
     if e.response_required == REQUIRED_NEVER:
-        return NO_NUMBER
+        return NO_INDEX
     a = &p.answers[p.answer_count]
     memset(a, 0, sizeof(AnswerData))
     a.event_id = e.event_id
@@ -182,7 +187,7 @@ cdef uint32_t answer(Plan* p, const EventData* e, int code, int opt, int reason)
     if reason != REASON_NONE:
         a.response_description.ptr = reason_text(reason)
         a.response_description.len = <uint32_t>oadr2_strlen(a.response_description.ptr)
-    a.modification_number = 0 if e.modification_number == NO_NUMBER else e.modification_number
+    a.modification_number = 0 if e.modification_number == NO_NUMBER else <uint32_t>e.modification_number
     a.response_code = <uint16_t>code
     a.opt = <uint8_t>opt
     p.answer_count += 1
@@ -200,6 +205,43 @@ cdef void refuse(Plan* p, const Rules* rules, const Message* m, uint32_t index, 
         answer(p, e, refused.code, opt, reason)
 
 
+cdef void note(Plan* p, uint32_t index, int reason) noexcept nogil:
+    # Something to tell the application about an event that was answered as usual.
+    cdef RefusedEvent* noted = &p.refused[p.refused_count]
+    noted.event = index
+    noted.code = 200
+    noted.reason = <uint8_t>reason
+    p.refused_count += 1
+
+
+cdef bint same_schedule(const EventData* e, const Message* m, const EventDef* d) noexcept nogil:
+    # Whether two versions mean the same times and levels.
+    cdef const SignalData* a
+    cdef const SignalData* b
+    cdef const IntervalData* one
+    cdef const IntervalData* other
+    cdef uint32_t i, k
+    if (
+        e.dtstart != d.event.dtstart or not same_duration(&e.duration, &d.event.duration)
+        or not same_duration(&e.startafter, &d.event.startafter)
+        or e.signal_count != d.event.signal_count
+    ):
+        return False
+    for i in range(e.signal_count):
+        a = &m.signals[e.signal_begin + i]
+        b = &d.signals[d.event.signal_begin + i]
+        if a.interval_count != b.interval_count:
+            return False
+        for k in range(a.interval_count):
+            one = &m.intervals[a.interval_begin + k]
+            other = &d.intervals[b.interval_begin + k]
+            if one.value != other.value and not (isnan(one.value) and isnan(other.value)):
+                return False
+            if not same_duration(&one.duration, &other.duration):
+                return False
+    return True
+
+
 # -- operations ---------------------------------------------------------------------------------
 
 
@@ -209,7 +251,7 @@ cdef Op* add_op(Plan* p, int kind, Row* row, uint32_t event, int change, int rea
     op.kind = <uint8_t>kind
     op.row = row
     op.event = event
-    op.answer = NO_NUMBER
+    op.answer = NO_INDEX
     op.change = <uint8_t>change
     op.reason = <uint8_t>reason
     op.terminate = FOREVER
@@ -239,8 +281,8 @@ cdef bint is_over(const Row* row, int64_t now) noexcept nogil:
 
 
 cdef void stop(Plan* p, Row* row, uint32_t event, uint32_t number) noexcept nogil:
-    # A cancellation, explicit (event) or implied (NO_NUMBER): at once, or after a random time (R04).
-    cdef bint absent = event == NO_NUMBER
+    # A cancellation, explicit (event) or implied (NO_INDEX): at once, or after a random time (R04).
+    cdef bint absent = event == NO_INDEX
     cdef int64_t span
     cdef Op* op
     if is_over(row, p.now):
@@ -324,8 +366,9 @@ cdef int plan_event(Plan* p, Table* t, const Rules* rules, const Identity* me, c
                     Row* row, uint32_t hash, uint32_t adds) noexcept nogil:
     # One event, in the order of facts.md 2.2. -1: no memory.
     cdef const EventData* e = &m.events[index]
-    cdef uint32_t number = e.modification_number
+    cdef uint32_t number = <uint32_t>e.modification_number
     cdef uint32_t notes = 0
+    cdef uint32_t count
     cdef int reason
     cdef Op* op
     if not e.readable:
@@ -348,6 +391,8 @@ cdef int plan_event(Plan* p, Table* t, const Rules* rules, const Identity* me, c
     # A cancellation or a completed status may have raised the number without bringing this version.
     if row != NULL and number == row.number and number == row.definition.event.modification_number:
         answer(p, e, 200, row.opt, REASON_NONE)  # E17
+        if e.valid and not same_schedule(e, m, row.definition):
+            note(p, index, REASON_SAME_NUMBER)
         if row.phase == PHASE_ENDING and not is_over(row, p.now):
             op = add_op(p, OP_REVIVE, row, index, CHANGE_MODIFIED, REMARK_REVIVED)
             op.terminate = FOREVER
@@ -364,10 +409,11 @@ cdef int plan_event(Plan* p, Table* t, const Rules* rules, const Identity* me, c
         if row != NULL:
             if refusal_of(reason) == REFUSAL_DATA:  # the stored version stays
                 touch(p, row, index, row.number)
-            elif is_over(row, p.now):
-                add_op(p, OP_FORGET, row, index, 0, REMARK_NONE)
-            else:  # the VTN replaced it by one that is not for us
-                add_op(p, OP_REMOVE, row, index, CHANGE_VANISHED, reason)
+            else:  # the VTN replaced it by one that is not for us: gone, as if no longer listed (R04)
+                count = p.op_count
+                stop(p, row, NO_NUMBER, 0)
+                if p.op_count > count and p.ops[count].kind == OP_REMOVE:
+                    p.ops[count].reason = <uint8_t>reason
     return 0
 
 
@@ -422,7 +468,8 @@ cdef int plan_list(Plan* p, Table* t, const Rules* rules, const Identity* me, co
     cdef uint32_t ops
     cdef uint32_t* set_
     cdef uint8_t* seen
-    cdef bint whole = True
+    # A list as long as the replyLimit we asked for may have been cut.
+    cdef bint whole = m.event_count < rules.reply_limit
     cdef Row* row
     plan_clear(p)
     p.generation = t.generation
@@ -466,7 +513,7 @@ cdef int plan_list(Plan* p, Table* t, const Rules* rules, const Identity* me, co
         for i in range(t.count):
             row = t.rows[i]
             if not seen[i] and same_text(row.vtn_id, p.vtn_id):
-                stop(p, row, NO_NUMBER, 0)
+                stop(p, row, NO_INDEX, 0)
     return 0
 
 
@@ -484,7 +531,7 @@ cdef int plan_commit(Plan* p, Table* t, const Rules* rules, ChangeList* changes)
         op = &p.ops[i]
         if op.kind == OP_ADD:
             adds += 1
-        if op.event != NO_NUMBER and row_reserve_request_id(op.row, p.request_id.len) < 0:
+        if op.event != NO_INDEX and row_reserve_request_id(op.row, p.request_id.len) < 0:
             return -1
     if table_reserve(t, adds) < 0 or changes_reserve(changes, p.op_count) < 0:
         return -1
@@ -492,7 +539,7 @@ cdef int plan_commit(Plan* p, Table* t, const Rules* rules, ChangeList* changes)
     for i in range(p.op_count):
         op = &p.ops[i]
         row = op.row
-        if op.event != NO_NUMBER:
+        if op.event != NO_INDEX:
             row_set_request_id(row, p.request_id)
         if op.kind == OP_FORGET:
             table_remove(t, row)

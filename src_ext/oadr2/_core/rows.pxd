@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from oadr2._core.judge cimport Rules
 from oadr2._core.message cimport EventDef
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 cdef enum Phase:
     PHASE_HELD = 0          # pending or running

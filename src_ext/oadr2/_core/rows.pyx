@@ -21,7 +21,7 @@ from oadr2._core.message cimport (
     SignalData,
     event_def_release,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 cdef enum:
     LINEAR_ROWS = 8         # up to here a scan over the hashes beats an index
@@ -345,8 +345,8 @@ cdef int table_advance(Table* t, const Rules* rules, int64_t now, ChangeList* ch
 
 cdef bint goes_before(const Row* a, double level_a, const Row* b, double level_b, int rule) noexcept nogil:
     # E45, E46; ties: the one activated first, then the one received first.
-    cdef uint32_t pa = a.definition.event.priority
-    cdef uint32_t pb = b.definition.event.priority
+    cdef int64_t pa = a.definition.event.priority
+    cdef int64_t pb = b.definition.event.priority
     if rule == PRIORITY_HIGHEST_LEVEL:
         if level_a != level_b:
             return level_a > level_b
@@ -356,8 +356,8 @@ cdef bint goes_before(const Row* a, double level_a, const Row* b, double level_b
         if pa != pb:
             return pa > pb
     else:
-        pa = NO_NUMBER if pa == 0 else pa
-        pb = NO_NUMBER if pb == 0 else pb
+        pa = FOREVER if pa <= 0 else pa
+        pb = FOREVER if pb <= 0 else pb
         if pa != pb:
             return pa < pb
     if a.begin != b.begin:

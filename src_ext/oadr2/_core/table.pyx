@@ -81,7 +81,7 @@ from oadr2._core.rows cimport (
     table_remove,
     table_reserve,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 from oadr2._core.listplan import OPTS, PHASE_NAMES
 from oadr2.errors import LocalProtocolError, RemoteProtocolError
@@ -146,6 +146,7 @@ cdef class EventTable:
                 codes.market_context, codes.signal_not_supported, codes.invalid_data,
             )):
                 self.rules.codes[<int>i][<int>k] = code
+        self.rules.reply_limit = NO_NUMBER if policy.reply_limit is None else policy.reply_limit
         self.rules.implied_cancel = policy.implied_cancel
         self.rules.refuse_interval_sum = policy.interval_sum == "refuse"
         self.rules.require_current_value_a = policy.require_current_value_20a
@@ -442,9 +443,10 @@ cdef class EventTable:
             row = self.find_key(vtn_id, event_id)
             if row == NULL:
                 continue
-            if changes_reserve(&self.changes, 1) < 0:
-                raise MemoryError()
-            changes_add(&self.changes, row, CHANGE_REMOVED, 0, 0)
+            if row.phase != PHASE_FINISHED:  # the end of that one was told already
+                if changes_reserve(&self.changes, 1) < 0:
+                    raise MemoryError()
+                changes_add(&self.changes, row, CHANGE_REMOVED, 0, 0)
             table_remove(&self.table, row)
             self.table.generation += 1
 
@@ -596,7 +598,7 @@ cdef class EventTable:
         self.writer.used = 0
         if write_request_event(
             &self.writer, PROFILE_B if profile == "2.0b" else PROFILE_A, self.rules.wrap_b, self.me.ven_id,
-            request_id, NO_NUMBER if reply_limit is None else <uint32_t>reply_limit,
+            request_id, NO_NUMBER if reply_limit is None else <int64_t><uint32_t>reply_limit,
         ) != 0:
             return writer_bytes(&self.writer)  # raises
         return PyBytes_FromStringAndSize(self.writer.data, self.writer.used)

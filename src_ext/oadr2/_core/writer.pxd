@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, strlen
 
 from oadr2._core.message cimport AnswerData
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 
 cdef enum WriteError:
@@ -59,7 +59,7 @@ cdef void write_open(Writer* w, int kind, int profile, bint wrap) noexcept nogil
 cdef void write_close(Writer* w, int kind, int profile, bint wrap) noexcept nogil
 # How many bytes precede the place for more namespace declarations on the root that write_open wrote.
 cdef size_t namespaces_end(int kind, int profile, bint wrap) noexcept nogil
-# reply_limit: -1 for none
+# reply_limit: NO_NUMBER for none
 cdef void write_request(Writer* w, Str ven_id, Str request_id, int64_t reply_limit) noexcept nogil
 cdef void write_ei_response(Writer* w, int code, Str description, Str request_id) noexcept nogil
 
@@ -67,7 +67,7 @@ cdef void write_ei_response(Writer* w, int code, Str description, Str request_id
 # Whole messages, as the hot path sends them: 0 or WRITE_*. A Str with ptr NULL is an absent element
 # where the schema lets it be absent, an empty one elsewhere.
 cdef int write_request_event(Writer* w, int profile, bint wrap, Str ven_id, Str request_id,
-                             uint32_t reply_limit) noexcept nogil
+                             int64_t reply_limit) noexcept nogil
 # eventResponses is left out when there is no answer and the code reports an error (facts.md E08).
 cdef int write_created_event(Writer* w, int profile, bint wrap, Str ven_id,
                              const AnswerData* answers, uint32_t count, int code, Str description,

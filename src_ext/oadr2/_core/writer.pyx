@@ -9,14 +9,13 @@ from oadr2._core.message cimport (
     KIND_CREATED_EVENT,
     KIND_REQUEST_EVENT,
     KIND_RESPONSE,
-    NO_NUMBER,
     OPT_IN,
     OPT_OUT,
     PROFILE_A,
     PROFILE_B,
     AnswerData,
 )
-from oadr2._core.xml cimport Str
+from oadr2._core.text cimport Str
 
 from oadr2.errors import LocalProtocolError
 
@@ -322,9 +321,9 @@ cdef void write_request(Writer* w, Str ven_id, Str request_id, int64_t reply_lim
 # Whole messages
 
 cdef int write_request_event(Writer* w, int profile, bint wrap, Str ven_id, Str request_id,
-                             uint32_t reply_limit) noexcept nogil:
+                             int64_t reply_limit) noexcept nogil:
     write_open(w, KIND_REQUEST_EVENT, profile, wrap)
-    write_request(w, ven_id, request_id, -1 if reply_limit == NO_NUMBER else <int64_t>reply_limit)
+    write_request(w, ven_id, request_id, reply_limit)
     write_close(w, KIND_REQUEST_EVENT, profile, wrap)
     return w.failed
 

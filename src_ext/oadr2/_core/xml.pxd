@@ -1,135 +1,52 @@
-"""The scanner: one pass over UTF-8 bytes, strict XML 1.0 with namespaces, bounded, no DTD.
+"""The scanner: one pass over UTF-8 bytes, strict XML 1.0 with namespaces, bounded, no DTD."""
 
-``Scanner`` is the only thing that advances a read pointer. It reads up to ``end``, where a zero byte
-must stand (CPython's ``bytes`` have one): zero is no XML character, so every loop over bytes stops
-there without a bounds check of its own.
-"""
+from oadr2._core.scanner cimport (
+    Attribute,
+    Binding,
+    MAX_BINDINGS,
+    OpenElement,
+    ROOM_FOR_ATTRIBUTES,
+    ROOM_FOR_BINDINGS,
+    ROOM_FOR_ELEMENTS,
+    Scanner,
+    TOKEN_CLOSE,
+    TOKEN_END,
+    TOKEN_ERROR,
+    TOKEN_LEAF,
+    TOKEN_OPEN,
+    UsualPrefix,
+    XML_ATTRIBUTE,
+    XML_CDATA_END,
+    XML_CHARACTER,
+    XML_COMMENT,
+    XML_COPIES,
+    XML_DECLARATION,
+    XML_DTD,
+    XML_DUPLICATE_ATTRIBUTE,
+    XML_EMPTY,
+    XML_ENCODING,
+    XML_ERROR_COUNT,
+    XML_INSTRUCTION,
+    XML_MEMORY,
+    XML_MISMATCH,
+    XML_NAME,
+    XML_NAMESPACE,
+    XML_OK,
+    XML_OUTSIDE_ROOT,
+    XML_PREFIX,
+    XML_REFERENCE,
+    XML_SECOND_ROOT,
+    XML_TAG,
+    XML_TOO_DEEP,
+    XML_TOO_LARGE,
+    XML_TOO_MANY_ATTRIBUTES,
+    XML_UNFINISHED,
+    XML_UTF8,
+    XmlLimits,
+)
+from oadr2._core.text cimport Arena, Str
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
-
-
-cdef struct Str:            # bytes inside the payload or an arena; ptr NULL: absent
-    const char* ptr
-    uint32_t len
-
-
-cdef struct Chunk:
-    Chunk* next
-    size_t used
-    size_t size
-    char data[1]
-
-
-cdef struct Arena:          # text that had to be rewritten (entities, CDATA, line ends)
-    Chunk* first
-
-
-cdef char* arena_take(Arena* arena, size_t size) noexcept nogil
-cdef void arena_free(Arena* arena) noexcept nogil
-
-
-cdef struct XmlLimits:
-    uint32_t size
-    uint32_t depth
-    uint32_t attributes
-
-
-cdef enum Token:
-    TOKEN_ERROR = -1        # scanner.error says what, scanner.p where
-    TOKEN_END = 0           # the document ended well
-    TOKEN_OPEN = 1          # a start tag whose element has child elements
-    TOKEN_LEAF = 2          # a whole element without child elements; its text is scanner.text
-    TOKEN_CLOSE = 3         # the end tag of the innermost open element
-
-
-cdef enum XmlError:
-    XML_OK = 0
-    XML_MEMORY
-    XML_TOO_LARGE
-    XML_TOO_DEEP
-    XML_TOO_MANY_ATTRIBUTES
-    XML_EMPTY
-    XML_UNFINISHED
-    XML_OUTSIDE_ROOT
-    XML_SECOND_ROOT
-    XML_CHARACTER
-    XML_UTF8
-    XML_NAME
-    XML_TAG
-    XML_MISMATCH
-    XML_ATTRIBUTE
-    XML_DUPLICATE_ATTRIBUTE
-    XML_REFERENCE
-    XML_CDATA_END
-    XML_COMMENT
-    XML_INSTRUCTION
-    XML_DECLARATION
-    XML_ENCODING            # not UTF-8: to be normalised, then scanned again
-    XML_DTD
-    XML_PREFIX
-    XML_NAMESPACE
-    XML_ERROR_COUNT
-
-
-cdef struct Binding:        # xmlns:prefix="uri"
-    Str prefix
-    Str uri
-    uint64_t key            # the prefix's first bytes and its length, for comparing
-    uint8_t ns
-
-
-cdef struct Attribute:
-    Str name                # as written, prefix included
-    Str value               # references resolved, white space normalised
-    uint32_t prefix_length  # 0: no prefix
-    uint8_t ns              # NS_*; NS_UNKNOWN for none and for foreign ones
-
-
-cdef struct OpenElement:
-    Str name                # as written: the end tag must repeat it
-    uint32_t bindings       # how many were in scope outside
-    uint32_t generation     # names the set of bindings outside
-
-
-cdef struct KnownName:      # a name resolved before under the same bindings
-    const char* ptr
-    uint32_t len
-    uint32_t generation
-    uint8_t element
-    uint8_t ns
-
-
-cdef struct Scanner:
-    const char* base
-    const char* p           # the next byte to read
-    const char* end
-    const char* token       # where the current element's start tag begins
-    XmlLimits limits
-    Arena* arena
-    int error
-    # the current element (TOKEN_OPEN, TOKEN_LEAF)
-    uint8_t element         # EL_* or 0
-    uint8_t ns              # NS_* or 0
-    Str name                # as written
-    Str local
-    Str uri                 # of its namespace; ptr NULL: none
-    Str text                # TOKEN_LEAF
-    uint32_t attribute_count
-    Attribute* attributes
-    uint32_t outer_bindings  # bindings in scope outside the current element ...
-    uint32_t inner_bindings  # ... and inside it
-    # what is open
-    uint32_t depth
-    OpenElement* stack
-    uint32_t binding_count
-    uint32_t binding_room
-    Binding* bindings
-    uint32_t generation
-    uint32_t generations
-    bint root_seen
-    KnownName known[64]
-
-
+# A Scanner points into itself: it must not be copied.
 cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimits* limits,
                        Arena* arena) noexcept nogil
 cdef int scanner_next(Scanner* s) noexcept nogil

@@ -1,17 +1,16 @@
 """The scanner; see xml.pxd."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
 
 from tables cimport (
-    BYTE_CLASS,
     CLASS_NAME_CHAR,
     CLASS_NAME_START,
     CLASS_SPACE,
-    CLASS_TEXT,
-    CLASS_VALUE,
+    ELEMENT_COUNT,
     ELEMENTS,
+    FOLLOWING,
     NAME_SLOT,
     NAMESPACE_BY_LENGTH,
     NAMESPACE_LONGEST,
@@ -22,35 +21,42 @@ from tables cimport (
     NS_UNKNOWN,
     NS_XML,
     NS_XMLNS,
+    ElementName,
     name_slot,
 )
 
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #include <string.h>
-    #define SPACES 0x2020202020202020ULL
-    static inline uint64_t load64(const char *p) { uint64_t v; memcpy(&v, p, 8); return v; }
-    static inline uint32_t load32(const char *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-    /* How many bytes from the lowest address on are zero in x, which is not zero. */
-    static inline int zero_bytes(uint64_t x) {
-    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        return __builtin_clzll(x) >> 3;
-    #else
-        return __builtin_ctzll(x) >> 3;
-    #endif
-    }
-    #ifdef __GNUC__
-    #define likely(x) __builtin_expect(!!(x), 1)
-    #else
-    #define likely(x) (x)
-    #endif
-    """
-    uint64_t SPACES
-    uint64_t load64(const char* p) noexcept nogil
-    uint32_t load32(const char* p) noexcept nogil
-    int zero_bytes(uint64_t x) noexcept nogil
-    bint likely(bint x) noexcept nogil
+from oadr2._core.markup cimport (
+    at_comment,
+    byte_class,
+    fail,
+    name_error,
+    pass_comment,
+    pass_instruction,
+    pass_name,
+    pass_plain,
+    pass_reference,
+    pass_space,
+    pass_text,
+    put_utf8,
+    read_declaration,
+    rewrite_text,
+    utf8_character,
+)
+from oadr2._core.text cimport Arena, Str, arena_take
+
+cdef extern from "bytes16.h" nogil:
+    enum:
+        NAME_ROOM
+    const char* pass_value(const char* p, const char* end)
+    const char* pass_indent(const char* p, const char* end)
+    const char* pass_to_name_end(const char* p, const char* end, const char** colon)
+    bint same_bytes(const char* a, const char* b, uint32_t n)
+    bint same_name(const char* a, const char* b, uint32_t n)
+    uint64_t first_bytes(const char* p, uint32_t n, const char* end)
+    uint64_t load64(const char* p)
+    uint64_t FIRST_BYTES_MASK(uint32_t n)
+    uint64_t BYTE_AT(char c, uint32_t n)
+    bint likely(bint x)
 
 
 cdef extern from *:
@@ -60,7 +66,7 @@ cdef extern from *:
         "out of memory",
         "the payload is larger than the limit",
         "elements are nested deeper than the limit",
-        "an element has more attributes than the limit",
+        "more attributes or namespace declarations than the limit",
         "there is no XML element in it",
         "the payload ends inside an element",
         "text outside the root element",
@@ -81,6 +87,7 @@ cdef extern from *:
         "a document type declaration, which is not allowed",
         "a namespace prefix that is not declared",
         "a malformed namespace declaration",
+        "raw elements repeat more namespace declarations than the limit",
     };
     """
     const char** XML_ERROR_TEXT
@@ -91,477 +98,21 @@ cdef const char* xml_error_text(int error) noexcept nogil:
     return XML_ERROR_TEXT[error]
 
 
-# --- arena ---------------------------------------------------------------------------------------
+# --- namespaces ----------------------------------------------------------------------------------
 
-cdef char* arena_take(Arena* arena, size_t size) noexcept nogil:
-    """``size`` bytes that live as long as the arena; NULL when memory is out."""
-    cdef Chunk* chunk = arena.first
-    cdef size_t room
-    if chunk == NULL or chunk.size - chunk.used < size:
-        room = size if size > 1000 else 1000
-        chunk = <Chunk*> malloc(sizeof(Chunk) + room)
-        if chunk == NULL:
-            return NULL
-        chunk.used = 0
-        chunk.size = room
-        chunk.next = arena.first
-        arena.first = chunk
-    chunk.used += size
-    return &chunk.data[chunk.used - size]
-
-
-cdef void arena_free(Arena* arena) noexcept nogil:
-    cdef Chunk* chunk = arena.first
-    cdef Chunk* following
-    while chunk != NULL:
-        following = chunk.next
-        free(chunk)
-        chunk = following
-    arena.first = NULL
-
-
-# --- characters ----------------------------------------------------------------------------------
-
-cdef inline uint8_t byte_class(const char* p) noexcept nogil:
-    return BYTE_CLASS[<uint8_t> p[0]]
-
-
-cdef inline bint same(const char* a, const char* b, uint32_t n) noexcept nogil:
-    """Whether n bytes are equal; both sides must be readable for n bytes, no more."""
-    if n >= 8:
-        if load64(a + n - 8) != load64(b + n - 8):
-            return False
-        while n > 8:
-            if load64(a) != load64(b):
-                return False
-            a += 8
-            b += 8
-            n -= 8
-        return True
-    while n:
-        n -= 1
-        if a[n] != b[n]:
-            return False
-    return True
-
-
-cdef inline const char* pass_space(const char* p, const char* end) noexcept nogil:
-    """The first byte that is no white space."""
-    cdef uint64_t x
-    while True:
-        if p[0] == c" ":
-            while end - p >= 8:
-                x = load64(p) ^ SPACES
-                if x:
-                    p += zero_bytes(x)
-                    break
-                p += 8
-            while p[0] == c" ":
-                p += 1
-        elif byte_class(p) & CLASS_SPACE:
-            p += 1
-        else:
-            return p
-
-
-cdef uint32_t utf8_character(const char* at, const char* end, int* length) noexcept nogil:
-    """The code point at ``at``, which is not ASCII; 0 when it is no UTF-8 or no XML character."""
-    cdef const uint8_t* p = <const uint8_t*> at
-    cdef uint32_t c
-    cdef int n, i
-    if p[0] < 0xC2:
-        return 0
-    if p[0] < 0xE0:
-        n = 2
-        c = p[0] & 0x1F
-    elif p[0] < 0xF0:
-        n = 3
-        c = p[0] & 0x0F
-    elif p[0] < 0xF5:
-        n = 4
-        c = p[0] & 0x07
-    else:
-        return 0
-    if end - at < n:
-        return 0
-    for i in range(1, n):
-        if p[i] & 0xC0 != 0x80:
-            return 0
-        c = c << 6 | (p[i] & 0x3F)
-    if n == 3 and (c < 0x800 or 0xD800 <= c <= 0xDFFF or c >= 0xFFFE):
-        return 0
-    if n == 4 and (c < 0x10000 or c > 0x10FFFF):
-        return 0
-    length[0] = n
-    return c
-
-
-cdef bint is_name_start(uint32_t c) noexcept nogil:
-    """NameStartChar beyond ASCII (XML 1.0, fifth edition)."""
-    return (
-        0xC0 <= c <= 0xD6 or 0xD8 <= c <= 0xF6 or 0xF8 <= c <= 0x2FF or 0x370 <= c <= 0x37D
-        or 0x37F <= c <= 0x1FFF or 0x200C <= c <= 0x200D or 0x2070 <= c <= 0x218F
-        or 0x2C00 <= c <= 0x2FEF or 0x3001 <= c <= 0xD7FF or 0xF900 <= c <= 0xFDCF
-        or 0xFDF0 <= c <= 0xFFFD or 0x10000 <= c <= 0xEFFFF
+cdef inline bint has_prefix(const Binding* binding, uint64_t key, const char* p, uint32_t n) noexcept nogil:
+    """Whether it binds the prefix ``p``, of which ``key`` are the first bytes."""
+    return binding.key == key and binding.prefix.len == n and (
+        n <= 8 or memcmp(binding.prefix.ptr, p, n) == 0
     )
 
 
-cdef bint is_name_character(uint32_t c) noexcept nogil:
-    return c == 0xB7 or 0x300 <= c <= 0x36F or 0x203F <= c <= 0x2040 or is_name_start(c)
-
-
-cdef const char* pass_name(Scanner* s, const char* p, const char** colon) noexcept nogil:
-    """The end of the qualified name at ``p``; NULL (and ``s.error``) when there is none.
-
-    ``colon`` is set to the colon, or NULL.
-    """
-    cdef const char* part = p
-    cdef uint32_t c
-    cdef int n = 1
-    colon[0] = NULL
-    if not byte_class(p) & CLASS_NAME_START:
-        if not p[0] & 0x80:
-            return name_error(s, p, XML_NAME)
-        c = utf8_character(p, s.end, &n)
-        if not is_name_start(c):
-            return name_error(s, p, XML_NAME if c else XML_UTF8)
-    p += n
-    while True:
-        while byte_class(p) & CLASS_NAME_CHAR:
-            p += 1
-        if p[0] == c":":
-            if colon[0] != NULL:
-                return name_error(s, p, XML_NAME)
-            colon[0] = p
-            part = p + 1
-            n = 1
-            if not byte_class(part) & CLASS_NAME_START:
-                if not part[0] & 0x80:
-                    return name_error(s, part, XML_NAME)
-                c = utf8_character(part, s.end, &n)
-                if not is_name_start(c):
-                    return name_error(s, part, XML_NAME if c else XML_UTF8)
-            p = part + n
-        elif p[0] & 0x80:
-            c = utf8_character(p, s.end, &n)
-            if c == 0:
-                return name_error(s, p, XML_UTF8)
-            if not is_name_character(c):
-                return name_error(s, p, XML_NAME)
-            p += n
-        else:
-            return p
-
-
-cdef const char* name_error(Scanner* s, const char* at, int error) noexcept nogil:
-    s.error = error
-    s.p = at
-    return NULL
-
-
-cdef int fail(Scanner* s, const char* at, int error) noexcept nogil:
-    """Note what is wrong and where; at the payload's end it is the end that is wrong."""
-    s.error = XML_UNFINISHED if at >= s.end and error != XML_EMPTY else error
-    s.p = at
-    return TOKEN_ERROR
-
-
-# --- references, comments, instructions ----------------------------------------------------------
-
-cdef const char* pass_reference(Scanner* s, const char* p, uint32_t* value) noexcept nogil:
-    """The end of the reference at ``p`` (its ``&``); its code point goes to ``value``."""
-    cdef const char* start = p
-    cdef uint32_t c = 0
-    cdef int digit
-    p += 1
-    if p[0] == c"#":
-        p += 1
-        if p[0] == c"x":
-            p += 1
-            if p[0] == c";":
-                return name_error(s, start, XML_REFERENCE)
-            while p[0] != c";":
-                if c"0" <= p[0] <= c"9":
-                    digit = p[0] - c"0"
-                elif c"a" <= p[0] <= c"f":
-                    digit = p[0] - c"a" + 10
-                elif c"A" <= p[0] <= c"F":
-                    digit = p[0] - c"A" + 10
-                else:
-                    return name_error(s, start, XML_REFERENCE)
-                c = c * 16 + digit
-                if c > 0x10FFFF:
-                    return name_error(s, start, XML_CHARACTER)
-                p += 1
-        else:
-            if p[0] == c";":
-                return name_error(s, start, XML_REFERENCE)
-            while p[0] != c";":
-                if not c"0" <= p[0] <= c"9":
-                    return name_error(s, start, XML_REFERENCE)
-                c = c * 10 + (p[0] - c"0")
-                if c > 0x10FFFF:
-                    return name_error(s, start, XML_CHARACTER)
-                p += 1
-        if c < 0x20 and c not in (9, 10, 13) or 0xD800 <= c <= 0xDFFF or c in (0xFFFE, 0xFFFF):
-            return name_error(s, start, XML_CHARACTER)
-        value[0] = c
-        return p + 1
-    if s.end - p >= 3 and memcmp(p, b"lt;", 3) == 0:
-        value[0] = c"<"
-        return p + 3
-    if s.end - p >= 3 and memcmp(p, b"gt;", 3) == 0:
-        value[0] = c">"
-        return p + 3
-    if s.end - p >= 4 and memcmp(p, b"amp;", 4) == 0:
-        value[0] = c"&"
-        return p + 4
-    if s.end - p >= 5 and memcmp(p, b"quot;", 5) == 0:
-        value[0] = c'"'
-        return p + 5
-    if s.end - p >= 5 and memcmp(p, b"apos;", 5) == 0:
-        value[0] = c"'"
-        return p + 5
-    return name_error(s, start, XML_REFERENCE)
-
-
-cdef const char* pass_characters(Scanner* s, const char* p, const char* stop) noexcept nogil:
-    """Check that [p, stop) is nothing but XML characters in UTF-8."""
-    cdef int n = 1
-    while p < stop:
-        if p[0] & 0x80:
-            if utf8_character(p, stop, &n) == 0:
-                return name_error(s, p, XML_UTF8)
-            p += n
-        elif <uint8_t> p[0] < 0x20 and not byte_class(p) & CLASS_SPACE:
-            return name_error(s, p, XML_CHARACTER)
-        else:
-            p += 1
-    return stop
-
-
-cdef const char* find(const char* p, const char* end, const char* text, size_t n) noexcept nogil:
-    """Where ``text`` (n bytes) begins in [p, end), or NULL."""
-    while end - p >= <ssize_t> n:
-        p = <const char*> memchr(p, text[0], end - p - n + 1)
-        if p == NULL:
-            return NULL
-        if memcmp(p, text, n) == 0:
-            return p
-        p += 1
-    return NULL
-
-
-cdef const char* pass_comment(Scanner* s, const char* p) noexcept nogil:
-    """The end of the comment at ``p`` (its ``<!--``)."""
-    cdef const char* stop = find(p + 4, s.end, b"--", 2)
-    if stop == NULL:
-        return name_error(s, s.end, XML_UNFINISHED)
-    if pass_characters(s, p + 4, stop) == NULL:
-        return NULL
-    if stop[2] != c">":
-        return name_error(s, stop, XML_COMMENT)
-    return stop + 3
-
-
-cdef const char* pass_instruction(Scanner* s, const char* p) noexcept nogil:
-    """The end of the processing instruction at ``p`` (its ``<?``)."""
-    cdef const char* colon = NULL
-    cdef const char* stop
-    cdef const char* name = p + 2
-    p = pass_name(s, name, &colon)
-    if p == NULL:
-        return NULL
-    if colon != NULL:
-        return name_error(s, colon, XML_INSTRUCTION)
-    if p - name == 3 and name[0] | 0x20 == c"x" and name[1] | 0x20 == c"m" and name[2] | 0x20 == c"l":
-        return name_error(s, name, XML_DECLARATION)
-    stop = find(p, s.end, b"?>", 2)
-    if stop == NULL:
-        return name_error(s, s.end, XML_UNFINISHED)
-    if stop != p and not byte_class(p) & CLASS_SPACE:
-        return name_error(s, p, XML_INSTRUCTION)
-    if pass_characters(s, p, stop) == NULL:
-        return NULL
-    return stop + 2
-
-
-cdef const char* pass_cdata(Scanner* s, const char* p) noexcept nogil:
-    """The end of the CDATA section at ``p`` (its ``<![CDATA[``)."""
-    cdef const char* stop = find(p + 9, s.end, b"]]>", 3)
-    if stop == NULL:
-        return name_error(s, s.end, XML_UNFINISHED)
-    if pass_characters(s, p + 9, stop) == NULL:
-        return NULL
-    return stop + 3
-
-
-cdef bint at_cdata(Scanner* s, const char* p) noexcept nogil:
-    return s.end - p >= 9 and memcmp(p, b"<![CDATA[", 9) == 0
-
-
-cdef bint at_comment(Scanner* s, const char* p) noexcept nogil:
-    return s.end - p >= 4 and memcmp(p, b"<!--", 4) == 0
-
-
-# --- text ----------------------------------------------------------------------------------------
-
-cdef inline const char* pass_text(Scanner* s, const char* p, bint* rewrite) noexcept nogil:
-    """The ``<`` of the next start or end tag; NULL (and ``s.error``) when something is wrong before.
-
-    ``rewrite`` is set when the text on the way is not what an application should see: references,
-    CDATA, comments, carriage returns.
-    """
-    cdef uint32_t c = 0
-    cdef int n = 1
-    p = pass_space_text(p, s.end, rewrite)
-    while True:
-        while byte_class(p) & CLASS_TEXT:
-            p += 1
-        if p[0] == c"<":
-            if p[1] == c"/" or byte_class(p + 1) & CLASS_NAME_START:
-                return p
-            if p[1] == c"!":
-                rewrite[0] = True
-                if at_comment(s, p):
-                    p = pass_comment(s, p)
-                elif at_cdata(s, p):
-                    p = pass_cdata(s, p)
-                else:
-                    return name_error(s, p, XML_TAG)
-            elif p[1] == c"?":
-                rewrite[0] = True
-                p = pass_instruction(s, p)
-            elif p[1] & 0x80:
-                return p
-            else:
-                return name_error(s, p, XML_TAG)
-            if p == NULL:
-                return NULL
-        elif p[0] & 0x80:
-            if utf8_character(p, s.end, &n) == 0:
-                return name_error(s, p, XML_UTF8)
-            p += n
-        elif p[0] == c"&":
-            rewrite[0] = True
-            p = pass_reference(s, p, &c)
-            if p == NULL:
-                return NULL
-        elif p[0] == c"\r":
-            rewrite[0] = True
-            p += 1
-        elif p[0] == c"]":
-            if p[1] == c"]" and p[2] == c">":
-                return name_error(s, p, XML_CDATA_END)
-            p += 1
-        else:
-            return name_error(s, p, XML_UNFINISHED if p >= s.end else XML_CHARACTER)
-
-
-cdef inline const char* pass_space_text(const char* p, const char* end, bint* rewrite) noexcept nogil:
-    """Leading white space, eight blanks at a time: most of what stands between tags."""
-    cdef uint64_t x
-    while True:
-        if p[0] == c"\n":
-            p += 1
-        elif p[0] == c" ":
-            while end - p >= 8:
-                x = load64(p) ^ SPACES
-                if x:
-                    p += zero_bytes(x)
-                    break
-                p += 8
-            while p[0] == c" ":
-                p += 1
-        elif p[0] == c"\r":
-            rewrite[0] = True
-            p += 1
-        else:
-            return p
-
-
-cdef int put_utf8(char* out, uint32_t c) noexcept nogil:
-    if c < 0x80:
-        out[0] = <char> c
-        return 1
-    if c < 0x800:
-        out[0] = <char> (0xC0 | c >> 6)
-        out[1] = <char> (0x80 | c & 0x3F)
-        return 2
-    if c < 0x10000:
-        out[0] = <char> (0xE0 | c >> 12)
-        out[1] = <char> (0x80 | c >> 6 & 0x3F)
-        out[2] = <char> (0x80 | c & 0x3F)
-        return 3
-    out[0] = <char> (0xF0 | c >> 18)
-    out[1] = <char> (0x80 | c >> 12 & 0x3F)
-    out[2] = <char> (0x80 | c >> 6 & 0x3F)
-    out[3] = <char> (0x80 | c & 0x3F)
-    return 4
-
-
-cdef int rewrite_text(Scanner* s, const char* p, const char* stop, Str* out) noexcept nogil:
-    """The text of [p, stop), already checked, as an application sees it; -1: out of memory."""
-    cdef char* to = arena_take(s.arena, stop - p)
-    cdef uint32_t c = 0
-    cdef const char* close
-    if to == NULL and stop != p:
-        return -1
-    out.ptr = to
-    while p < stop:
-        if p[0] == c"&":
-            p = pass_reference(s, p, &c)
-            to += put_utf8(to, c)
-        elif p[0] == c"<":
-            if at_cdata(s, p):
-                p += 9
-                close = find(p, s.end, b"]]>", 3)
-                while p < close:
-                    if p[0] == c"\r":
-                        to[0] = c"\n"
-                        p += 2 if p[1] == c"\n" else 1
-                    else:
-                        to[0] = p[0]
-                        p += 1
-                    to += 1
-                p = close + 3
-            elif p[1] == c"?":
-                p = find(p, s.end, b"?>", 2) + 2
-            else:
-                p = find(p + 4, s.end, b"-->", 3) + 3
-        elif p[0] == c"\r":
-            to[0] = c"\n"
-            to += 1
-            p += 2 if p[1] == c"\n" else 1
-        else:
-            to[0] = p[0]
-            to += 1
-            p += 1
-    out.len = <uint32_t> (to - out.ptr)
-    return 0
-
-
-# --- namespaces ----------------------------------------------------------------------------------
-
-cdef inline uint64_t prefix_key(Scanner* s, const char* p, uint32_t n) noexcept nogil:
-    """The prefix as a number; unique up to seven bytes, and never 0 but for the empty one."""
-    cdef uint64_t key = 0
-    cdef uint32_t i
-    for i in range(n if n < 7 else 7):
-        key = key << 8 | <uint8_t> p[i]
-    return key << 8 | (n & 0xFF)
-
-
 cdef inline Binding* find_binding(Scanner* s, const char* p, uint32_t n) noexcept nogil:
-    cdef uint64_t key = prefix_key(s, p, n)
-    cdef uint32_t i = s.binding_count
-    cdef Binding* binding
-    while i:
-        i -= 1
-        binding = &s.bindings[i]
-        if binding.key == key and (
-            n <= 7 or binding.prefix.len == n and memcmp(binding.prefix.ptr, p, n) == 0
-        ):
+    cdef uint64_t key = first_bytes(p, n, s.end)
+    cdef Binding* binding = s.bindings + s.binding_count
+    while binding != s.bindings:
+        binding -= 1
+        if has_prefix(binding, key, p, n):
             return binding
     return NULL
 
@@ -579,9 +130,24 @@ cdef inline uint8_t namespace_number(const char* p, size_t n) noexcept nogil:
     return NS_UNKNOWN
 
 
-cdef int bind(Scanner* s, const char* prefix, uint32_t prefix_length, const Str* uri, uint8_t ns,
+cdef inline void expect_prefix(Scanner* s, const Binding* binding, uint8_t ns, uint32_t generation) noexcept nogil:
+    """Names of this namespace (``ns``: as the elements' table counts them) will be written like this."""
+    cdef UsualPrefix* usual = &s.usual[ns]
+    cdef uint32_t n = binding.prefix.len
+    if n > 7:
+        return
+    usual.generation = generation
+    usual.length = n + 1 if n else 0
+    usual.bytes = binding.key | BYTE_AT(c":", n) if n else 0
+    usual.mask = FIRST_BYTES_MASK(n) | BYTE_AT(c"\xff", n) if n else 0
+    usual.uri = binding.uri
+    usual.ns = binding.ns
+
+
+cdef int bind(Scanner* s, const char* prefix, uint32_t prefix_length, const Str* uri,
               const char* at) noexcept nogil:
     """Take in ``xmlns:prefix="uri"``; an error when the namespace rules forbid it."""
+    cdef uint8_t ns = namespace_number(uri.ptr, uri.len)
     cdef Binding* binding
     cdef Binding* grown
     cdef uint32_t i
@@ -591,26 +157,32 @@ cdef int bind(Scanner* s, const char* prefix, uint32_t prefix_length, const Str*
         return fail(s, at, XML_NAMESPACE)
     if (prefix_length == 3 and memcmp(prefix, b"xml", 3) == 0) != (ns == NS_XML):
         return fail(s, at, XML_NAMESPACE)
+    if s.binding_count == MAX_BINDINGS:
+        return fail(s, at, XML_TOO_MANY_ATTRIBUTES)
     if s.binding_count == s.binding_room:
-        grown = <Binding*> realloc(s.bindings, 2 * s.binding_room * sizeof(Binding))
+        grown = <Binding*> malloc(2 * s.binding_room * sizeof(Binding))
         if grown == NULL:
             return fail(s, at, XML_MEMORY)
+        memcpy(grown, s.bindings, s.binding_count * sizeof(Binding))
+        if s.bindings != s.first_bindings:
+            free(s.bindings)
         s.bindings = grown
         s.binding_room *= 2
     binding = &s.bindings[s.binding_count]
     binding.prefix.ptr = prefix
     binding.prefix.len = prefix_length
-    binding.key = prefix_key(s, prefix, prefix_length)
+    binding.key = first_bytes(prefix, prefix_length, s.end)
     binding.uri = uri[0]
     binding.ns = ns
     for i in range(s.outer_bindings, s.binding_count):
-        if s.bindings[i].key == binding.key and (
-            prefix_length <= 7
-            or s.bindings[i].prefix.len == prefix_length
-            and memcmp(s.bindings[i].prefix.ptr, prefix, prefix_length) == 0
-        ):
+        if has_prefix(&s.bindings[i], binding.key, prefix, prefix_length):
             return fail(s, at, XML_DUPLICATE_ATTRIBUTE)
     s.binding_count += 1
+    if ns:
+        if ns == NS_OADR_A:
+            ns = NS_OADR_B
+        if not s.usual[ns].generation:
+            expect_prefix(s, binding, ns, s.generations + 1)
     return 0
 
 
@@ -630,8 +202,7 @@ cdef const char* read_value(Scanner* s, const char* p, Str* out) noexcept nogil:
     start = p + 1
     p = start
     while True:
-        while byte_class(p) & CLASS_VALUE:
-            p += 1
+        p = pass_value(p, s.end)
         if p[0] == quote:
             break
         if p[0] == c'"' or p[0] == c"'":
@@ -676,53 +247,57 @@ cdef const char* read_value(Scanner* s, const char* p, Str* out) noexcept nogil:
     return p + 1
 
 
+cdef inline const char* pass_attribute_name(Scanner* s, const char* name, const char** colon) noexcept nogil:
+    """What pass_name does, with a short cut for ``xmlns:prefix``."""
+    cdef const char* p = name + 6
+    if s.end - name > 6 and memcmp(name, b"xmlns:", 6) == 0 and byte_class(p) & CLASS_NAME_START:
+        while byte_class(p) & CLASS_NAME_CHAR:
+            p += 1
+        if p[0] == c"=":
+            colon[0] = name + 5
+            return p
+    return pass_name(s, name, colon)
+
+
 cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
     """Everything between the tag's name and its ``>`` or ``/>``, of which it returns the first byte."""
     cdef const char* name
     cdef const char* colon = NULL
     cdef const char* q = p
-    cdef const char* value
     cdef Attribute* attribute
     cdef Str uri
     cdef uint32_t n, i, j, declarations = 0, prefixed = 0
-    cdef uint8_t ns
     cdef Binding* binding
     while True:
-        q = pass_space(p, s.end)
+        q = pass_indent(p, s.end)
+        if byte_class(q) & CLASS_SPACE:
+            q = pass_space(q)
         if q[0] == c">" or q[0] == c"/":
             break
         if q == p:
             return name_error(s, q, XML_TAG)
         name = q
-        q = pass_name(s, q, &colon)
+        q = pass_attribute_name(s, name, &colon)
         if q == NULL:
             return NULL
         n = <uint32_t> (q - name)
-        p = pass_space(q, s.end)
+        p = q
         if p[0] != c"=":
-            return name_error(s, p, XML_ATTRIBUTE)
-        p = pass_space(p + 1, s.end)
+            p = pass_space(p)
+            if p[0] != c"=":
+                return name_error(s, p, XML_ATTRIBUTE)
+        p += 1
+        if p[0] != c'"':
+            p = pass_space(p)
         if s.attribute_count + declarations >= s.limits.attributes:
             return name_error(s, name, XML_TOO_MANY_ATTRIBUTES)
         if n >= 5 and memcmp(name, b"xmlns", 5) == 0 and (n == 5 or name[5] == c":"):
             declarations += 1
-            value = p + 1
-            ns = NS_UNKNOWN
-            if p[0] == c'"' or p[0] == c"'":  # one of our namespaces needs no look at its bytes
-                q = <const char*> memchr(value, p[0], s.end - value)
-                if q != NULL:
-                    ns = namespace_number(value, q - value)
-            if ns:
-                uri.ptr = value
-                uri.len = <uint32_t> (q - value)
-                p = q + 1
-            else:
-                p = read_value(s, p, &uri)
-                if p == NULL:
-                    return NULL
-                ns = namespace_number(uri.ptr, uri.len)
+            p = read_value(s, p, &uri)
+            if p == NULL:
+                return NULL
             i = 6 if n > 5 else 5
-            if bind(s, name + i, n - i, &uri, ns, name) < 0:
+            if bind(s, name + i, n - i, &uri, name) < 0:
                 return NULL
             continue
         attribute = &s.attributes[s.attribute_count]
@@ -730,6 +305,8 @@ cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
         attribute.name.len = n
         attribute.prefix_length = 0 if colon == NULL else <uint32_t> (colon - name)
         attribute.ns = NS_UNKNOWN
+        attribute.uri.ptr = NULL
+        attribute.uri.len = 0
         p = read_value(s, p, &attribute.value)
         if p == NULL:
             return NULL
@@ -748,31 +325,28 @@ cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
                 continue
             if attribute.prefix_length == 3 and memcmp(attribute.name.ptr, b"xml", 3) == 0:
                 attribute.ns = NS_XML
-                continue
-            binding = find_binding(s, attribute.name.ptr, attribute.prefix_length)
-            if binding == NULL:
-                return name_error(s, attribute.name.ptr, XML_PREFIX)
-            attribute.ns = binding.ns
-            for j in range(i if prefixed > 1 else 0):
-                if same_expanded_name(s, &s.attributes[j], attribute, &binding.uri):
+                attribute.uri.ptr = NAMESPACES[NS_XML].uri
+                attribute.uri.len = NAMESPACES[NS_XML].length
+            else:
+                binding = find_binding(s, attribute.name.ptr, attribute.prefix_length)
+                if binding == NULL:
+                    return name_error(s, attribute.name.ptr, XML_PREFIX)
+                attribute.ns = binding.ns
+                attribute.uri = binding.uri
+            for j in range(i):
+                if same_expanded_name(&s.attributes[j], attribute):
                     return name_error(s, attribute.name.ptr, XML_DUPLICATE_ATTRIBUTE)
     return q
 
 
-cdef bint same_expanded_name(Scanner* s, Attribute* a, Attribute* b, Str* uri) noexcept nogil:
-    """Whether two prefixed attributes have the same namespace (``uri`` is b's) and local name."""
-    cdef Binding* binding
+cdef bint same_expanded_name(const Attribute* a, const Attribute* b) noexcept nogil:
+    """Whether two attributes with prefixes have the same namespace and local name."""
     cdef uint32_t n = b.name.len - b.prefix_length
-    if not a.prefix_length or a.ns != b.ns or a.name.len - a.prefix_length != n:
-        return False
-    if memcmp(a.name.ptr + a.prefix_length, b.name.ptr + b.prefix_length, n) != 0:
-        return False
-    if a.ns == NS_XML:
-        return True
-    binding = find_binding(s, a.name.ptr, a.prefix_length)
     return (
-        binding != NULL and binding.uri.len == uri.len
-        and memcmp(binding.uri.ptr, uri.ptr, uri.len) == 0
+        a.prefix_length != 0 and a.ns == b.ns and a.name.len - a.prefix_length == n
+        and a.uri.len == b.uri.len
+        and memcmp(a.name.ptr + a.prefix_length, b.name.ptr + b.prefix_length, n) == 0
+        and memcmp(a.uri.ptr, b.uri.ptr, a.uri.len) == 0
     )
 
 
@@ -802,160 +376,211 @@ cdef int resolve(Scanner* s, const char* name, uint32_t n, const char* colon) no
     if not s.ns:
         return 0
     candidate = NAME_SLOT[name_slot(<const uint8_t*> s.local.ptr, s.local.len)]
-    if candidate and (
-        ELEMENTS[candidate].length != s.local.len
-        or memcmp(ELEMENTS[candidate].local, s.local.ptr, s.local.len) != 0
+    if not candidate or ELEMENTS[candidate].length != s.local.len or not (
+        same_name(ELEMENTS[candidate].local, s.local.ptr, s.local.len)
+        if likely(s.end - s.local.ptr >= NAME_ROOM)
+        else same_bytes(ELEMENTS[candidate].local, s.local.ptr, s.local.len)
     ):
         return 0
-    while candidate:
-        if ELEMENTS[candidate].ns == s.ns or (
-            s.ns == NS_OADR_A and ELEMENTS[candidate].ns == NS_OADR_B
-        ):
-            s.element = candidate
-            break
+    while ELEMENTS[candidate].ns != (NS_OADR_B if s.ns == NS_OADR_A else s.ns):
         candidate = ELEMENTS[candidate].next
+        if not candidate:
+            return 0
+    s.element = candidate
+    s.following[s.last] = candidate
+    expect_prefix(s, binding, ELEMENTS[candidate].ns, s.generation)
     return 0
 
 
-cdef int read_start(Scanner* s, const char* p) noexcept nogil:
+cdef inline bint at_tag(const char* p) noexcept nogil:
+    """Whether a start or an end tag begins at ``p``, by its first two bytes."""
+    return p[0] == c"<" and (p[1] == c"/" or byte_class(p + 1) & CLASS_NAME_START)
+
+
+cdef inline bint read_guessed_name(Scanner* s, const char* name) noexcept nogil:
+    """Whether the start tag is the one that was to be expected, without attributes; if so, take it in."""
+    cdef uint8_t guess = s.following[s.last]
+    cdef const ElementName* expected = &ELEMENTS[guess]
+    cdef const UsualPrefix* usual = &s.usual[expected.ns]
+    cdef const char* local = name + usual.length
+    if (
+        s.end - name < 8 + NAME_ROOM  # a prefix and a local name can be read at once, and one byte
+        or usual.generation != s.generation
+        or load64(name) & usual.mask != usual.bytes
+        or local[expected.length] != c">" and local[expected.length] != c"/"
+        or not same_name(local, expected.local, expected.length)
+    ):
+        return False
+    s.element = guess
+    s.ns = usual.ns
+    s.uri = usual.uri
+    s.local.ptr = local
+    s.local.len = expected.length
+    s.name.len = usual.length + expected.length
+    return True
+
+
+cdef const char* read_name(Scanner* s, const char* name) noexcept nogil:
+    """Name and attributes of a start tag, up to its ``>`` or ``/>``; NULL (and ``s.error``)."""
+    cdef const char* colon = NULL
+    cdef const char* q = pass_to_name_end(name, s.end, &colon)
+    cdef const char* stop
+    cdef bint resolved = False
+    s.name.len = <uint32_t> (q - name)
+    if q[0] == c">" and q != name and colon != name and colon + 1 != q:
+        resolved = resolve(s, name, s.name.len, colon) == 0
+        if resolved and s.element:
+            return q  # a name of ours needs no look at its characters
+    stop = pass_name(s, name, &colon)
+    if stop == NULL:
+        return NULL
+    if stop == q and resolved:
+        return q
+    s.name.len = <uint32_t> (stop - name)
+    if stop[0] != c">":
+        stop = read_attributes(s, stop)
+        if stop == NULL:
+            return NULL
+    s.inner_bindings = s.binding_count
+    return stop if resolve(s, name, s.name.len, colon) == 0 else NULL
+
+
+cdef inline const char* read_end(Scanner* s, const char* q, const char* name, uint32_t n) noexcept nogil:
+    """What follows the end tag at ``q`` (its ``</``), which must repeat the name; NULL (and ``s.error``)."""
+    cdef const char* p = q + 2
+    if likely(s.end - p > NAME_ROOM and n <= NAME_ROOM):
+        if not same_name(p, name, n):
+            return name_error(s, q, XML_MISMATCH)
+    elif not (s.end - p >= n and same_bytes(p, name, n)):
+        return name_error(s, q, XML_MISMATCH)
+    p += n
+    if p[0] != c">":
+        p = pass_space(p)
+        if p[0] != c">":
+            return name_error(s, p, XML_MISMATCH)
+    return p + 1
+
+
+cdef inline int read_start(Scanner* s, const char* p) noexcept nogil:
     """The start tag at ``p`` (its ``<``) and, when no element follows in it, the whole element."""
     cdef const char* name = p + 1
-    cdef const char* colon = NULL
-    cdef const char* q = pass_name(s, name, &colon)
+    cdef const char* q
     cdef const char* text
-    cdef uint32_t n, outer_generation
-    cdef KnownName* known
+    cdef uint32_t outer_generation = s.generation
     cdef OpenElement* element
     cdef bint rewrite = False
-    if q == NULL:
-        return fail(s, s.p, s.error)
     s.token = p
-    n = <uint32_t> (q - name)
     s.name.ptr = name
-    s.name.len = n
+    s.name.len = 0
     s.attribute_count = 0
-    s.outer_bindings = s.binding_count
-    outer_generation = s.generation
-    if q[0] != c">":
-        q = read_attributes(s, q)
+    s.outer_bindings = s.inner_bindings = s.binding_count
+    if read_guessed_name(s, name):
+        q = s.local.ptr + s.local.len
+    else:
+        q = read_name(s, name)
         if q == NULL:
             return fail(s, s.p, s.error)
-    s.inner_bindings = s.binding_count
-
-    known = &s.known[(<uint8_t> q[-1] + <uint8_t> name[n >> 1] * 7 + <uint8_t> name[n * 3 >> 2] * 31
-                      + n * 5) & 63]
-    if known.len == n and known.generation == s.generation and same(known.ptr, name, n):
-        s.element = known.element
-        s.ns = known.ns
-        n = 0 if colon == NULL else <uint32_t> (colon - name) + 1
-        s.local.ptr = name + n
-        s.local.len = s.name.len - n
-        n = s.name.len
-    else:
-        if resolve(s, name, n, colon) < 0:
-            return TOKEN_ERROR
-        if s.element:
-            known.ptr = name
-            known.len = n
-            known.generation = s.generation
-            known.element = s.element
-            known.ns = s.ns
-
+    if s.depth >= s.limits.depth:
+        return fail(s, p, XML_TOO_DEEP)
     if q[0] == c"/":
         if q[1] != c">":
             return fail(s, q + 1, XML_TAG)
         s.text.ptr = q
         s.text.len = 0
         s.p = q + 2
-        s.binding_count = s.outer_bindings
-        s.generation = outer_generation
-        if s.depth >= s.limits.depth:
-            return fail(s, p, XML_TOO_DEEP)
-        return TOKEN_LEAF
-    if s.depth >= s.limits.depth:
-        return fail(s, p, XML_TOO_DEEP)
-    q += 1
-    text = q
-    q = pass_text(s, q, &rewrite)
-    if q == NULL:
-        return fail(s, s.p, s.error)
-    if q[1] == c"/":
-        if not (s.end - q > n + 2 and same(q + 2, name, n)):
-            return fail(s, q, XML_MISMATCH)
+    else:
+        text = q + 1
+        q = pass_indent(text, s.end) if text[0] == c"\n" else pass_plain(text, s.end)
+        if not likely(at_tag(q)):
+            q = pass_text(s, q, &rewrite)
+            if q == NULL:
+                return fail(s, s.p, s.error)
+        if q[1] != c"/":
+            element = &s.stack[s.depth]
+            element.name = s.name
+            element.bindings = s.outer_bindings
+            element.generation = outer_generation
+            element.element = s.element
+            s.last = s.element
+            s.text.ptr = text
+            s.text.len = 0
+            s.depth += 1
+            s.p = q
+            return TOKEN_OPEN
         s.text.ptr = text
         s.text.len = <uint32_t> (q - text)
         if rewrite and rewrite_text(s, text, q, &s.text) < 0:
             return fail(s, text, XML_MEMORY)
-        q += n + 2
-        if q[0] != c">":
-            q = pass_space(q, s.end)
-            if q[0] != c">":
-                return fail(s, q, XML_MISMATCH)
-        s.p = q + 1
-        s.binding_count = s.outer_bindings
-        s.generation = outer_generation
-        return TOKEN_LEAF
-    element = &s.stack[s.depth]
-    element.name = s.name
-    element.bindings = s.outer_bindings
-    element.generation = outer_generation
-    s.depth += 1
-    s.p = q
-    return TOKEN_OPEN
+        q = read_end(s, q, name, s.name.len)
+        if q == NULL:
+            return fail(s, s.p, s.error)
+        s.p = q
+    s.last = ELEMENT_COUNT + s.element
+    s.binding_count = s.outer_bindings
+    s.generation = outer_generation
+    return TOKEN_LEAF
 
 
-cdef int read_outside(Scanner* s) noexcept nogil:
-    """What stands before and after the root element."""
+cdef const char* read_outside(Scanner* s, int* token) noexcept nogil:
+    """What stands before and after the root element: its ``<``, or NULL and TOKEN_END or TOKEN_ERROR."""
     cdef const char* p = s.p
-    cdef int token
+    token[0] = TOKEN_ERROR
     while True:
-        p = pass_space(p, s.end)
+        p = pass_space(p)
         if p >= s.end:
             s.p = p
-            return TOKEN_END if s.root_seen else fail(s, p, XML_EMPTY)
+            if s.root_seen:
+                token[0] = TOKEN_END
+            else:
+                fail(s, p, XML_EMPTY)
+            return NULL
         if p[0] != c"<":
-            return fail(s, p, XML_SECOND_ROOT if s.root_seen else XML_OUTSIDE_ROOT)
+            fail(s, p, XML_SECOND_ROOT if s.root_seen else XML_OUTSIDE_ROOT)
+            return NULL
         if p[1] == c"?":
             p = pass_instruction(s, p)
         elif at_comment(s, p):
             p = pass_comment(s, p)
         elif p[1] == c"!":
-            return fail(s, p, XML_DTD if not s.root_seen else XML_SECOND_ROOT)
+            fail(s, p, XML_DTD if not s.root_seen else XML_SECOND_ROOT)
+            return NULL
         elif s.root_seen:
-            return fail(s, p, XML_SECOND_ROOT)
+            fail(s, p, XML_SECOND_ROOT)
+            return NULL
         else:
-            token = read_start(s, p)
             s.root_seen = True
-            return token
+            return p
         if p == NULL:
-            return fail(s, s.p, s.error)
+            fail(s, s.p, s.error)
+            return NULL
 
 
 cdef int scanner_next(Scanner* s) noexcept nogil:
     """The next token (``Token``)."""
-    cdef const char* p = s.p
-    cdef const char* q
+    cdef const char* p
     cdef OpenElement* element
-    cdef uint32_t n
+    cdef int token = TOKEN_ERROR
     cdef bint rewrite = False
-    if not s.depth:
-        return read_outside(s)
-    p = pass_text(s, p, &rewrite)
+    if likely(s.depth != 0):
+        p = pass_indent(s.p, s.end)
+        if not likely(at_tag(p)):
+            p = pass_text(s, p, &rewrite)
+            if p == NULL:
+                return fail(s, s.p, s.error)
+    else:
+        p = read_outside(s, &token)
+        if p == NULL:
+            return token
+    if p[1] != c"/" or not s.depth:
+        token = read_start(s, p)
+        s.start_unfinished = token == TOKEN_ERROR and s.name.len != 0
+        return token
+    element = &s.stack[s.depth - 1]
+    p = read_end(s, p, element.name.ptr, element.name.len)
     if p == NULL:
         return fail(s, s.p, s.error)
-    if p[1] != c"/":
-        return read_start(s, p)
-    element = &s.stack[s.depth - 1]
-    n = element.name.len
-    q = p + 2
-    if not (s.end - q > n and same(q, element.name.ptr, n)):
-        return fail(s, p, XML_MISMATCH)
-    q += n
-    if q[0] != c">":
-        q = pass_space(q, s.end)
-        if q[0] != c">":
-            return fail(s, q, XML_MISMATCH)
-    s.p = q + 1
+    s.p = p
+    s.last = ELEMENT_COUNT + element.element
     s.depth -= 1
     s.binding_count = element.bindings
     s.generation = element.generation
@@ -973,6 +598,16 @@ cdef int scanner_skip(Scanner* s) noexcept nogil:
     return TOKEN_CLOSE
 
 
+cdef size_t escaped_length(const Str* text) noexcept nogil:
+    """How long an attribute's value is at most when it is written again."""
+    cdef size_t n = text.len
+    cdef uint32_t i
+    for i in range(text.len):
+        if text.ptr[i] == c"&" or text.ptr[i] == c"<" or text.ptr[i] == c'"':
+            n += 4
+    return n
+
+
 cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil:
     """After TOKEN_OPEN or TOKEN_LEAF: the element as a document of its own, passed over.
 
@@ -987,9 +622,12 @@ cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil:
     cdef Binding* binding
     if s.depth and s.stack[s.depth - 1].name.ptr == s.name.ptr and scanner_skip(s) < 0:
         return TOKEN_ERROR
+    room = s.p - start
     for i in range(outer):
-        room += s.bindings[i].prefix.len + 5 * s.bindings[i].uri.len + 16
-    room += s.p - start
+        room += s.bindings[i].prefix.len + escaped_length(&s.bindings[i].uri) + 10
+    s.copied += room
+    if s.copied > 8 * <size_t> (s.end - s.base) + 65536:  # a small payload must not grow without bound
+        return fail(s, start, XML_COPIES)
     to = arena_take(s.arena, room)
     if to == NULL:
         return fail(s, start, XML_MEMORY)
@@ -999,9 +637,7 @@ cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil:
     for i in range(outer):
         binding = &s.bindings[i]
         for j in range(i + 1, inner):  # shadowed further in
-            if s.bindings[j].key == binding.key and s.bindings[j].prefix.len == binding.prefix.len and (
-                memcmp(s.bindings[j].prefix.ptr, binding.prefix.ptr, binding.prefix.len) == 0
-            ):
+            if has_prefix(&s.bindings[j], binding.key, binding.prefix.ptr, binding.prefix.len):
                 break
         else:
             memcpy(to, b" xmlns", 6)
@@ -1035,61 +671,6 @@ cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil:
 
 # --- beginning and end ---------------------------------------------------------------------------
 
-cdef const char* read_declaration(Scanner* s, const char* p) noexcept nogil:
-    """The end of the XML declaration at ``p`` (its ``<?xml``)."""
-    cdef const char* names[3]
-    cdef uint32_t lengths[3]
-    cdef const char* q
-    cdef const char* value
-    cdef char quote
-    cdef uint32_t n
-    cdef uint32_t i = 0, j
-    names[0], names[1], names[2] = b"version", b"encoding", b"standalone"
-    lengths[0], lengths[1], lengths[2] = 7, 8, 10
-    p += 5
-    while True:
-        q = pass_space(p, s.end)
-        if q[0] == c"?" and q[1] == c">":
-            return q + 2 if i else name_error(s, q, XML_DECLARATION)
-        if q == p:
-            return name_error(s, q, XML_DECLARATION)
-        for j in range(i, 3):
-            if s.end - q >= lengths[j] and memcmp(q, names[j], lengths[j]) == 0:
-                break
-        else:
-            return name_error(s, q, XML_DECLARATION)
-        if i == 0 and j:
-            return name_error(s, q, XML_DECLARATION)
-        i = j + 1
-        q = pass_space(q + lengths[j], s.end)
-        if q[0] != c"=":
-            return name_error(s, q, XML_DECLARATION)
-        q = pass_space(q + 1, s.end)
-        quote = q[0]
-        if quote != c'"' and quote != c"'":
-            return name_error(s, q, XML_DECLARATION)
-        value = q + 1
-        p = value
-        while byte_class(p) & CLASS_NAME_CHAR:
-            p += 1
-        if p[0] != quote:
-            return name_error(s, p, XML_DECLARATION)
-        n = <uint32_t> (p - value)
-        p += 1
-        if j == 0:
-            if n < 3 or memcmp(value, b"1.", 2) != 0:
-                return name_error(s, value, XML_DECLARATION)
-            for j in range(2, n):
-                if not c"0" <= value[j] <= c"9":
-                    return name_error(s, value, XML_DECLARATION)
-        elif j == 1:
-            if n != 5 or value[0] | 0x20 != c"u" or value[1] | 0x20 != c"t" \
-                    or value[2] | 0x20 != c"f" or memcmp(value + 3, b"-8", 2) != 0:
-                return name_error(s, value, XML_ENCODING)
-        elif not (n == 3 and memcmp(value, b"yes", 3) == 0 or n == 2 and memcmp(value, b"no", 2) == 0):
-            return name_error(s, value, XML_DECLARATION)
-
-
 cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimits* limits,
                        Arena* arena) noexcept nogil:
     """Get ready to read; 0, or TOKEN_ERROR with ``s.error``. Always pair with scanner_free.
@@ -1105,32 +686,35 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
     s.error = XML_OK
     s.depth = 0
     s.binding_count = 0
-    s.binding_room = 32
-    s.generation = 0
-    s.generations = 0
+    s.generation = 1
+    s.generations = 1
     s.root_seen = False
+    s.start_unfinished = False
+    s.copied = 0
     s.attribute_count = 0
     s.name.ptr = NULL
     s.name.len = 0
-    s.stack = NULL
-    s.attributes = NULL
-    s.bindings = <Binding*> malloc(32 * sizeof(Binding))
-    if s.bindings == NULL:
-        return fail(s, data, XML_MEMORY)
-    s.stack = <OpenElement*> malloc(
-        limits.depth * sizeof(OpenElement) + limits.attributes * sizeof(Attribute) + 1
-    )
-    if s.stack == NULL:
-        return fail(s, data, XML_MEMORY)
-    s.attributes = <Attribute*> &s.stack[limits.depth]
-    memset(s.known, 0, sizeof(s.known))
+    s.last = 0
+    memcpy(s.following, FOLLOWING, sizeof(s.following))
+    memset(s.usual, 0, sizeof(s.usual))
+    s.bindings = s.first_bindings
+    s.binding_room = ROOM_FOR_BINDINGS
+    s.stack = s.first_stack
+    s.attributes = s.first_attributes
+    s.heap = NULL
+    if limits.depth > ROOM_FOR_ELEMENTS or limits.attributes > ROOM_FOR_ATTRIBUTES:
+        s.heap = malloc(limits.depth * sizeof(OpenElement) + limits.attributes * sizeof(Attribute))
+        if s.heap == NULL:
+            return fail(s, data, XML_MEMORY)
+        s.stack = <OpenElement*> s.heap
+        s.attributes = <Attribute*> &s.stack[limits.depth]
     if size > limits.size:
         s.error = XML_TOO_LARGE
         return TOKEN_ERROR
     if size >= 2:
         if (
             data[0] == c"\xff" and data[1] == c"\xfe" or data[0] == c"\xfe" and data[1] == c"\xff"
-            or data[0] == c"<" and data[1] == 0 or data[0] == 0 and data[1] == c"<"
+            or data[0] == c"<" and data[1] == 0 or data[0] == 0
         ):
             return fail(s, data, XML_ENCODING)
     if size >= 3 and memcmp(data, b"\xef\xbb\xbf", 3) == 0:
@@ -1144,71 +728,8 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
 
 
 cdef void scanner_free(Scanner* s) noexcept nogil:
-    free(s.bindings)
-    free(s.stack)
-    s.bindings = NULL
-    s.stack = NULL
-
-
-# --- for tests and tools ---------------------------------------------------------------------------
-
-cdef str text_of(Str s):
-    return s.ptr[: s.len].decode() if s.ptr != NULL else ""
-
-
-def scan(bytes data not None, *, size=1 << 20, depth=64, attributes=64):
-    """Every token of ``data`` as a tuple: what the differential tests hold against lxml.
-
-    ``("open", uri, local, {attribute: value})``, ``("leaf", uri, local, {...}, text)``, ``("close",)``;
-    attributes in Clark notation. Raises ValueError(reason, offset).
-    """
-    cdef Scanner s
-    cdef Arena arena
-    cdef XmlLimits limits
-    cdef int token
-    cdef uint32_t i
-    cdef Attribute* attribute
-    cdef Binding* binding
-    limits.size, limits.depth, limits.attributes = size, depth, attributes
-    arena.first = NULL
-    s.bindings = NULL
-    s.stack = NULL
-    tokens = []
-    try:
-        if scanner_begin(&s, data, len(data), &limits, &arena) == 0:
-            while True:
-                token = scanner_next(&s)
-                if token == TOKEN_END:
-                    return tokens
-                if token == TOKEN_ERROR:
-                    break
-                if token == TOKEN_CLOSE:
-                    tokens.append(("close",))
-                    continue
-                values = {}
-                s.binding_count = s.inner_bindings if token == TOKEN_LEAF else s.binding_count
-                for i in range(s.attribute_count):
-                    attribute = &s.attributes[i]
-                    name = text_of(attribute.name)
-                    if attribute.ns == NS_XML:
-                        name = "{http://www.w3.org/XML/1998/namespace}" + name[4:]
-                    elif attribute.prefix_length:
-                        binding = find_binding(&s, attribute.name.ptr, attribute.prefix_length)
-                        name = "{" + text_of(binding.uri) + "}" + name.partition(":")[2]
-                    values[name] = text_of(attribute.value)
-                binding = find_binding(
-                    &s, s.name.ptr,
-                    <uint32_t> (s.local.ptr - s.name.ptr - 1) if s.local.ptr != s.name.ptr else 0,
-                )
-                uri = text_of(binding.uri) if binding != NULL else ""
-                if s.name.len > 4 and s.name.ptr[:4] == b"xml:":
-                    uri = "http://www.w3.org/XML/1998/namespace"
-                if token == TOKEN_LEAF:
-                    s.binding_count = s.outer_bindings
-                    tokens.append(("leaf", uri, text_of(s.local), values, text_of(s.text)))
-                else:
-                    tokens.append(("open", uri, text_of(s.local), values))
-        raise ValueError(xml_error_text(s.error).decode(), s.p - s.base)
-    finally:
-        scanner_free(&s)
-        arena_free(&arena)
+    free(s.heap)
+    if s.bindings != s.first_bindings:
+        free(s.bindings)
+    s.heap = NULL
+    s.bindings = s.first_bindings

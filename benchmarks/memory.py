@@ -1,0 +1,103 @@
+"""Resident memory of one object, from many of them, in a process that does nothing else.
+
+python memory.py table|table-event|handler|handler-event|openleadr COUNT      prints bytes
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from payloads import START, VEN_ID, distribute_event
+
+NOW = START.timestamp() - 3600.0
+EVENT = distribute_event("2.0a", 1, 3)
+
+
+def table() -> Any:
+    from oadr2._core.table import EventTable
+    from oadr2.policy import VtnPolicy
+
+    policy = VtnPolicy()
+    return lambda: EventTable(VEN_ID, policy)
+
+
+def table_with_event() -> Any:
+    new = table()
+
+    def make() -> Any:
+        filled = new()
+        filled.handle(EVENT, NOW, 1)
+        assert len(filled) == 1
+        return filled
+
+    return make
+
+
+def handler() -> Any:
+    from oadr2.event import EventHandler
+
+    return lambda: EventHandler(VEN_ID, clock=lambda: NOW)
+
+
+def handler_with_event() -> Any:
+    new = handler()
+
+    def make() -> Any:
+        filled = new()
+        filled.handle_payload(EVENT)
+        return filled
+
+    return make
+
+
+def openleadr() -> Any:
+    warnings.simplefilter("ignore")  # openleadr 0.5.36 imports names that newer libraries deprecate
+    from openleadr import OpenADRClient
+
+    return lambda: OpenADRClient(ven_name=VEN_ID, vtn_url="http://127.0.0.1:1/OpenADR2/Simple/2.0b")
+
+
+KINDS: dict[str, Callable[[], Any]] = {
+    "table": table,
+    "table-event": table_with_event,
+    "handler": handler,
+    "handler-event": handler_with_event,
+    "openleadr": openleadr,
+}
+
+
+def resident() -> int:
+    gc.collect()
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def main() -> int:
+    if len(sys.argv) != 3 or sys.argv[1] not in KINDS:
+        print(f"usage: {sys.argv[0]} {'|'.join(KINDS)} COUNT", file=sys.stderr)
+        return 2
+    make = KINDS[sys.argv[1]]()
+    count = int(sys.argv[2])
+    first = [
+        make() for _ in range(10)
+    ]  # what is there once for all, and the allocators' first room
+    kept = [None] * count
+    before = resident()
+    for number in range(count):
+        kept[number] = make()
+    print((resident() - before) / count)
+    assert not any(made is None for made in kept)
+    del first
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
