@@ -104,9 +104,20 @@ class TransportError(OadrError):
         super().__init__(reason)
 
 
+class AuthenticationError(TransportError):
+    """The server refuses our credentials: trying again will hardly help, changing them may."""
+
+
 class StoreError(OadrError):
     """The store cannot be opened, read or written; the message names the file."""
 
 
 class NoSchemaError(OadrError):
     """There is no schema for a message, so it is neither valid nor invalid; the message names it."""
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """A peer's text as it may stand in a log: blanks folded, control characters escaped, cut."""
+    folded = " ".join(text.split())
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in folded[: limit + 1])
+    return shown if len(shown) <= limit else shown[:limit] + "..."

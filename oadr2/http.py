@@ -21,7 +21,7 @@ from typing import Final
 
 import httpx
 
-from oadr2.errors import ConfigurationError, TransportError
+from oadr2.errors import ConfigurationError, TransportError, one_line
 from oadr2.security import client_context
 
 _log = logging.getLogger("oadr2.poll")
@@ -81,13 +81,6 @@ def _split(vtn_base_uri: str, profile: str) -> tuple[str, str, str]:
     prefix = _SERVICE_PATH.sub("", url.raw_path.decode("ascii")).rstrip("/")
     bare = url.copy_with(raw_path=(prefix + _PROFILE_PATHS[profile]).encode("ascii"), userinfo=b"")
     return str(bare), url.username, url.password
-
-
-def one_line(text: str, limit: int = 300) -> str:
-    """A peer's text as it may stand in a log: blanks folded, control characters escaped, cut."""
-    folded = " ".join(text.split())
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in folded[: limit + 1])
-    return shown if len(shown) <= limit else shown[:limit] + "..."
 
 
 class VtnConnection:

@@ -1,4 +1,4 @@
-"""When to poll next: a steady rate with jitter, and back-off while the VTN fails.
+"""When to try next: a steady rate of polls with jitter, and back-off while the VTN fails.
 
 No clock and no sleep in here: times are floats of whatever clock the caller reads, in seconds.
 """
@@ -11,6 +11,35 @@ from collections.abc import Callable
 # Every tenth good poll earns back one quick retry, so that a VTN that fails again and again is
 # polled at most a tenth more often than configured.
 _EARNED_PER_GOOD_POLL = 0.1
+
+
+class BackOff:
+    """How long to wait after a failure: a random time below ``base * 2**(failures - 1)`` seconds.
+
+    At most ``longest`` (full jitter, so that VENs cut off together do not come back together).
+    """
+
+    def __init__(
+        self, base: float, longest: float, random: Callable[[], float] = random.random
+    ) -> None:
+        self.base = base
+        self.longest = longest
+        self.failures = 0
+        self._random = random
+
+    def failed(self) -> float:
+        """Count a failure; the seconds to wait before the next try."""
+        self.failures += 1
+        return self.delay()
+
+    def succeeded(self) -> None:
+        """Begin anew."""
+        self.failures = 0
+
+    def delay(self) -> float:
+        """A random wait, in seconds, after the failures so far."""
+        doublings = min(self.failures - 1, 64)  # beyond it the product may overflow
+        return self._random() * min(self.longest, self.base * 2.0**doublings)
 
 
 class PollPacing:
@@ -40,27 +69,29 @@ class PollPacing:
     ) -> None:
         self.interval = interval
         self.jitter = jitter
-        self.back_off_base = back_off_base
-        self.back_off_max = back_off_max
         self.min_interval = min_interval
         self.retry_after_max = retry_after_max
         self.quick_retries = quick_retries
-        self.failures = 0
+        self._back_off = BackOff(back_off_base, back_off_max, random)
         self._random = random
         self._first: float | None = None
         self._purse = float(quick_retries)
 
+    @property
+    def failures(self) -> int:
+        """Polls that failed since the last one that did not."""
+        return self._back_off.failures
+
     def succeeded(self, started: float, now: float) -> float:
         """The time of the next poll after one that began at ``started`` and went well."""
-        self.failures = 0
+        self._back_off.succeeded()
         self._purse = min(self.quick_retries, self._purse + _EARNED_PER_GOOD_POLL)
         return self._next_slot(started, now)
 
     def failed(self, started: float, now: float, retry_after: float | None = None) -> float:
         """The time of the next poll after one that brought no list of events."""
-        self.failures += 1
         slot = self._next_slot(started, now)
-        at = now + max(self._back_off(), self._asked(retry_after))
+        at = now + max(self._back_off.failed(), self._asked(retry_after))
         if at < slot:
             at = self._quick(at, slot)
         return max(at, started + self.min_interval)
@@ -71,10 +102,10 @@ class PollPacing:
         This only ever brings the next poll forward: a VTN that takes no answers still gets its
         events executed in time.
         """
-        self.failures = 1
+        self._back_off.succeeded()
         slot = self._next_slot(started, now)
         asked = self._asked(retry_after)
-        at = now + max(self._back_off(), asked)
+        at = now + max(self._back_off.failed(), asked)
         at = self._quick(at, slot) if at < slot else max(slot, now + asked)
         return max(at, started + self.min_interval)
 
@@ -92,10 +123,6 @@ class PollPacing:
         slot = (earliest - self._first) // self.interval + 1
         late = self._random() * self.jitter
         return max(self._first + (slot + late) * self.interval, started + self.min_interval)
-
-    def _back_off(self) -> float:
-        doublings = min(self.failures - 1, 64)  # beyond it the product may overflow
-        return self._random() * min(self.back_off_max, self.back_off_base * 2.0**doublings)
 
     def _asked(self, retry_after: float | None) -> float:
         return 0.0 if retry_after is None else min(retry_after, self.retry_after_max)

@@ -7,32 +7,34 @@ answer, and goes on whatever the VTN does: one line in the log (``oadr2.poll``) 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import inspect
 import logging
-import math
 import os
 import random
 import ssl
-import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
+from oadr2.arguments import check_options, number, seconds
+from oadr2.background import BackgroundVen
 from oadr2.control import EventController
-from oadr2.errors import ConfigurationError, LocalProtocolError, OadrError, TransportError
+from oadr2.errors import (
+    ConfigurationError,
+    LocalProtocolError,
+    OadrError,
+    TransportError,
+    one_line,
+)
 from oadr2.event import EventHandler
-from oadr2.http import VtnConnection, one_line
+from oadr2.http import VtnConnection
 from oadr2.model import OptType
 from oadr2.pacing import PollPacing
 from oadr2.security import client_context
 from oadr2.ven import Action, Events, Ven
 
 _log = logging.getLogger("oadr2.poll")
-
-_Result = TypeVar("_Result")
-_PATIENCE = 5.0  # seconds exit() waits for a callback that does not return
 
 
 class PollClient:
@@ -94,15 +96,15 @@ class PollClient:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: Callable[[], float] = random.random,
     ) -> None:
-        interval = _seconds("poll_interval", poll_interval)
+        interval = seconds("poll_interval", poll_interval)
         if min_poll_interval is None:
             min_poll_interval = min(1.0, interval)
-        min_interval = _seconds("min_poll_interval", min_poll_interval)
+        min_interval = seconds("min_poll_interval", min_poll_interval)
         if interval < min_interval:
             raise ConfigurationError(
                 f"poll_interval: {interval:g} s is below min_poll_interval ({min_interval:g} s)"
             )
-        if not 0 <= _number("jitter", jitter) <= 0.5:
+        if not 0 <= number("jitter", jitter) <= 0.5:
             raise ConfigurationError(f"jitter: {jitter!r} is not between 0 and 0.5")
         if max_response_size is None:
             max_response_size = handler.policy.limits.size
@@ -119,17 +121,17 @@ class PollClient:
         self._pacing = PollPacing(
             interval,
             jitter=float(jitter),
-            back_off_base=_seconds("back_off_base", back_off_base),
-            back_off_max=_seconds("back_off_max", back_off_max),
+            back_off_base=seconds("back_off_base", back_off_base),
+            back_off_max=seconds("back_off_max", back_off_max),
             min_interval=min_interval,
-            retry_after_max=_seconds("retry_after_max", retry_after_max),
+            retry_after_max=seconds("retry_after_max", retry_after_max),
             random=random,
         )
         self._connection = VtnConnection(
             vtn_base_uri,
             handler.oadr_profile_level,
-            connect_timeout=_seconds("connect_timeout", connect_timeout),
-            read_timeout=_seconds("read_timeout", read_timeout),
+            connect_timeout=seconds("connect_timeout", connect_timeout),
+            read_timeout=seconds("read_timeout", read_timeout),
             max_response_size=max_response_size,
             username=username,
             password=password,
@@ -297,7 +299,7 @@ class PollClient:
             raise LocalProtocolError("this client is closed; make a new one")
 
 
-class OpenADR2:
+class OpenADR2(BackgroundVen[PollClient]):
     """A polling VEN on a thread of its own, with the name and arguments of EnerNOC's package.
 
     Args:
@@ -339,9 +341,9 @@ class OpenADR2:
         legacy_tls: bool = False,
         **poll_options: Any,
     ) -> None:
-        _check_options("event_config", EventHandler, event_config)
+        check_options("event_config", EventHandler, event_config)
         control_opts = {} if control_opts is None else control_opts
-        _check_options("control_opts", EventController, control_opts, first="event_handler")
+        check_options("control_opts", EventController, control_opts, first="event_handler")
         _check_names(poll_options)
         secured = (vtn_ca_certs, ven_client_cert_pem, ven_client_cert_key) != (None, None, None)
         if secured and "ssl_context" in poll_options:
@@ -358,174 +360,34 @@ class OpenADR2:
                 check_hostname,
                 legacy_tls,
             )
-        interval = _seconds("vtn_poll_interval", vtn_poll_interval)
-        self.event_handler = EventHandler(**event_config)
+        interval = seconds("vtn_poll_interval", vtn_poll_interval)
+        handler = EventHandler(**event_config)
         try:
-            self.client = PollClient(
-                self.event_handler,
+            client = PollClient(
+                handler,
                 vtn_base_uri,
                 poll_interval=interval,
                 username=username,
                 password=password,
                 **poll_options,
             )
-            self.event_controller = EventController(self.event_handler, **control_opts)
+            controller = EventController(handler, **control_opts)
         except BaseException:
-            self.event_handler.close()  # it may hold a database open
+            handler.close()  # it may hold a database open
             raise
-        self._state = threading.RLock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._stop: asyncio.Event | None = None
-        self._polling: concurrent.futures.Future[None] | None = None
-        self._exited = False
-        self._close_on_thread = False
+        super().__init__(handler, controller, client, name="poll")
         if start_thread:
             self.start()
-
-    def start(self) -> None:
-        """Begin to poll in the background; a second call does nothing.
-
-        Raises:
-            LocalProtocolError: after :meth:`exit`.
-        """
-        with self._state:
-            if self._polling is None:
-                self._polling = self._submit(self.client.run())
 
     def query_vtn(self) -> None:
         """Poll once, now, and return when the answer is sent as well.
 
         Raises:
             OadrError: as :meth:`PollClient.poll_once`; the polling in the background goes on.
-            LocalProtocolError: after :meth:`exit`, or when called from a callback on the polling
+            LocalProtocolError: after :meth:`exit`, or when called from a callback on the VEN's own
                 thread.
         """
         self._call(self.client.poll_once)
-
-    def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
-        """Change our opt of a held event and tell the VTN; see :meth:`PollClient.change_opt`."""
-        self._call(lambda: self.client.change_opt(event_id, opt_type, vtn_id))
-
-    def exit(self) -> None:
-        """Stop polling, in the middle of a request too, then the controller, and close the store.
-
-        A second call does nothing. Called from a callback on the polling thread it returns at once,
-        and that thread ends, and closes the rest, when the callback has returned.
-        """
-        with self._state:
-            if self._exited:
-                return
-            self._exited = True
-            thread, loop, stop = self._thread, self._loop, self._stop
-            if loop is not None and stop is not None:
-                loop.call_soon_threadsafe(stop.set)
-            if thread is threading.current_thread():
-                self._close_on_thread = True
-                return
-        if thread is not None:
-            thread.join(_PATIENCE)
-            if thread.is_alive():
-                _log.warning("a callback still runs on the polling thread; not waiting for it")
-        self._close()
-
-    def _close(self) -> None:
-        self.event_controller.exit()
-        self.event_handler.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.exit()
-
-    def _call(self, begin: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
-        if threading.current_thread() is self._thread:
-            raise LocalProtocolError(
-                "called on the polling thread, which cannot wait for itself; use another thread"
-            )
-        future = self._submit(begin())
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError:
-            raise TransportError("stopped by exit() before the VTN had replied") from None
-        except BaseException:
-            future.cancel()  # the caller was interrupted: do not poll on behind its back
-            raise
-
-    def _submit(self, work: Coroutine[Any, Any, _Result]) -> concurrent.futures.Future[_Result]:
-        with self._state:
-            if self._exited:
-                work.close()
-                raise LocalProtocolError("this VEN has been stopped by exit(); make a new one")
-            if self._loop is None:
-                self._begin_thread()
-            assert self._loop is not None  # noqa: S101 - for the type checker
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def _begin_thread(self) -> None:
-        loop = asyncio.new_event_loop()
-        stop = asyncio.Event()
-        # A daemon: a program that forgets exit() can end all the same.
-        thread = threading.Thread(
-            target=self._serve, args=(loop, stop), name="oadr2.poll", daemon=True
-        )
-        self._loop, self._stop, self._thread = loop, stop, thread
-        thread.start()
-
-    def _serve(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-        try:
-            loop.run_until_complete(self._until(stop))
-        finally:
-            loop.close()  # does not wait for a name look-up that hangs in the executor
-            if self._close_on_thread:
-                self._close()
-
-    async def _until(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        # exit() let nothing in after the stop, so these are all there will be.
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.client.aclose()
-
-
-def _number(name: str, value: object) -> float:
-    """A finite number; text that reads as one will do, as it comes from configuration files."""
-    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            number = math.nan
-        if math.isfinite(number):
-            return number
-    raise ConfigurationError(f"{name}: {one_line(repr(value))} is not a number")
-
-
-def _seconds(name: str, value: object) -> float:
-    number = _number(name, value)
-    if number <= 0:
-        raise ConfigurationError(f"{name}: {number:g} is not a positive number of seconds")
-    return number
-
-
-def _check_options(
-    name: str, target: Callable[..., object], options: object, *, first: str | None = None
-) -> None:
-    """Refuse options that do not fit, naming the dictionary they stand in."""
-    if not isinstance(options, Mapping):
-        raise ConfigurationError(f"{name}: {type(options).__name__} given, a dictionary needed")
-    given = () if first is None else (None,)
-    try:
-        inspect.signature(target).bind(*given, **options)
-    except TypeError as error:
-        raise ConfigurationError(f"{name}: {error}") from None
 
 
 def _check_names(poll_options: Mapping[str, object]) -> None:

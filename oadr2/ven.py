@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from oadr2._core.encode import encode
 from oadr2._core.objects import decode
-from oadr2.errors import RemoteProtocolError
-from oadr2.model import OptType, Response
+from oadr2.errors import RESPONSE_CODES, RemoteProtocolError
+from oadr2.model import DistributeEvent, EiResponse, OptType, Response
 from oadr2.policy import VtnPolicy
 
 Service: TypeAlias = Literal["EiEvent"]
@@ -21,6 +22,8 @@ Service: TypeAlias = Literal["EiEvent"]
 class Events(Protocol):
     """What a VEN needs of its event side; :class:`oadr2.event.EventHandler` is the real one."""
 
+    @property
+    def ven_id(self) -> str: ...
     @property
     def oadr_profile_level(self) -> str: ...
     @property
@@ -36,6 +39,14 @@ class Action:
 
     service: Service
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What becomes of a push: the reply to it (b"": an empty one), and what to send after that."""
+
+    reply: bytes
+    actions: tuple[Action, ...]
 
 
 class Ven:
@@ -62,6 +73,31 @@ class Ven:
             )
         answer = self.handler.handle_payload(data)
         return () if answer is None else (Action("EiEvent", answer),)
+
+    def receive_push(self, data: bytes) -> Push:
+        """Take what the VTN sends by itself: its list of events, or a late word on our answer.
+
+        Raises:
+            RemoteProtocolError: it cannot be accepted, or is an oadrResponse that refuses our
+                answer. No event was touched.
+            StoreError: as for :meth:`receive`.
+        """
+        message = decode(data, policy=self.handler.policy)
+        if isinstance(message, Response):
+            self.receive_acknowledgement(data)
+            return Push(b"", ())
+        if not isinstance(message, DistributeEvent):
+            name = getattr(message, "name", f"oadr{type(message).__name__}")
+            raise RemoteProtocolError(
+                f"{name} is not for the EiEvent service of a VEN", response_code=453
+            )
+        answer = self.handler.handle_payload(data)
+        reply = b""
+        if message.profile == "2.0b":  # 2.0a has no reply to a push but the answer itself
+            taken = EiResponse(200, RESPONSE_CODES[200], message.request_id)
+            response = Response(taken, self.handler.ven_id, message.profile)
+            reply = encode(response, wrap=self.handler.policy.wrap_20b)
+        return Push(reply, () if answer is None else (Action("EiEvent", answer),))
 
     def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> Action:
         """Change the opt of a held event; the action tells the VTN (facts.md E06)."""

@@ -40,9 +40,11 @@ def _no_secret_around(monkeypatch):
 class Polling:
     """``oadr2 poll`` as a process, its lines as they come."""
 
+    verb = "poll"
+
     def __init__(self, *arguments, environment=None):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "oadr2", "poll", *map(str, arguments)],
+            [sys.executable, "-m", "oadr2", self.verb, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -28,8 +28,9 @@ from oadr2.errors import (
     ConfigurationError,
     RemoteProtocolError,
     TransportError,
+    one_line,
 )
-from oadr2.http import one_line, service_url
+from oadr2.http import service_url
 from oadr2.poll import PollClient
 from oadr2.security import client_context
 

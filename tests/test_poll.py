@@ -422,7 +422,7 @@ class TestOpenADR2:
             ven.start()
             called.wait()
             ven._thread.join()
-        assert "polling thread" in str(raised[0])
+        assert "poll thread" in str(raised[0])
         assert ven.event_handler.closed
         assert ven.event_controller.exited
 

@@ -26,13 +26,14 @@ from oadr2.cli.configuration import apply_settings_file, refuse_secret_option
 from oadr2.cli.event_text import printable
 from oadr2.errors import ConfigurationError, OadrError
 
-VERBS: Final = ("demo", "poll", "vtn", "decode", "validate")
+VERBS: Final = ("demo", "poll", "xmpp", "vtn", "decode", "validate")
 
 _DESCRIPTION = """\
 OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of payloads.
 
   oadr2 demo                                  see an event happen, in half a minute
   oadr2 poll --vtn-url URL --ven-id ID        be a VEN: poll a VTN, follow its events
+  oadr2 xmpp --jid JID --ven-id ID            be a VEN on an XMPP server
   oadr2 vtn                                   be a VTN to try a VEN against
   oadr2 decode FILE                           read a payload
   oadr2 validate FILE...                      hold payloads against the schema\

@@ -7,7 +7,10 @@ seconds ahead. At the end it says how late each change of level came.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from typing import Any
+
+from oadr2.errors import ConfigurationError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,11 +24,28 @@ def add_parser(subparsers: Any) -> None:
         ),
     )
     parser.add_argument("--fast", action="store_true", help="all in about six seconds")
+    parser.add_argument(
+        "--xmpp",
+        action="store_true",
+        help="over XMPP, on a Prosody started for it; needs Prosody and slixmpp",
+    )
     parser.add_argument("--json", action="store_true", help="print only the summary, for programs")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo and print its summary."""
+    if args.xmpp:
+        _check_xmpp()
     from oadr2.cli.demo_show import show_demo  # noqa: PLC0415 - it brings httpx, uvicorn and rich
 
-    return show_demo(fast=args.fast, as_json=args.json)
+    return show_demo(fast=args.fast, as_json=args.json, xmpp=args.xmpp)
+
+
+def _check_xmpp() -> None:
+    """Say what is missing for XMPP, before anything is shown."""
+    if importlib.util.find_spec("slixmpp") is None:
+        raise ConfigurationError("XMPP needs slixmpp: pip install 'oadr2[xmpp]'")
+    from oadr2.sim.prosody import INSTALL, find_prosody  # noqa: PLC0415 - only here
+
+    if find_prosody() is None:
+        raise ConfigurationError(INSTALL)

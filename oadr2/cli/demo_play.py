@@ -1,4 +1,4 @@
-"""The demo itself: a simulated VTN, a VEN that polls it, and a record of what both of them did."""
+"""The demo itself: a simulated VTN, its VEN, and a record of what both of them did."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from oadr2.cli.demo_ways import HTTP, Connected, Way
 from oadr2.cli.event_text import interval_starts, iso_time, level_text, moment_at
 from oadr2.cli.live_view import Entry, Picture, Step, add_entry
 from oadr2.cli.message_view import level_style
 from oadr2.control import EventController
 from oadr2.event import EventHandler
 from oadr2.model import CreatedEvent
-from oadr2.poll import PollClient
-from oadr2.sim import SimulatedVtn, VtnServer
+from oadr2.sim import SimulatedVtn
 from oadr2.sim.vtn import Exchange
 
 VEN_ID: Final = "demo-ven"
@@ -65,8 +65,9 @@ class LevelChange:
 class Demo:
     """The parties of the demo and what happened so far."""
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: Timing, way: Way = HTTP) -> None:
         self.timing = timing
+        self.way = way
         self.log: list[Entry] = []
         self.level = 0.0
         self.on_entry: Callable[[Entry], None] | None = None
@@ -92,34 +93,33 @@ class Demo:
         vtn = SimulatedVtn("demo-vtn", profile="2.0a")
         vtn.on_message = self._heard
         handler = EventHandler(VEN_ID)
-        self._begin = time.time()
-        self._start = self._begin + self.timing.before_offer + self.timing.notice
+        connected = self.way.connect(vtn, handler, VEN_ID, self.timing.poll_interval, self._failed)
         try:
-            with VtnServer(vtn) as server:
+            async with connected as parties:
+                self._begin = time.time()
+                self._start = self._begin + self.timing.before_offer + self.timing.notice
                 controller = EventController(handler, signal_changed_callback=self._level_changed)
+                talking = asyncio.create_task(parties.client.run())
                 try:
-                    async with PollClient(
-                        handler,
-                        server.url,
-                        poll_interval=self.timing.poll_interval,
-                        jitter=0.0,
-                        on_error=self._failed,
-                    ) as client:
-                        polling = asyncio.create_task(client.run())
-                        await self._watch(vtn, handler, draw)
-                    await polling
+                    await self._watch(vtn, handler, parties, draw)
                 finally:
                     controller.exit()
+            await talking
         finally:
             handler.close()
 
     async def _watch(
-        self, vtn: SimulatedVtn, handler: EventHandler, draw: Callable[[Picture], None]
+        self,
+        vtn: SimulatedVtn,
+        handler: EventHandler,
+        parties: Connected,
+        draw: Callable[[Picture], None],
     ) -> None:
         offered = False
         while (now := time.time()) < self.end + self.timing.after:
             if not offered and now >= self._begin + self.timing.before_offer:
                 self._offer(vtn)
+                await parties.push()
                 offered = True
             draw(self._picture(handler, now))
             await asyncio.sleep(1 / _FRAMES_PER_SECOND)
@@ -163,7 +163,7 @@ class Demo:
         self._note("VEN", f"answers: {words}", f"VTN: {'200 OK' if ok else exchange.problem}")
 
     def _failed(self, error: Exception) -> None:
-        self._note("VEN", f"poll failed: {error}", style="red")
+        self._note("VEN", f"could not reach the VTN: {error}", style="red")
 
     def _level_changed(self, previous: float | None, level: float | None) -> None:
         now = time.time()
@@ -194,7 +194,7 @@ class Demo:
             level=self.level,
             steps=self._steps(handler),
             log=log,
-            title="a VTN and a VEN on this machine, talking OpenADR 2.0a",
+            title=self.way.title,
         )
 
     def _headline(self, handler: EventHandler, now: float) -> str:
@@ -209,8 +209,8 @@ class Demo:
         if self.opt_type is not None:
             return "The VTN announced an event. The VEN took it, said yes, and waits for its start."
         if now >= self._begin + self.timing.before_offer:
-            return "The VTN has an event. The VEN will see it at its next poll."
-        return "A VEN asks its VTN again and again whether there is an event for it."
+            return self.way.offered
+        return self.way.waiting
 
     def _steps(self, handler: EventHandler) -> list[Step]:
         """The level over time as the VEN itself knows it; flat until it knows of the event."""

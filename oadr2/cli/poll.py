@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from oadr2.cli.configuration import add_secret_options, comma_list, seconds, web_address
+from oadr2.cli.configuration import add_secret_options, seconds, web_address
+from oadr2.cli.ven_options import (
+    add_output_options,
+    add_tls_options,
+    add_ven_options,
+    add_vtn_options,
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -27,21 +32,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="URL",
         help="its http or https address; /OpenADR2/Simple/... is added",
     )
-    vtn.add_argument(
-        "--vtn-ids",
-        type=comma_list,
-        metavar="A,B",
-        help="vtnIDs to take events from (default: any)",
-    )
-    vtn.add_argument(
-        "--market-contexts",
-        type=comma_list,
-        metavar="A,B",
-        help="market contexts to take (default: any)",
-    )
-    vtn.add_argument(
-        "--profile", choices=("2.0a", "2.0b"), default="2.0a", help="default: %(default)s"
-    )
+    add_vtn_options(vtn)
     vtn.add_argument(
         "--interval",
         type=seconds,
@@ -49,85 +40,14 @@ def add_parser(subparsers: Any) -> None:
         metavar="SECONDS",
         help="between two polls (default: 10)",
     )
-    ven = parser.add_argument_group("this VEN")
-    ven.add_argument("--ven-id", required=True, metavar="ID", help="the id the VTN knows it by")
-    for name in ("group", "resource", "party"):
-        ven.add_argument(
-            f"--{name}-id", metavar="ID", help=f"also meant when an event targets this {name}ID"
-        )
-    ven.add_argument(
-        "--opt",
-        choices=("optIn", "optOut"),
-        default="optIn",
-        help="the answer to events (default: optIn)",
-    )
-    ven.add_argument(
-        "--db", type=Path, metavar="FILE", help="keep events in this SQLite file over a restart"
-    )
-    rules = parser.add_argument_group("how to read this VTN")
-    rules.add_argument(
-        "--priority",
-        choices=("lower", "higher", "highest_level"),
-        default="lower",
-        help="who wins an overlap: lower or higher number, or highest level (default: lower)",
-    )
-    rules.add_argument(
-        "--no-implied-cancel",
-        action="store_true",
-        help="an event missing from a list is not cancelled",
-    )
-    rules.add_argument("--months-as-minutes", action="store_true", help="read P5M as five minutes")
-    rules.add_argument(
-        "--run-test-events", action="store_true", help="let test events change the level"
-    )
-    rules.add_argument(
-        "--strict",
-        action="store_true",
-        help="refuse a whole message that is not valid by the schema",
-    )
+    add_ven_options(parser)
     access = parser.add_argument_group("access")
     access.add_argument("--username", metavar="NAME", help="for HTTP authentication")
     add_secret_options(access, "password", "OADR2_PASSWORD", "password")
-    access.add_argument(
-        "--ca-certs",
-        type=Path,
-        metavar="FILE",
-        help="CAs to trust, and no others (PEM file or folder)",
-    )
-    access.add_argument("--cert", type=Path, metavar="FILE", help="client certificate (PEM)")
-    access.add_argument(
-        "--key", type=Path, metavar="FILE", help="its private key (PEM), when not in the same file"
-    )
-    add_secret_options(access, "key-passphrase", "OADR2_KEY_PASSPHRASE", "key's passphrase")
-    access.add_argument(
-        "--no-check-hostname",
-        action="store_true",
-        help="do not compare the certificate's name with the host's",
-    )
-    access.add_argument(
-        "--tls",
-        choices=("default", "legacy"),
-        default="default",
-        help="legacy: also TLS 1.0 and weak ciphers",
-    )
+    add_tls_options(access)
     output = parser.add_argument_group("output")
     output.add_argument("--once", action="store_true", help="poll once, show the events held, stop")
-    output.add_argument(
-        "--log-format", choices=("text", "json"), default="text", help="default: %(default)s"
-    )
-    output.add_argument(
-        "--json",
-        action="store_const",
-        const="json",
-        dest="log_format",
-        help="the same as --log-format json",
-    )
-    output.add_argument(
-        "--log-level",
-        choices=("debug", "info", "warning", "error"),
-        default="warning",
-        help="what of the inner log goes to standard error (default: %(default)s)",
-    )
+    add_output_options(output)
 
 
 def run(args: argparse.Namespace) -> int:

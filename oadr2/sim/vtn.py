@@ -411,6 +411,14 @@ class SimulatedVtn:
         reason = f"{name} is not for the EiEvent service of a VTN"
         return self._refuse(profile, request, codes.not_recognized, reason)
 
+    def list_for(self, ven_id: str, profile: Profile) -> bytes:
+        """The oadrDistributeEvent that pushes a VEN's events to it; nobody asked, so no eiResponse."""
+        with self._changed:
+            request_id = self._request_ids()
+            now = _moment(self._refresh())
+            message = self._prepare(ven_id, profile, None, now).message
+        return self._encode(replace(message, request_id=request_id, response=None))
+
     def _distribute(self, request: RequestEvent) -> bytes:
         ven_id, profile = request.ven_id, request.profile
         with self._changed:

@@ -1,4 +1,4 @@
-"""What ``oadr2 poll`` prints: one line for each thing that happens, as text or as JSON.
+"""What a VEN on the command line prints: one line for each thing that happens, as text or as JSON.
 
 The fields of each kind of line, and the sentence they make for a person.
 """
@@ -66,11 +66,16 @@ def _start_words(fields: Fields) -> str:
     where = f"events kept in {fields['db']}" if fields["db"] else "events kept in memory only"
     if fields["db"]:
         where += f" ({held} held)"
+    return f"{_way(fields)}, profile {fields['profile']}; {where}; Ctrl-C ends it"
+
+
+def _way(fields: Fields) -> str:
+    """How the VTN is reached, and as whom."""
+    if "jid" in fields:
+        vtn = fields["vtn_jid"] or "the server's EiEvent service"
+        return f"{fields['jid']} on XMPP as VEN {fields['ven_id']} of {vtn}"
     every = f"every {fields['interval']:g} s" if fields["interval"] else "once"
-    return (
-        f"polling {fields['vtn_url']} as VEN {fields['ven_id']} {every},"
-        f" profile {fields['profile']}; {where}; Ctrl-C ends it"
-    )
+    return f"polling {fields['vtn_url']} as VEN {fields['ven_id']} {every}"
 
 
 def _event_words(fields: Fields) -> str:
@@ -165,7 +170,7 @@ def held_fields(state: EventState) -> Fields:
 
 
 def error_fields(error: Exception, next_poll_in: float | None) -> Fields:
-    """The line for a poll that failed; polling goes on in so many seconds."""
+    """The line for what failed; the VTN is asked again in so many seconds."""
     fields: Fields = {
         "kind": "error",
         "reason": str(error),
