@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         sim,
         store,
         ven,
+        xmpp,
     )
 
 # A constant: asking importlib.metadata would double the import time. pyproject.toml reads it here.
@@ -55,6 +56,7 @@ _ROOMS: Final = frozenset(
         "sim",
         "store",
         "ven",
+        "xmpp",
     }
 )
 
@@ -81,6 +83,7 @@ __all__ = [
     "sim",
     "store",
     "ven",
+    "xmpp",
 ]
 
 

@@ -87,6 +87,8 @@ class XmppClient:
 
     Attributes:
         has_connected: whether the server has ever let us in.
+        next_poll_in: seconds from the error reported last to the next try; None when it stays at
+            that.
 
     Raises:
         ConfigurationError: an argument is wrong; the message names it.
@@ -116,6 +118,7 @@ class XmppClient:
     ) -> None:
         self.ven = Ven(handler)
         self.has_connected = False
+        self.next_poll_in: float | None = None
         self._server = _server(jid, password, server, port, ssl_context, plaintext)
         self._vtns = _jids("vtn_jid", vtn_jid)
         self._discovers = not self._vtns
@@ -156,7 +159,7 @@ class XmppClient:
             await asyncio.wait((runner,))
         finally:
             self._runner = None
-            runner.cancel()
+            _cancel_once(runner)
             await asyncio.wait((runner,))
         if not runner.cancelled():
             runner.result()
@@ -196,8 +199,10 @@ class XmppClient:
         self._closed = True
         runner = self._runner
         if runner is not None and runner is not asyncio.current_task():
-            runner.cancel()
+            _cancel_once(runner)
             await asyncio.wait((runner,))
+        for _ in range(3):  # asyncio closes sockets in its next rounds
+            await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
         return self
@@ -226,7 +231,7 @@ class XmppClient:
                 self._connecting.succeeded()
             self._synchronised.clear()
             delay = self._connecting.failed()
-            self._report(problem, f"next connection in {delay:.1f} s")
+            self._report(problem, f"next connection in {delay:.1f} s", delay)
             await asyncio.sleep(delay)
 
     async def _session(self) -> TransportError:
@@ -289,7 +294,7 @@ class XmppClient:
                 if not stream.is_open:
                     return  # _session hears of it too
                 delay = self._asking.failed()
-                self._report(error, f"asking for the events again in {delay:.1f} s")
+                self._report(error, f"asking for the events again in {delay:.1f} s", delay)
                 await self._wanted_within(delay)
                 self._wanted.set()
             else:
@@ -442,7 +447,8 @@ class XmppClient:
             raise TransportError(f"not connected to {self._server.place}")
         return self._stream
 
-    def _report(self, problem: Exception, next_step: str) -> None:
+    def _report(self, problem: Exception, next_step: str, delay: float | None = None) -> None:
+        self.next_poll_in = delay
         failed = {"failed_poll": True}  # for a log handler that tells them otherwise
         if isinstance(problem, OadrError):
             _log.warning("%s; %s", one_line(str(problem), 1000), next_step, extra=failed)
@@ -458,6 +464,12 @@ class XmppClient:
     def _check_open(self) -> None:
         if self._closed:
             raise LocalProtocolError("this client is closed; make a new one")
+
+
+def _cancel_once(task: asyncio.Task[None]) -> None:
+    """A second time would cancel the good-bye as well."""
+    if not task.cancelling():
+        task.cancel()
 
 
 def _server(  # noqa: PLR0917 - as the constructor has them

@@ -253,16 +253,17 @@ class Stream(ClientXMPP):
         return await asyncio.shield(self._closed)
 
     async def aclose(self) -> None:
-        """Say good-bye if there is somebody to hear it, and close."""
-        if self.is_open:
-            self._write(b'<presence type="unavailable"/></stream:stream>')
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_PATIENCE):
-                    await self.wait_closed()
-        self.drop()
+        """Say good-bye if there is somebody to hear it, and close, even when cancelled."""
+        try:
+            if self.is_open:
+                self._write(b'<presence type="unavailable"/></stream:stream>')
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_CLOSE_PATIENCE):
+                        await self.wait_closed()
+        finally:
+            self._drop()
 
-    def drop(self) -> None:
-        """Close at once, without a word."""
+    def _drop(self) -> None:
         self.cancel_connection_attempt()
         self.abort()
         self._fail_pending(TransportError("the XMPP connection was closed"))
@@ -274,10 +275,8 @@ class Stream(ClientXMPP):
         self.scheduled_events.clear()
         if not self._closed.done():
             self._closed.set_result(self._trouble or TransportError("closed by us"))
-        if self._opened.done():
+        if self._opened.done() and not self._opened.cancelled():
             self._opened.exception()  # has been seen
-        else:
-            self._opened.cancel()
 
     def announce(self, to: Iterable[JID]) -> None:
         """Presence: to our server, and to each of these, whether or not they subscribed to it."""

@@ -46,7 +46,7 @@ def counts_of_lines(copy: Path) -> Counts:
         done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=True)
         for document in done.stdout.splitlines():
             for each in json.loads(document)["files"]:
-                path = Path(each["file"])
+                path = Path("src_ext") / each["file"]
                 if path.suffix in (".pyx", ".pxd") and (copy / path).is_file():
                     for line in each["lines"]:
                         counts[path][line["line_number"]] += line["count"]
@@ -91,9 +91,23 @@ def table(copy: Path, counts: Counts) -> list[str]:
     return rows
 
 
-def main(arguments: list[str]) -> int:
-    import Cython  # noqa: PLC0415  --help and linters do without
+def write_report(rows: list[str]) -> None:
+    import Cython  # noqa: PLC0415  linters do without
 
+    today = datetime.datetime.now(datetime.UTC).date()
+    head = f"""\
+# Coverage of the compiled core
+
+Written by `make coverage-native` on {today}, with CPython {platform.python_version()} and Cython
+{Cython.__version__}, counted by gcov through the line numbers that Cython writes into its C. A line counts as
+run when any of the C made from it was. Tests that start processes or open sockets are left out.
+
+"""
+    REPORT.write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
+    print(f"written: {REPORT.relative_to(ROOT)}")
+
+
+def main(arguments: list[str]) -> int:
     copy = build_copy("coverage", ["OADR2_COVERAGE"])
     for old in (copy / "build" / "temp").rglob("*.gcda"):
         old.unlink()
@@ -111,17 +125,7 @@ def main(arguments: list[str]) -> int:
     print("\n".join(rows))
     if arguments:
         return 0
-    today = datetime.datetime.now(datetime.UTC).date()
-    head = f"""\
-# Coverage of the compiled core
-
-Written by `make coverage-native` on {today}, with CPython {platform.python_version()} and Cython
-{Cython.__version__}, counted by gcov through the line numbers that Cython writes into its C. A line counts as
-run when any of the C made from it was. Tests that start processes or open sockets are left out.
-
-"""
-    REPORT.write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
-    print(f"written: {REPORT.relative_to(ROOT)}")
+    write_report(rows)
     return 0
 
 

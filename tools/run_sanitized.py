@@ -26,6 +26,8 @@ LEFT_OUT = {
     "test_security.py": "sockets and TLS are not ours",
     "test_pacing.py": "Python only",
     "test_store.py": "Python and SQLite only",
+    "test_conformance_document.py": "reads documents",
+    "test_decode_memory.py": "weighs the process, in which freed blocks stay: test_native_memory.py counts",
     "test_documents.py": "reads documents",
     "test_figures.py": "reads documents",
     "test_floors.py": "reads sources",

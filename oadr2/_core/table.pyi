@@ -46,6 +46,9 @@ def as_bytes(data: object) -> bytes: ...
 def first(pair: tuple[int, Any]) -> int: ...
 
 @final
+class KeptEvent: ...
+
+@final
 class EventTable:
     def __init__(
         self,

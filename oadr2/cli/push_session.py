@@ -36,6 +36,11 @@ class _PushSession:
         self._ask = ask
         self._closed = asyncio.Event()
 
+    @property
+    def next_poll_in(self) -> float | None:
+        """Seconds to the next try to reach the VTN, after a failure."""
+        return self.app.vtns[0].answers.next_try_in
+
     async def run(self) -> None:
         """Take pushes until closed."""
         if self._ask:

@@ -51,7 +51,7 @@ def line_text(fields: Fields) -> str:
         case "error":
             words = str(fields["reason"])
             if "next_poll_in" in fields:
-                words += f"; next poll in {fields['next_poll_in']} s"
+                words += f"; next try in {fields['next_poll_in']} s"
         case _:
             words = str(fields.get("reason", ""))
     return words
@@ -172,8 +172,8 @@ def held_fields(state: EventState) -> Fields:
     }
 
 
-def error_fields(error: Exception, next_poll_in: float | None = None) -> Fields:
-    """The line for what failed; it is tried again, in so many seconds when that is known."""
+def error_fields(error: Exception, next_poll_in: float | None) -> Fields:
+    """The line for what failed; the VTN is asked again in so many seconds."""
     fields: Fields = {
         "kind": "error",
         "reason": str(error),

@@ -38,6 +38,10 @@ from oadr2.security import watch_expiry
 class Client(Protocol):
     """A transport's client."""
 
+    @property
+    def next_poll_in(self) -> float | None:
+        """Seconds to the next try, as of the last error."""
+
     async def run(self) -> None:
         """Talk to the VTN until closed."""
 
@@ -174,7 +178,7 @@ async def _follow(
             hopeless.append(error)
             end("hopeless")
         else:
-            report(error_fields(error, getattr(client, "next_poll_in", None)))
+            report(error_fields(error, client.next_poll_in))
 
     client = transport.make_client(handler, on_error)
     for number in (signal.SIGINT, signal.SIGTERM):

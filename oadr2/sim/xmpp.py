@@ -181,7 +181,7 @@ class XmppVtn:
                 self._client = None
                 self._online.clear()
                 self._seen.clear()
-                client.leave()
+                await client.leave()
             await asyncio.sleep(_RECONNECT)
 
     def _arrived(self, _event: object) -> None:
@@ -288,7 +288,7 @@ class _Client(ClientXMPP):
         self.connect(host, port)
         await self.gone
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """Close at once; the server tells the others."""
         self.cancel_connection_attempt()
         self.abort()
@@ -296,6 +296,8 @@ class _Client(ClientXMPP):
             self._run_out_filters.cancel()
         for handle in self.scheduled_events.values():
             handle.cancel()
+        for _ in range(3):  # asyncio closes sockets in its next rounds
+            await asyncio.sleep(0)
 
     def _lost(self, _reason: object) -> None:
         if not self.gone.done():

@@ -5,11 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from probe import PATIENCE
+from probe import PASSWORD, PATIENCE
 from test_cli_poll import Polling
 
 import oadr2.sim.prosody
-from conftest import PASSWORD
 from oadr2.cli import main
 from oadr2.sim import SimulatedVtn
 from oadr2.sim.xmpp import XmppVtn

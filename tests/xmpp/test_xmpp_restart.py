@@ -4,9 +4,8 @@ import asyncio
 import collections
 import threading
 
-from probe import PATIENCE
+from probe import PASSWORD, PATIENCE, USERS
 
-from conftest import PASSWORD, USERS
 from oadr2.sim import SimulatedVtn
 from oadr2.sim.prosody import ProsodyServer
 from oadr2.sim.xmpp import XmppVtn

@@ -6,9 +6,8 @@ import logging
 from xml.etree.ElementTree import tostring
 
 import pytest
-from probe import PATIENCE, Probe, child
+from probe import PASSWORD, PATIENCE, Probe, child
 
-from conftest import PASSWORD
 from oadr2.errors import AuthenticationError, StoreError, TransportError
 from oadr2.event import EventHandler
 from oadr2.policy import VtnPolicy

@@ -8,7 +8,14 @@ from libc.stdint cimport int64_t, uint64_t
 from oadr2._core.encode cimport Writer
 from oadr2._core.judge cimport Identity, Names, Rules
 from oadr2._core.listplan cimport ListPlan
+from oadr2._core.message cimport EventDef
 from oadr2._core.rows cimport ChangeList, Row, Table
+
+
+cdef class KeptEvent:
+    """Keeps the definition of an event alive."""
+
+    cdef EventDef* definition
 
 
 cdef class EventTable:
@@ -23,10 +30,13 @@ cdef class EventTable:
     cdef bytes last_data
     cdef object last_reply
     cdef uint64_t last_generation
+    # Events somebody asked for: (KeptEvent, Event) by the address of the definition
+    cdef dict objects
 
     cdef int read(self, ListPlan p, bytes data, int64_t now, uint64_t seed) except -1
     cdef int apply(self, ListPlan p) except -1
     cdef object reply_to(self, ListPlan p)
+    cdef object event_of(self, EventDef* definition)
     cdef Row* find(self, str event_id, object vtn_id) except NULL
     cdef Row* find_key(self, str vtn_id, str event_id) except? NULL
     cdef int set_names(self, Names* names, object texts) except -1

@@ -111,6 +111,12 @@ cdef int64_t microseconds(double now) except? -1:
 
 
 @cython.final
+cdef class KeptEvent:
+    def __dealloc__(self):
+        event_def_release(self.definition)
+
+
+@cython.final
 cdef class EventTable:
     """The events one VEN holds. Not thread-safe: the caller serialises."""
 
@@ -121,6 +127,7 @@ cdef class EventTable:
         memset(&self.me, 0, sizeof(self.me))
         memset(&self.changes, 0, sizeof(self.changes))
         self.scratch = new_plan(None)
+        self.objects = {}
 
     def __init__(self, str ven_id not None, object policy not None, *, vtn_ids=(), market_contexts=(), group_ids=(),
                  resource_ids=(), party_ids=(), signals=("SIMPLE",), str default_opt="optIn"):
@@ -245,6 +252,21 @@ cdef class EventTable:
             return writer_bytes(&self.writer)  # raises
         return PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
 
+    cdef object event_of(self, EventDef* definition):
+        # Made once: a long event changes its interval often and is shown each time.
+        cdef KeptEvent kept
+        cdef tuple entry = self.objects.get(<size_t>definition)
+        if entry is None:
+            for key, (kept, _) in list(self.objects.items()):
+                if kept.definition.references == 1:  # nothing else holds that version any more
+                    del self.objects[key]
+            kept = KeptEvent.__new__(KeptEvent)
+            kept.definition = definition
+            definition.references += 1
+            entry = (kept, definition_object(definition))
+            self.objects[<size_t>definition] = entry
+        return entry[1]
+
     cdef int apply(self, ListPlan p) except -1:
         cdef int result
         if not p.is_list:
@@ -323,7 +345,7 @@ cdef class EventTable:
                     continue
                 found.append((
                     CHANGE_NAMES[r.kind], text_of(r.row.vtn_id), text_of(r.definition.event.event_id), r.number,
-                    opt_name(r.opt), definition_object(r.definition),
+                    opt_name(r.opt), self.event_of(r.definition),
                     remark(r.reason, r.notes),
                 ))
         finally:
@@ -389,7 +411,7 @@ cdef class EventTable:
                 continue
             end = row.end if row.end < row.terminate else row.terminate
             found.append((row.sequence, (
-                definition_object(row.definition), text_of(row.vtn_id), opt_name(row.opt),
+                self.event_of(row.definition), text_of(row.vtn_id), opt_name(row.opt),
                 "ending" if row.phase == PHASE_ENDING else "running" if row.begin <= t else "pending",
                 datetime_from_us(row.begin), None if end == FOREVER else datetime_from_us(end),
                 level if row_running(row, t) and row_level(row, &self.rules, t, &level) else None,
@@ -406,7 +428,7 @@ cdef class EventTable:
         for i in range(self.table.count):
             row = self.table.rows[i]
             if row.phase != PHASE_FINISHED:
-                found.append((row.sequence, definition_object(row.definition)))
+                found.append((row.sequence, self.event_of(row.definition)))
         found.sort(key=first)
         return [event for _, event in found]
 
@@ -421,7 +443,7 @@ cdef class EventTable:
                     and (vtn_id is None or text_of(row.vtn_id) == vtn_id)
                     and (best == NULL or row.sequence < best.sequence)):
                 best = row
-        return None if best == NULL else definition_object(best.definition)
+        return None if best == NULL else self.event_of(best.definition)
 
     def keys(self, event_ids):
         """(vtnID, eventID) of every row, finished ones too, with one of these event ids."""

@@ -1,0 +1,144 @@
+"""The connection itself: pings, being thrown out, and what happens without Prosody."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+from probe import PASSWORD, PATIENCE, Probe
+
+from oadr2.errors import TransportError
+from oadr2.event import EventHandler
+from oadr2.pacing import BackOff
+from oadr2.xmpp import XmppClient
+from oadr2.xmpp_stream import Stream
+
+VTN = "vtn@localhost/oadr"
+VEN = "ven@localhost/gateway"
+
+
+@pytest.fixture
+def handler():
+    handler = EventHandler("ven-1")
+    yield handler
+    handler.close()
+
+
+def client(handler, server, **options):
+    return XmppClient(
+        handler,
+        VEN,
+        PASSWORD,
+        vtn_jid=VTN,
+        server="127.0.0.1",
+        port=server.port,
+        plaintext=True,
+        back_off_base=0.05,
+        back_off_max=0.2,
+        **options,
+    )
+
+
+def test_X06_a_ping_without_an_answer_makes_a_new_connection(plain, handler, monkeypatch):
+    ping = Stream.ping
+    pings = []
+    errors = []
+
+    async def scenario():
+        alive = asyncio.Event()
+
+        async def third_is_lost(stream, timeout):
+            pings.append(stream)
+            if len(pings) == 3:
+                raise TransportError("no answer to a ping")
+            await ping(stream, timeout)
+            if len(pings) > 5:
+                alive.set()
+
+        monkeypatch.setattr(Stream, "ping", third_is_lost)
+        async with (
+            Probe(VTN, PASSWORD, plain.port),
+            client(handler, plain, ping_interval=0.01, on_error=errors.append) as ven,
+            asyncio.timeout(PATIENCE),
+        ):
+            running = asyncio.create_task(ven.run())
+            await alive.wait()
+            await ven.wait_synchronised()
+        await running
+
+    asyncio.run(scenario())
+    assert [str(error) for error in errors] == ["no answer to a ping"]
+    assert pings[0] is pings[2]
+    assert pings[3] is not pings[2]
+    assert pings[3] is pings[5]
+
+
+def test_another_client_with_our_resource_is_told_by_name(plain, handler):
+    """The server throws the older one out; the reason is in the line."""
+    errors = []
+
+    async def scenario():
+        thrown_out = asyncio.Event()
+
+        def note(error):
+            errors.append(str(error))
+            thrown_out.set()
+
+        async with (
+            Probe(VTN, PASSWORD, plain.port),
+            client(handler, plain, on_error=note) as ven,
+            asyncio.timeout(PATIENCE),
+        ):
+            running = asyncio.create_task(ven.run())
+            await ven.wait_synchronised()
+            async with Probe(VEN, PASSWORD, plain.port):
+                await thrown_out.wait()
+        await running
+
+    asyncio.run(scenario())
+    assert f"127.0.0.1:{plain.port} closed the stream (conflict" in errors[0]
+
+
+def test_a_client_runs_once_at_a_time(plain, handler):
+    async def scenario():
+        async with client(handler, plain) as ven:
+            running = asyncio.create_task(ven.run())
+            await asyncio.sleep(0)
+            with pytest.raises(Exception, match="runs already"):
+                await ven.run()
+        await running
+
+    asyncio.run(scenario())
+
+
+def test_back_off_doubles_up_to_its_longest_and_begins_anew():
+    back_off = BackOff(1.0, 10.0, lambda: 1.0)
+    assert [back_off.failed() for _ in range(6)] == [1, 2, 4, 8, 10, 10]
+    back_off.succeeded()
+    assert back_off.failed() == 1
+    assert BackOff(1.0, 10.0, lambda: 0.25).failed() == 0.25
+    back_off.failures = 5000
+    assert back_off.failed() == 10
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("1", "1 error"), ("", "1 skipped")])
+def test_without_prosody_tests_are_skipped_or_fail(repository, tmp_path, required, outcome):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/xmpp/test_xmpp_connection.py::test_a_client_runs_once_at_a_time",
+        ],
+        cwd=repository,
+        env=os.environ | {"PATH": str(tmp_path), "OADR2_REQUIRE_PROSODY": required},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome in done.stdout
+    assert "apt install prosody" in done.stdout
