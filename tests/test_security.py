@@ -1,6 +1,8 @@
 """TLS contexts: what they accept on the wire, and what they say about files that are wrong."""
 
+import asyncio
 import contextlib
+import datetime
 import logging
 import os
 import shutil
@@ -14,6 +16,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from oadr2 import security
 from oadr2.errors import ConfigurationError
 from oadr2.security import client_context
 
@@ -326,3 +329,170 @@ def test_a_renewed_file_gives_a_new_context(ca, files, tmp_path):
     assert after is not before
     with TlsServer(server_context(ca)) as server:
         server.connect(after)
+
+
+# As a server
+
+
+@pytest.fixture(scope="module")
+def own_context(ca, files):
+    """``own_context(kind)``: of a VEN at 127.0.0.1 that lets in clients of the module's CA."""
+
+    def make(kind, **options):
+        name = f"server-{kind}.pem"
+        if not (files / name).exists():
+            key_type = trustme.KeyType.RSA if kind == "rsa" else trustme.KeyType.ECDSA
+            cert = ca.issue_cert("127.0.0.1", key_type=key_type)
+            cert.private_key_and_cert_chain_pem.write_to_path(files / name)
+            (files / name).chmod(0o600)
+        return security.server_context(files / name, client_ca_certs=files / "ca.pem", **options)
+
+    return make
+
+
+@pytest.mark.parametrize("server", ["rsa", "ecc"])
+@pytest.mark.parametrize("client", ["rsa", "ecc"])
+def test_H06_both_sides_show_rsa_or_ecc_certificates(files, own_context, server, client):
+    with TlsServer(own_context(server)) as listener:
+        context = client_context(files / "ca.pem", files / f"{client}-both.pem")
+        assert listener.connect(context)[0] == "TLSv1.3"
+    assert len(listener.clients) == 1
+
+
+@pytest.mark.parametrize(
+    "suite",
+    ["AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "AES128-SHA256", "ECDHE-ECDSA-AES128-SHA256"],
+)
+def test_H07_a_server_takes_the_default_suites_of_both_profiles(files, own_context, suite):
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.load_verify_locations(files / "ca.pem")
+    client.load_cert_chain(files / "ecc-both.pem")
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.set_ciphers(suite)
+    with TlsServer(own_context("ecc" if "ECDSA" in suite else "rsa")) as listener:
+        assert listener.connect(client) == ("TLSv1.2", suite)
+
+
+def test_H12_a_server_asks_every_client_for_a_certificate(files, own_context):
+    with TlsServer(own_context("ecc")) as listener, pytest.raises((ssl.SSLError, OSError)):
+        listener.connect(client_context(files / "ca.pem"))
+    assert listener.clients == []
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_server_takes_old_protocols_only_when_told(files, own_context, legacy):
+    with old_protocols():
+        context = own_context("rsa", legacy=legacy)
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.load_verify_locations(files / "ca.pem")
+        client.load_cert_chain(files / "rsa-both.pem")
+        client.minimum_version = ssl.TLSVersion.TLSv1
+        client.maximum_version = ssl.TLSVersion.TLSv1_1
+        client.set_ciphers("ALL:@SECLEVEL=0")
+        with TlsServer(context) as listener:
+            if legacy:
+                assert listener.connect(client)[0] == "TLSv1.1"
+            else:
+                with pytest.raises((ssl.SSLError, OSError)):
+                    listener.connect(client)
+
+
+def test_a_legacy_server_says_so(files, own_context, caplog):
+    security._server.cache_clear()
+    with old_protocols():
+        own_context("rsa", legacy=True)
+    assert "legacy TLS is on" in caplog.text
+
+
+def test_a_server_context_is_made_once_until_a_file_changes(files, own_context):
+    one = own_context("rsa")
+    assert own_context("rsa") is one
+    assert own_context("ecc") is not one
+    os.utime(files / "server-rsa.pem", (1, 1))
+    assert own_context("rsa") is not one
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rsa.pem", "ecc.key", "ca.pem"), "is not the key of the certificate"),
+        (("rsa.pem", "rsa.key", "empty.pem"), "client_ca_certs: .*empty.pem is not PEM"),
+        (("rsa.pem", "rsa.key", "absent"), "client_ca_certs: .*No such file"),
+        (("absent", None, "ca.pem"), "cert: .*No such file"),
+    ],
+)
+def test_files_of_a_server_that_are_wrong(files, arguments, message):
+    cert, key, cas = arguments
+    with pytest.raises(ConfigurationError, match=message):
+        security.server_context(files / cert, key and files / key, client_ca_certs=files / cas)
+
+
+# The end of certificates
+
+
+DAY = 86400.0
+
+
+@pytest.fixture
+def short_lived(ca, tmp_path):
+    """A certificate that ends at :data:`END`."""
+    path = tmp_path / "short.pem"
+    issued = ca.issue_cert("ven.example", not_after=END)
+    issued.private_key_and_cert_chain_pem.write_to_path(path)
+    path.chmod(0o600)
+    return path
+
+
+END = datetime.datetime(2035, 1, 1, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "words"),
+    [
+        (31, None, ""),
+        (29.5, logging.WARNING, "ends in 29.5 days"),
+        (0.1, logging.WARNING, "ends in 0.1 days"),
+        (-1, logging.ERROR, "has ended"),
+    ],
+)
+def test_the_end_of_a_certificate_is_told_in_good_time(short_lived, caplog, days, level, words):
+    now = END.timestamp() - days * DAY
+    assert security.days_left(short_lived, now) == pytest.approx(days)
+    assert security.warn_of_expiry(short_lived, now) == (level is not None)
+    assert [record.levelno for record in caplog.records] == ([] if level is None else [level])
+    assert words in caplog.text
+
+
+def test_a_file_that_is_just_being_replaced_ends_nothing(tmp_path, caplog):
+    assert security.warn_of_expiry(tmp_path / "absent")
+    assert "not known" in caplog.text
+
+
+def test_a_context_with_an_ended_certificate_warns_when_it_is_made(ca, files, tmp_path, caplog):
+    path = tmp_path / "ended.pem"
+    issued = ca.issue_cert(
+        "ven.example", not_after=datetime.datetime(2001, 1, 1, tzinfo=END.tzinfo)
+    )
+    issued.private_key_and_cert_chain_pem.write_to_path(path)
+    path.chmod(0o600)
+    client_context(files / "ca.pem", path)
+    assert "has ended" in caplog.text
+
+
+def test_certificates_are_looked_at_once_a_day(short_lived, caplog):
+    now = [END.timestamp() - 32.5 * DAY]
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        now[0] += seconds
+        if len(slept) > 4:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(security.watch_expiry([short_lived], clock=lambda: now[0], sleep=sleep))
+    assert slept == [DAY] * 5
+    assert [record.getMessage().split("ends in ")[1][:4] for record in caplog.records] == [
+        "29.5",
+        "28.5",
+    ]
