@@ -39,8 +39,8 @@ Written by `tools/write_conformance.py` from `tests/conformance/`; `make conform
 What the OpenADR profiles ask of a VEN, as far as can be told from public sources, one statement a
 row. A statement counts as met when at least one test that cannot be skipped carries its id and all
 tests that carry it pass. Every scenario runs for both profiles where the statement is about both,
-and the event scenarios over each transport: in process, and by HTTP pull from a VTN that listens on
-loopback.
+and the event scenarios over each transport: in process, by HTTP pull from a VTN that listens on
+loopback, and by HTTP push to a VEN that does.
 
 Grade: where the statement comes from. R: a rule of the Alliance quoted in public. X: the schemas.
 S: sample messages. P: what other programs do. I: inferred. U: not confirmed, and so configurable
