@@ -97,6 +97,7 @@ class AnswerQueue:
         self._sleep = sleep
         self._waiting: deque[_Waiting] = deque()
         self._ask = False
+        self._asking = False
         self._task: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -136,6 +137,14 @@ class AnswerQueue:
         self._ask = True
         self._wake()
 
+    def list_taken(self) -> None:
+        """Note that a list was pushed; one that is being asked for meanwhile may be the older one.
+
+        Taken last it would cancel what only the newer one lists, so the VTN is asked again.
+        """
+        if self._asking:
+            self._ask = True
+
     async def wait_idle(self) -> None:
         """Return when nothing waits."""
         await self._idle.wait()
@@ -173,12 +182,16 @@ class AnswerQueue:
         self._idle.set()
 
     async def _ask_once(self) -> Exception | None:
+        self._ask = False
+        self._asking = True
         try:
             await self._sender.poll_once()
         # As below; a fault in a callback must not keep the answers from the VTN.
         except Exception as error:
+            self._ask = True
             return error
-        self._ask = False
+        finally:
+            self._asking = False
         return None
 
     async def _send_first(self) -> Exception | None:

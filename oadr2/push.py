@@ -141,6 +141,7 @@ class PushingVtn:
             answer = self.handler.handle_payload(data)
         except RemoteProtocolError as error:
             return self._refuse(error.response_code, str(error), profile, request_id), None
+        self.answers.list_taken()
         reply = self._response(200, RESPONSE_CODES[200], profile, request_id)
         return reply, None if answer is None else Action("EiEvent", answer)
 

@@ -172,6 +172,19 @@ def test_the_question_comes_first_and_holds_nothing_up():
     assert vtn.log == ["poll", [A0], "poll"]
 
 
+@pytest.mark.parametrize("pushed", [True, False])
+def test_a_list_pushed_while_another_is_asked_for_has_it_asked_for_again(pushed):
+    vtn = FakeVtn()
+
+    def work(queue):
+        queue.list_taken()  # before the question: of no account
+        queue.ask_for_events()
+        vtn.meanwhile = queue.list_taken if pushed else None
+
+    run(vtn, work)
+    assert vtn.log == ["poll"] * (1 + pushed)
+
+
 def test_too_many_answers_drop_the_oldest(caplog):
     vtn = FakeVtn()
     run(vtn, put(answer(A0), answer(B0), answer(("c", 0, "optIn"))), max_waiting=2)

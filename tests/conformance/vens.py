@@ -227,7 +227,7 @@ class HttpPush:
         self._profile = handler.oadr_profile_level
         self._raised: list[RemoteProtocolError] = []
         self._handle = handler.handle_payload
-        handler.handle_payload = self._noting_errors  # type: ignore[method-assign, assignment]
+        handler.handle_payload = self._noting_errors
         self._client = PollClient(handler, wire.vtn.url)
         self._ven = PushingVtn(handler, self._client, plaintext=True)
         self._app = PushApp(self._ven)
