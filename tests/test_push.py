@@ -10,7 +10,7 @@ from pushed_ven import SERVICE, XML, Certificates, PushedVen
 from scripted_vtn import ScriptedVtn, reply
 
 from oadr2 import decode
-from oadr2.certificate import parse_certificate
+from oadr2.certificate import parse_certificate, read_certificate
 from oadr2.errors import ConfigurationError, StoreError, TransportError
 from oadr2.event import EventHandler
 from oadr2.model import Response
@@ -307,6 +307,22 @@ def test_each_VTN_has_its_own_events_and_policy(certificates):
         assert ask(app, data, **third)[0] == 403
     assert [held.event_id for held in one.get_active_events()] == ["b"]
     assert [held.event_id for held in two.get_active_events()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "pinned", "status"),
+    [
+        ("both", "both", 200),
+        ("both", "other", 403),
+        ("other", "both", 403),
+    ],
+)
+def test_name_and_fingerprint_are_both_asked_for(certificates, name, pinned, status):
+    files = {who: certificates.issue(who, common_name=who) for who in ("both", "other")}
+    fingerprint = read_certificate(files[pinned]).fingerprint("2.0b")
+    app = new_app(plaintext=False, name=name, fingerprint=fingerprint)
+    data = distribute_event(event(dtstart=NOW))
+    assert ask(app, data, **shown(files["both"]))[0] == status
 
 
 def test_without_certificate_nobody_is_known_unless_on_this_machine():

@@ -50,12 +50,13 @@ def add_parser(subparsers: Any) -> None:
     vtn.add_argument(
         "--vtn-name",
         metavar="NAME",
-        help="common or DNS name in its certificate (default: the host in --vtn-url)",
+        help="common or DNS name in its certificate (default, without a fingerprint: the host in"
+        " --vtn-url)",
     )
     vtn.add_argument(
         "--vtn-fingerprint",
         metavar="F",
-        help="of its certificate, as oadr2 fingerprint prints it; stands in for the name",
+        help="of its certificate, as oadr2 fingerprint prints it",
     )
     vtn.add_argument(
         "--no-ask",

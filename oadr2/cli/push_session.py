@@ -68,9 +68,9 @@ def _transport(args: argparse.Namespace) -> Transport:
     password = password_of(args)
     to_vtn = client_context_of(args)
     from_vtn = _server_context(args)
-    name = None
-    if not args.plaintext and args.vtn_fingerprint is None:
-        name = args.vtn_name or urlsplit(args.vtn_url).hostname
+    name = args.vtn_name
+    if not args.plaintext and name is None and args.vtn_fingerprint is None:
+        name = urlsplit(args.vtn_url).hostname
     host, port = args.listen
     start = {
         "listen": None,
