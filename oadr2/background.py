@@ -18,6 +18,7 @@ from oadr2.control import EventController
 from oadr2.errors import LocalProtocolError, TransportError
 from oadr2.event import EventHandler
 from oadr2.model import OptType
+from oadr2.security import PathLike, watch_expiry
 
 _Result = TypeVar("_Result")
 PATIENCE = 5.0  # seconds exit() waits for a callback that does not return
@@ -46,6 +47,7 @@ class BackgroundVen(Generic[_Client]):
         event_handler, event_controller: closed by :meth:`exit`.
         client: the transport's client, which uses ``event_handler``.
         name: of the transport, for the thread, the log and messages.
+        cert: file of the certificate it shows, whose end is warned of daily; None: it shows none.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class BackgroundVen(Generic[_Client]):
         client: _Client,
         *,
         name: str,
+        cert: PathLike | None = None,
     ) -> None:
         self.event_handler = event_handler
         self.event_controller = event_controller
         self.client = client
         self._name = name
+        self._cert = cert
         self._log = logging.getLogger(f"oadr2.{name}")
         self._state = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -167,7 +171,10 @@ class BackgroundVen(Generic[_Client]):
                 self._close()
 
     async def _until(self, stop: asyncio.Event) -> None:
+        # Held in a name, as the loop itself holds no task that sleeps.
+        watching = asyncio.create_task(watch_expiry(() if self._cert is None else (self._cert,)))
         await stop.wait()
+        watching.cancel()
         # exit() let nothing in after the stop, so these are all there will be.
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:

@@ -375,7 +375,8 @@ class OpenADR2(BackgroundVen[PollClient]):
         except BaseException:
             handler.close()  # it may hold a database open
             raise
-        super().__init__(handler, controller, client, name="poll")
+        shown = ven_client_cert_pem if "ssl_context" in poll_options else None
+        super().__init__(handler, controller, client, name="poll", cert=shown)
         if start_thread:
             self.start()
 

@@ -606,7 +606,7 @@ class OpenADR2(BackgroundVen[XmppClient]):
         except BaseException:
             handler.close()  # it may hold a database open
             raise
-        super().__init__(handler, controller, client, name="xmpp")
+        super().__init__(handler, controller, client, name="xmpp", cert=parts.tls[1])
         if parts.start_thread:
             self.start()
 

@@ -55,7 +55,8 @@ def test_in_plain_text_on_this_machine(vtn):
         vtn.add_event("e1", duration="PT1H")
         start = push_until_done(program, vtn)
     assert start["listen"].startswith("http://127.0.0.1:")
-    assert vtn.polls["ven-1"] == 1
+    # Twice when the push overtook the reply to the question.
+    assert vtn.polls["ven-1"] in {1, 2}
 
 
 @pytest.mark.parametrize("by", ["name", "fingerprint", "host"])

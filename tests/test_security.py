@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 
 from oadr2 import security
 from oadr2.errors import ConfigurationError
+from oadr2.poll import OpenADR2
 from oadr2.security import client_context
 
 
@@ -496,3 +497,26 @@ def test_certificates_are_looked_at_once_a_day(short_lived, caplog):
         "29.5",
         "28.5",
     ]
+
+
+def test_a_polling_ven_on_a_thread_looks_at_its_certificate_daily(
+    ca, files, tmp_path, monkeypatch, caplog
+):
+    path = tmp_path / "ended.pem"
+    issued = ca.issue_cert(
+        "ven.example", not_after=datetime.datetime(2001, 1, 1, tzinfo=END.tzinfo)
+    )
+    issued.private_key_and_cert_chain_pem.write_to_path(path)
+    path.chmod(0o600)
+    looked = threading.Semaphore(0)
+    monkeypatch.setattr(security, "_DAY", 0.001)
+    monkeypatch.setattr(security, "warn_of_expiry", lambda *_: looked.release())
+    ven = OpenADR2(
+        {"ven_id": "ven"},
+        "https://127.0.0.1:9",
+        vtn_ca_certs=files / "ca.pem",
+        ven_client_cert_pem=path,
+    )
+    with ven:
+        for _ in range(4):  # once when the context is made, the others day by day
+            assert looked.acquire(timeout=60)

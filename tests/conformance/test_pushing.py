@@ -81,7 +81,7 @@ def test_E55_an_answer_that_the_VTN_cannot_take_now_is_sent_later(handler, profi
 def test_L07_where_the_VTN_pushes_it_is_asked_once_at_the_start_at_most(handler, profile, vtn):
     vtn.script[:] = [reply(distribute_event(profile=profile)), reply(response(profile=profile))]
     with PushedVen(handler, vtn.url, ask=True) as ven:
-        vtn.wait_for(1)
+        ven.wait_idle()
         for number in range(3):
             pushed(ven, profile, event(number=number))
         ven.wait_idle()
