@@ -15,6 +15,7 @@ in 2.0a and in 2.0b, which is less than the schema does (field-notes.md 10):
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 from typing import Any
@@ -410,6 +411,8 @@ def write(folder: Path) -> None:
     h.append("};")
     # By length of the URI: the first number to try; NAMESPACE_NEXT chains those of the same length.
     longest = max(map(len, NAMESPACES.values())) + 1
+    if longest > 64:
+        raise SystemExit("generate_tables: a URI is longer than bytes16.h: DECLARATION_ROOM allows")
     by_length = [0] * longest
     for i, prefix in enumerate(prefixes):
         by_length[len(NAMESPACES[prefix])] = by_length[len(NAMESPACES[prefix])] or i + 1
@@ -423,6 +426,34 @@ def write(folder: Path) -> None:
     h.append(f"enum {{ NAMESPACE_LONGEST = {longest} }};")
     h.append(f"static const uint8_t NAMESPACE_BY_LENGTH[] = {{{','.join(map(str, by_length))}}};")
     h.append(f"static const uint8_t NAMESPACE_NEXT[] = {{{','.join(map(str, seconds))}}};")
+
+    # Those that two bytes tell apart but for what follows later: NAMESPACE_SLOT has the first to try,
+    # NAMESPACE_LATER the next.
+    groups: dict[tuple[str, str], list[int]] = {}
+    for i, prefix in enumerate(prefixes):
+        uri = NAMESPACES[prefix]
+        if len(uri) > 31 and prefix not in (
+            "xml",
+            "xmlns",
+        ):  # these two are not declared like others
+            groups.setdefault((uri[27], uri[31]), []).append(i + 1)
+    factor = next(
+        f
+        for f in range(1, 256)
+        if len({(ord(x) * f + ord(y)) % 16 for x, y in groups}) == len(groups)
+    )
+    slot_first, later = [0] * 16, [0] * (len(prefixes) + 1)
+    for (x, y), numbers in groups.items():
+        slot_first[(ord(x) * factor + ord(y)) % 16] = numbers[0]
+        for number, following in itertools.pairwise(numbers):
+            later[number] = following
+    h.append(f"static const uint8_t NAMESPACE_SLOT[16] = {{{','.join(map(str, slot_first))}}};")
+    h.append(f"static const uint8_t NAMESPACE_LATER[] = {{{','.join(map(str, later))}}};")
+    h.append(
+        "static inline uint32_t namespace_slot(const unsigned char *s) {\n"
+        f"    return (s[27] * {factor}u + s[31]) % 16u;\n"
+        "}"
+    )
 
     # States: the transition table, and what each state asks of its children.
     count, width = len(tables.states), len(tables.elements) + 1
@@ -475,6 +506,9 @@ def write(folder: Path) -> None:
         "        NAMESPACE_LONGEST",
         "    const uint8_t* NAMESPACE_BY_LENGTH",
         "    const uint8_t* NAMESPACE_NEXT",
+        "    const uint8_t* NAMESPACE_SLOT",
+        "    const uint8_t* NAMESPACE_LATER",
+        "    uint32_t namespace_slot(const unsigned char* s)",
         "    ctypedef struct Transition:",
         "        uint8_t state, bit, repeats, leaf",
         "    const Transition** TRANSITION",

@@ -21,6 +21,10 @@
 #define FIRST_BYTES_MASK(n) (~(~0ULL << 8 * (n)))
 #define BYTE_AT(c, n) ((uint64_t) (unsigned char) (c) << 8 * (n))
 #endif
+/* "xmlns" as such a number, and how many bytes a declaration of one of our URIs takes at most:
+   xmlns, a colon, seven bytes of prefix, =, the URI (NAMESPACE_LONGEST - 1) in quotes. */
+#define XMLNS (BYTE_AT('x', 0) | BYTE_AT('m', 1) | BYTE_AT('l', 2) | BYTE_AT('n', 3) | BYTE_AT('s', 4))
+#define DECLARATION_ROOM (16 + 64)
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -150,6 +154,16 @@ static inline const char *pass_to_name_end(const char *p, const char *end, const
 
 /* Whether n bytes are equal. */
 static inline int same_bytes(const char *a, const char *b, uint32_t n) {
+#ifdef OADR2_SSE2
+    if (n >= 16) {
+        __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) (a + n - 16)),
+                                      _mm_loadu_si128((const __m128i *) (b + n - 16)));
+        for (; n > 16; a += 16, b += 16, n -= 16)
+            same = _mm_and_si128(same, _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) a),
+                                                      _mm_loadu_si128((const __m128i *) b)));
+        return _mm_movemask_epi8(same) == 0xFFFF;
+    }
+#endif
     if (n >= 8) {
         if (load64(a + n - 8) != load64(b + n - 8))
             return 0;

@@ -71,6 +71,7 @@ from oadr2._core.message cimport (
     TargetEntry,
     UnitData,
     room_for,
+    take_first_rooms,
 )
 from oadr2._core.xml cimport (
     TOKEN_CLOSE,
@@ -298,7 +299,7 @@ cdef void problem(Walk* w, int kind, int element, bint fatal, Str text) noexcept
         w.e.valid = False
     if m.problem_count >= MAX_PROBLEMS and not spoils and (w.event >= 0 or not fatal):
         return
-    if room_for(<void**> &m.problems, &m.problem_room, m.problem_count, sizeof(ProblemData)) < 0:
+    if room_for(m, <void**> &m.problems, &m.problem_room, m.problem_count, sizeof(ProblemData)) < 0:
         stop(w, DECODE_MEMORY)
         return
     p = &m.problems[m.problem_count]
@@ -383,7 +384,7 @@ cdef void add_target(Walk* w, int kind) noexcept nogil:
     cdef Message* m = w.m
     if count_item(w) < 0:
         return
-    if room_for(<void**> &m.targets, &m.target_room, m.target_count, sizeof(TargetEntry)) < 0:
+    if room_for(m, <void**> &m.targets, &m.target_room, m.target_count, sizeof(TargetEntry)) < 0:
         stop(w, DECODE_MEMORY)
         return
     w.target = &m.targets[m.target_count]
@@ -612,7 +613,10 @@ cdef void begin_event(Walk* w) noexcept nogil:
     if m.open_length > MAX_START_TAGS:
         stop(w, DECODE_START_TAGS)
         return
-    if room_for(<void**> &m.events, &m.event_room, m.event_count, sizeof(EventData)) < 0:
+    if m.events == NULL and take_first_rooms(m) < 0:
+        stop(w, DECODE_MEMORY)
+        return
+    if room_for(m, <void**> &m.events, &m.event_room, m.event_count, sizeof(EventData)) < 0:
         stop(w, DECODE_MEMORY)
         return
     w.event = <int32_t> m.event_count
@@ -634,7 +638,7 @@ cdef void begin_signal(Walk* w) noexcept nogil:
     cdef Message* m = w.m
     if count_item(w) < 0:
         return
-    if room_for(<void**> &m.signals, &m.signal_room, m.signal_count, sizeof(SignalData)) < 0:
+    if room_for(m, <void**> &m.signals, &m.signal_room, m.signal_count, sizeof(SignalData)) < 0:
         stop(w, DECODE_MEMORY)
         return
     w.signal = &m.signals[m.signal_count]
@@ -651,7 +655,7 @@ cdef void begin_interval(Walk* w) noexcept nogil:
     cdef Message* m = w.m
     if count_item(w) < 0:
         return
-    if room_for(<void**> &m.intervals, &m.interval_room, m.interval_count,
+    if room_for(m, <void**> &m.intervals, &m.interval_room, m.interval_count,
                 sizeof(IntervalData)) < 0:
         stop(w, DECODE_MEMORY)
         return
@@ -682,7 +686,7 @@ cdef void begin_answer(Walk* w) noexcept nogil:
     cdef Message* m = w.m
     if count_item(w) < 0:
         return
-    if room_for(<void**> &m.answers, &m.answer_room, m.answer_count, sizeof(AnswerData)) < 0:
+    if room_for(m, <void**> &m.answers, &m.answer_room, m.answer_count, sizeof(AnswerData)) < 0:
         stop(w, DECODE_MEMORY)
         return
     w.answer = &m.answers[m.answer_count]

@@ -215,6 +215,7 @@ cdef struct Message:
     uint16_t response_code
     Str response_description
     Str response_request_id
+    void* first_rooms       # where the next four arrays may begin; NULL: nowhere
     uint32_t event_count
     uint32_t event_room
     EventData* events
@@ -257,7 +258,13 @@ cdef enum DecodeError:      # beyond XmlError
 cdef void message_init(Message* m) noexcept nogil   # from raw memory
 cdef void message_clear(Message* m) noexcept nogil  # keeps the arrays for the next payload
 cdef void message_free(Message* m) noexcept nogil
-cdef int room_for(void** items, uint32_t* room, uint32_t count, size_t size) noexcept nogil
+cdef int take_first_rooms(Message* m) noexcept nogil
+cdef int more_room(Message* m, void** items, uint32_t* room, size_t size) noexcept nogil
+
+
+cdef inline int room_for(Message* m, void** items, uint32_t* room, uint32_t count, size_t size) noexcept nogil:
+    """Make sure that one more item than ``count`` fits; -1 when memory is out."""
+    return 0 if count < room[0] else more_room(m, items, room, size)
 
 
 # An event lifted out of its message, alive for as long as someone refers to it: what the event table

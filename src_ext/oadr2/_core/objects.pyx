@@ -1,9 +1,12 @@
 """Model objects from decoded messages; see objects.pxd."""
 
 from collections.abc import Sequence
+from types import MemberDescriptorType
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
@@ -40,7 +43,6 @@ from oadr2._core.message cimport (
     UnitData,
     message_clear,
     message_free,
-    message_init,
 )
 from oadr2._core.xml cimport XML_ENCODING, XML_TOO_LARGE, Str, xml_error_text
 from tables cimport ELEMENTS
@@ -51,8 +53,19 @@ from oadr2.policy import VtnPolicy
 
 
 cdef extern from "Python.h":
-    int PyObject_GenericSetAttr(object o, object name, object value) except -1
     object PyType_GenericAlloc(type type_, Py_ssize_t items)
+    ctypedef struct PyTypeObject:
+        Py_ssize_t tp_basicsize
+
+
+cdef extern from "structmember.h":
+    int T_OBJECT_EX
+    ctypedef struct PyMemberDef:
+        int type
+        Py_ssize_t offset
+        int flags
+    ctypedef struct PyMemberDescrObject:
+        PyMemberDef* d_member
 
 
 # Constants made once at import; nothing changes them afterwards.
@@ -65,6 +78,60 @@ cdef object _Baseline = model.Baseline
 cdef object _EiResponse = model.EiResponse
 cdef object _EventResponse = model.EventResponse
 cdef object _DistributeEvent = model.DistributeEvent
+
+
+# Where the slots of the classes lie in their objects: bytes from the beginning.
+cdef struct EventSlots:
+    Py_ssize_t event_id, modification_number, market_context, created_date_time, event_status
+    Py_ssize_t dtstart, duration, signals, targets, response_required, priority, test_event
+    Py_ssize_t vtn_comment, modification_date_time, modification_reason, startafter, notification
+    Py_ssize_t ramp_up, recovery, baseline, problems, raw
+
+
+cdef struct SignalSlots:
+    Py_ssize_t signal_name, signal_type, signal_id, intervals, current_value, targets, unit
+
+
+cdef struct IntervalSlots:
+    Py_ssize_t uid, duration, value, dtstart
+
+
+cdef struct EiResponseSlots:
+    Py_ssize_t response_code, response_description, request_id
+
+
+cdef struct DistributeEventSlots:
+    Py_ssize_t vtn_id, request_id, events, response, profile
+
+
+cdef dict slots(object type_, size_t known):
+    """The offset of every slot by name; TypeError unless they are ``known`` bytes of plain references."""
+    cdef PyMemberDef* member
+    cdef Py_ssize_t size = (<PyTypeObject*> type_).tp_basicsize
+    found = {}
+    for name in type_.__slots__:
+        descriptor = type_.__dict__[name]
+        if type(descriptor) is not MemberDescriptorType:
+            raise TypeError(f"{type_.__name__}.{name} is not a slot")
+        member = (<PyMemberDescrObject*> descriptor).d_member
+        if (
+            member.type != T_OBJECT_EX
+            or member.flags
+            or not <Py_ssize_t> sizeof(PyObject) <= member.offset <= size - <Py_ssize_t> sizeof(void*)
+        ):
+            raise TypeError(f"{type_.__name__}.{name} is not a slot for a reference")
+        found[name] = member.offset
+    if len(found) * sizeof(Py_ssize_t) != known:
+        raise TypeError(f"{type_.__name__} has other slots than expected")
+    return found
+
+
+cdef EventSlots EVENT = slots(_Event, sizeof(EventSlots))
+cdef SignalSlots SIGNAL = slots(_Signal, sizeof(SignalSlots))
+cdef IntervalSlots INTERVAL = slots(_Interval, sizeof(IntervalSlots))
+cdef EiResponseSlots RESPONSE = slots(_EiResponse, sizeof(EiResponseSlots))
+cdef DistributeEventSlots LIST = slots(_DistributeEvent, sizeof(DistributeEventSlots))
+
 cdef tuple _STATUSES = (None, "none", "far", "near", "active", "completed", "cancelled")
 cdef tuple _PROFILES = (None, "2.0a", "2.0b")
 cdef object _NO_TARGETS = model.Targets()
@@ -78,8 +145,7 @@ cdef tuple _TARGET_FIELDS = (
 
 @cython.final
 cdef class MessageOwner:
-    def __cinit__(self):
-        message_init(&self.message)
+    # A new object is all zeros, which is what message_init makes of raw memory.
 
     def __dealloc__(self):
         message_free(&self.message)
@@ -117,9 +183,10 @@ cdef inline object new(object type_):
     return PyType_GenericAlloc(<type> type_, 0)
 
 
-cdef inline int put(object o, str name, object value) except -1:
-    """Set a field of a frozen dataclass that is being made."""
-    return PyObject_GenericSetAttr(o, name, value)
+cdef inline void put(object o, Py_ssize_t slot, object value) noexcept:
+    """Fill a slot of a frozen dataclass that is being made, once: what stood there is not released."""
+    Py_INCREF(value)
+    (<PyObject**> (<char*> <PyObject*> o + slot))[0] = <PyObject*> value
 
 
 # --- parts of events -----------------------------------------------------------------------------
@@ -157,10 +224,10 @@ cdef tuple interval_objects(const IntervalData* intervals, uint32_t count):
     cdef list made = []
     for i in range(count):
         interval = new(_Interval)
-        put(interval, "uid", text(intervals[i].uid))
-        put(interval, "duration", duration(&intervals[i].duration))
-        put(interval, "value", number(intervals[i].value))
-        put(interval, "dtstart", date_time(intervals[i].dtstart))
+        put(interval, INTERVAL.uid, text(intervals[i].uid))
+        put(interval, INTERVAL.duration, duration(&intervals[i].duration))
+        put(interval, INTERVAL.value, number(intervals[i].value))
+        put(interval, INTERVAL.dtstart, date_time(intervals[i].dtstart))
         made.append(interval)
     return tuple(made)
 
@@ -168,14 +235,14 @@ cdef tuple interval_objects(const IntervalData* intervals, uint32_t count):
 cdef object signal_object(const SignalData* signal, const IntervalData* intervals,
                           const TargetEntry* targets):
     made = new(_Signal)
-    put(made, "signal_name", present(signal.signal_name))
-    put(made, "signal_type", present(signal.signal_type))
-    put(made, "signal_id", present(signal.signal_id))
-    put(made, "intervals",
+    put(made, SIGNAL.signal_name, present(signal.signal_name))
+    put(made, SIGNAL.signal_type, present(signal.signal_type))
+    put(made, SIGNAL.signal_id, present(signal.signal_id))
+    put(made, SIGNAL.intervals,
         interval_objects(intervals + signal.interval_begin, signal.interval_count))
-    put(made, "current_value", number(signal.current_value))
-    put(made, "targets", targets_object(targets + signal.target_begin, signal.target_count))
-    put(made, "unit", unit_object(&signal.unit))
+    put(made, SIGNAL.current_value, number(signal.current_value))
+    put(made, SIGNAL.targets, targets_object(targets + signal.target_begin, signal.target_count))
+    put(made, SIGNAL.unit, unit_object(&signal.unit))
     return made
 
 
@@ -200,30 +267,30 @@ cdef object event_object(const EventData* event, const SignalData* signals,
     for i in range(event.signal_count):
         made_signals.append(signal_object(&signals[event.signal_begin + i], intervals, targets))
     made = new(_Event)
-    put(made, "event_id", present(event.event_id))
-    put(made, "modification_number",
+    put(made, EVENT.event_id, present(event.event_id))
+    put(made, EVENT.modification_number,
         0 if event.modification_number == NO_NUMBER else event.modification_number)
-    put(made, "market_context", text(event.market_context))
-    put(made, "created_date_time", date_time(event.created_date_time))
-    put(made, "event_status", _STATUSES[event.status])
-    put(made, "dtstart", date_time(event.dtstart))
-    put(made, "duration", duration(&event.duration))
-    put(made, "signals", tuple(made_signals))
-    put(made, "targets", targets_object(targets + event.target_begin, event.target_count))
-    put(made, "response_required",
+    put(made, EVENT.market_context, text(event.market_context))
+    put(made, EVENT.created_date_time, date_time(event.created_date_time))
+    put(made, EVENT.event_status, _STATUSES[event.status])
+    put(made, EVENT.dtstart, date_time(event.dtstart))
+    put(made, EVENT.duration, duration(&event.duration))
+    put(made, EVENT.signals, tuple(made_signals))
+    put(made, EVENT.targets, targets_object(targets + event.target_begin, event.target_count))
+    put(made, EVENT.response_required,
         "never" if event.response_required == REQUIRED_NEVER else "always")
-    put(made, "priority", unsigned(event.priority))
-    put(made, "test_event", text(event.test_event))
-    put(made, "vtn_comment", text(event.vtn_comment))
-    put(made, "modification_date_time", date_time(event.modification_date_time))
-    put(made, "modification_reason", text(event.modification_reason))
-    put(made, "startafter", duration(&event.startafter))
-    put(made, "notification", duration(&event.notification))
-    put(made, "ramp_up", duration(&event.ramp_up))
-    put(made, "recovery", duration(&event.recovery))
-    put(made, "baseline", baseline_object(&event.baseline, intervals, targets))
-    put(made, "problems", problems)
-    put(made, "raw", raw)
+    put(made, EVENT.priority, unsigned(event.priority))
+    put(made, EVENT.test_event, text(event.test_event))
+    put(made, EVENT.vtn_comment, text(event.vtn_comment))
+    put(made, EVENT.modification_date_time, date_time(event.modification_date_time))
+    put(made, EVENT.modification_reason, text(event.modification_reason))
+    put(made, EVENT.startafter, duration(&event.startafter))
+    put(made, EVENT.notification, duration(&event.notification))
+    put(made, EVENT.ramp_up, duration(&event.ramp_up))
+    put(made, EVENT.recovery, duration(&event.recovery))
+    put(made, EVENT.baseline, baseline_object(&event.baseline, intervals, targets))
+    put(made, EVENT.problems, problems)
+    put(made, EVENT.raw, raw)
     return made
 
 
@@ -445,9 +512,9 @@ cdef object response_object(const Message* m):
     if not m.has_response:
         return None
     made = new(_EiResponse)
-    put(made, "response_code", m.response_code)
-    put(made, "response_description", text(m.response_description))
-    put(made, "request_id", present(m.response_request_id))
+    put(made, RESPONSE.response_code, m.response_code)
+    put(made, RESPONSE.response_description, text(m.response_description))
+    put(made, RESPONSE.request_id, present(m.response_request_id))
     return made
 
 
@@ -473,11 +540,11 @@ cdef object message_object(MessageOwner owner):
         events = EventSequence.__new__(EventSequence)
         events.owner = owner
         made = new(_DistributeEvent)
-        put(made, "vtn_id", present(m.vtn_id))
-        put(made, "request_id", present(m.request_id))
-        put(made, "events", events)
-        put(made, "response", response_object(m))
-        put(made, "profile", profile)
+        put(made, LIST.vtn_id, present(m.vtn_id))
+        put(made, LIST.request_id, present(m.request_id))
+        put(made, LIST.events, events)
+        put(made, LIST.response, response_object(m))
+        put(made, LIST.profile, profile)
         return made
     if m.kind == KIND_CREATED_EVENT:
         return model.CreatedEvent(

@@ -13,8 +13,10 @@ from tables cimport (
     FOLLOWING,
     NAME_SLOT,
     NAMESPACE_BY_LENGTH,
+    NAMESPACE_LATER,
     NAMESPACE_LONGEST,
     NAMESPACE_NEXT,
+    NAMESPACE_SLOT,
     NAMESPACES,
     NS_OADR_A,
     NS_OADR_B,
@@ -23,6 +25,7 @@ from tables cimport (
     NS_XMLNS,
     ElementName,
     name_slot,
+    namespace_slot,
 )
 
 from oadr2._core.markup cimport (
@@ -47,6 +50,7 @@ from oadr2._core.text cimport Arena, Str, arena_take
 cdef extern from "bytes16.h" nogil:
     enum:
         NAME_ROOM
+        DECLARATION_ROOM
     const char* pass_value(const char* p, const char* end)
     const char* pass_indent(const char* p, const char* end)
     const char* pass_to_name_end(const char* p, const char* end, const char** colon)
@@ -56,6 +60,7 @@ cdef extern from "bytes16.h" nogil:
     uint64_t load64(const char* p)
     uint64_t FIRST_BYTES_MASK(uint32_t n)
     uint64_t BYTE_AT(char c, uint32_t n)
+    uint64_t XMLNS
     bint likely(bint x)
 
 
@@ -247,16 +252,65 @@ cdef const char* read_value(Scanner* s, const char* p, Str* out) noexcept nogil:
     return p + 1
 
 
-cdef inline const char* pass_attribute_name(Scanner* s, const char* name, const char** colon) noexcept nogil:
-    """What pass_name does, with a short cut for ``xmlns:prefix``."""
-    cdef const char* p = name + 6
-    if s.end - name > 6 and memcmp(name, b"xmlns:", 6) == 0 and byte_class(p) & CLASS_NAME_START:
+cdef inline uint64_t prefix_bit(uint64_t key) noexcept nogil:
+    """One of 64 bits for the first bytes of a prefix."""
+    return <uint64_t> 1 << (key * 0x9E3779B97F4A7C15ULL >> 58)
+
+
+cdef inline const char* read_usual_declaration(Scanner* s, const char* name, uint64_t* declared) noexcept nogil:
+    """Take in ``xmlns="uri"`` or ``xmlns:prefix="uri"`` of a URI of ours, and return its end.
+
+    NULL, and nothing has happened, when it is anything else, wrong or not: to be read the long way.
+    ``declared`` has the bits of the prefixes that this start tag has declared so far.
+    """
+    cdef const char* prefix
+    cdef const char* p
+    cdef Binding* binding
+    cdef uint64_t key = 0, bit
+    cdef uint32_t n = 0
+    cdef uint8_t ns, usual
+    if s.end - name < DECLARATION_ROOM or load64(name) & FIRST_BYTES_MASK(5) != XMLNS:
+        return NULL
+    if name[5] == c":":
+        prefix = name + 6
+        if not byte_class(prefix) & CLASS_NAME_START:
+            return NULL
+        p = prefix + 1
         while byte_class(p) & CLASS_NAME_CHAR:
             p += 1
-        if p[0] == c"=":
-            colon[0] = name + 5
-            return p
-    return pass_name(s, name, colon)
+        n = <uint32_t> (p - prefix)
+        if n > 7:
+            return NULL
+        key = load64(prefix)
+        if key & FIRST_BYTES_MASK(3) == XMLNS & FIRST_BYTES_MASK(3):  # reserved
+            return NULL
+        key &= FIRST_BYTES_MASK(n)
+    else:
+        prefix = p = name + 5
+    if p[0] != c"=" or p[1] != c'"':
+        return NULL
+    p += 2
+    ns = NAMESPACE_SLOT[namespace_slot(<const uint8_t*> p)]
+    while ns and not (
+        p[NAMESPACES[ns].length] == c'"' and same_bytes(p, NAMESPACES[ns].uri, NAMESPACES[ns].length)
+    ):
+        ns = NAMESPACE_LATER[ns]
+    bit = prefix_bit(key)
+    if not ns or declared[0] & bit or s.binding_count == s.binding_room:
+        return NULL
+    declared[0] |= bit
+    binding = &s.bindings[s.binding_count]
+    s.binding_count += 1
+    binding.prefix.ptr = prefix
+    binding.prefix.len = n
+    binding.key = key
+    binding.uri.ptr = p
+    binding.uri.len = NAMESPACES[ns].length
+    binding.ns = ns
+    usual = NS_OADR_B if ns == NS_OADR_A else ns
+    if not s.usual[usual].generation:
+        expect_prefix(s, binding, usual, s.generations + 1)
+    return p + NAMESPACES[ns].length + 1
 
 
 cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
@@ -267,6 +321,7 @@ cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
     cdef Attribute* attribute
     cdef Str uri
     cdef uint32_t n, i, j, declarations = 0, prefixed = 0
+    cdef uint64_t declared = 0
     cdef Binding* binding
     while True:
         q = pass_indent(p, s.end)
@@ -277,7 +332,13 @@ cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
         if q == p:
             return name_error(s, q, XML_TAG)
         name = q
-        q = pass_attribute_name(s, name, &colon)
+        if s.attribute_count + declarations < s.limits.attributes:
+            q = read_usual_declaration(s, name, &declared)
+            if q != NULL:
+                declarations += 1
+                p = q
+                continue
+        q = pass_name(s, name, &colon)
         if q == NULL:
             return NULL
         n = <uint32_t> (q - name)
@@ -299,6 +360,7 @@ cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
             i = 6 if n > 5 else 5
             if bind(s, name + i, n - i, &uri, name) < 0:
                 return NULL
+            declared |= prefix_bit(s.bindings[s.binding_count - 1].key)
             continue
         attribute = &s.attributes[s.attribute_count]
         attribute.name.ptr = name
@@ -719,7 +781,9 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
             return fail(s, data, XML_ENCODING)
     if size >= 3 and memcmp(data, b"\xef\xbb\xbf", 3) == 0:
         s.p += 3
-    if s.end - s.p >= 6 and memcmp(s.p, b"<?xml", 5) == 0 and byte_class(s.p + 5) & CLASS_SPACE:
+    if s.end - s.p >= 38 and same_bytes(s.p, b'<?xml version="1.0" encoding="UTF-8"?>', 38):
+        s.p += 38
+    elif s.end - s.p >= 6 and memcmp(s.p, b"<?xml", 5) == 0 and byte_class(s.p + 5) & CLASS_SPACE:
         s.p = read_declaration(s, s.p)
         if s.p == NULL:
             s.p = data
