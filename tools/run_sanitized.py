@@ -88,7 +88,35 @@ def main(arguments: list[str]) -> int:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += [f"--ignore-glob=*/{pattern}" for pattern in LEFT_OUT]
     command += [f"--deselect=tests/{test}" for test in DESELECTED]
-    return subprocess.run([*command, *arguments], cwd=copy, env=environment, check=False).returncode
+    print("left out: scenarios over HTTP: the same run in process, sockets are not ours")
+    command += ["-k", "not HTTP"]
+    code, blind = run([*command, *arguments], copy, environment)
+    if blind:  # it now and then cannot stop the other threads of so long a run
+        print("LeakSanitizer could not look; the memory tests alone, so that it can")
+        sys.stdout.flush()
+        code, blind = run([*command, "tests/test_native_memory.py"], copy, environment)
+    return code
+
+
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, bool]:
+    """The exit code, and whether all passed but LeakSanitizer itself failed."""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as running:
+        passed = fatal = False
+        for line in running.stdout or ():
+            print(line, end="", flush=True)
+            passed = passed or (
+                " passed" in line and " failed" not in line and " error" not in line
+            )
+            fatal = fatal or "LeakSanitizer has encountered a fatal error" in line
+    return running.returncode, passed and fatal
 
 
 if __name__ == "__main__":
