@@ -32,7 +32,7 @@ class Sender(Protocol):
     async def send(self, action: Action) -> None:
         """Send an answer and check the VTN's acknowledgement."""
 
-    async def poll_once(self) -> None:
+    async def poll_once(self, outdated: Callable[[], bool] | None = None) -> None:
         """Ask the VTN for its events, and answer."""
 
 
@@ -140,7 +140,7 @@ class AnswerQueue:
     def list_taken(self) -> None:
         """Note that a list was pushed; one that is being asked for meanwhile may be the older one.
 
-        Taken last it would cancel what only the newer one lists, so the VTN is asked again.
+        Taken last it would cancel what only the newer one lists, so it is dropped and the VTN asked again.
         """
         if self._asking:
             self._ask = True
@@ -185,7 +185,7 @@ class AnswerQueue:
         self._ask = False
         self._asking = True
         try:
-            await self._sender.poll_once()
+            await self._sender.poll_once(lambda: self._ask)
         # As below; a fault in a callback must not keep the answers from the VTN.
         except Exception as error:
             self._ask = True

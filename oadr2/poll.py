@@ -149,8 +149,11 @@ class PollClient:
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def poll_once(self) -> None:
+    async def poll_once(self, outdated: Callable[[], bool] | None = None) -> None:
         """Poll, and send what there is to answer before anything else is sent (facts.md E13).
+
+        Args:
+            outdated: asked when the reply is here; True drops it unread, since a newer list was pushed.
 
         Raises:
             TransportError: the VTN was not reached, or replied with something other than 2xx.
@@ -158,7 +161,7 @@ class PollClient:
             StoreError: the events could not be written; nothing was answered.
             LocalProtocolError: this client is closed.
         """
-        problem = await self._poll()
+        problem = await self._poll(outdated)
         if problem is not None:
             raise problem
 
@@ -275,11 +278,14 @@ class PollClient:
         except Exception:  # the caller's code; its fault must not end the polling
             _log.exception("on_error raised")
 
-    async def _poll(self) -> OadrError | None:
+    async def _poll(self, outdated: Callable[[], bool] | None = None) -> OadrError | None:
         """Poll and answer. Returns what went wrong after the list was taken, raises what before."""
         async with self._turn:
             request = self.ven.poll_request()
-            actions = self.ven.receive(await self._post(request))
+            reply = await self._post(request)
+            if outdated is not None and outdated():
+                return None
+            actions = self.ven.receive(reply)
             try:
                 for action in actions:
                     await self._deliver(action)

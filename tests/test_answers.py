@@ -30,12 +30,14 @@ class FakeVtn:
         self.failures = list(failures)
         self.log = []
         self.meanwhile = None
+        self.dropped = []  # for each question: was its reply older than a push?
 
     async def send(self, action):
         await self._meet(told(action))
 
-    async def poll_once(self):
+    async def poll_once(self, outdated=None):
         await self._meet("poll")
+        self.dropped.append(outdated())
 
     async def _meet(self, what):
         self.log.append(what)
@@ -183,6 +185,7 @@ def test_a_list_pushed_while_another_is_asked_for_has_it_asked_for_again(pushed)
 
     run(vtn, work)
     assert vtn.log == ["poll"] * (1 + pushed)
+    assert vtn.dropped == ([True, False] if pushed else [False])
 
 
 def test_too_many_answers_drop_the_oldest(caplog):

@@ -46,6 +46,19 @@ def test_E13_the_answer_is_sent_before_the_next_poll():
     assert vtn.requests[1].headers["content-type"] == "application/xml"
 
 
+@pytest.mark.parametrize("outdated", [True, False])
+def test_an_outdated_reply_is_dropped_unread(outdated):
+    handler = FakeHandler()
+
+    async def main(vtn):
+        async with PollClient(handler, vtn.url) as client:
+            await client.poll_once(lambda: outdated)
+
+    with ScriptedVtn(reply(LIST)) as vtn:
+        asyncio.run(main(vtn))
+    assert (handler.taken == []) == outdated
+
+
 def test_E13_two_polls_at_once_take_turns():
     async def main(vtn):
         async with PollClient(FakeHandler(ANSWER), vtn.url) as client:
