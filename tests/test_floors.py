@@ -30,7 +30,6 @@ FLOORS = {
     "oadr2.arguments": 2,
     "oadr2.background": 2,
     "oadr2.certificate": 2,
-    "oadr2.signature": 2,
     "oadr2.security": 2,
     "oadr2.signature": 2,
     "oadr2.services": 2,
