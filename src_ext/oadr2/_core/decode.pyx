@@ -75,7 +75,6 @@ from oadr2._core.message cimport (
 )
 from oadr2._core.xml cimport (
     TOKEN_CLOSE,
-    TOKEN_END,
     TOKEN_ERROR,
     TOKEN_LEAF,
     TOKEN_OPEN,
@@ -83,15 +82,16 @@ from oadr2._core.xml cimport (
     Str,
     scanner_begin,
     scanner_free,
-    scanner_next,
     scanner_skip,
     scanner_standalone,
 )
+from oadr2._core.tags cimport next_token
 from tables cimport *
 
 cdef extern from "bytes16.h" nogil:
     const char* pass_plain(const char* p, const char* end)
     const char* pass_indent(const char* p, const char* end)
+    bint likely(bint x)
 
 cdef enum:
     MAX_STATES = 20         # deeper than the schema's tree
@@ -774,6 +774,7 @@ cdef inline void leave(Walk* w) noexcept nogil:
     cdef uint32_t seen = w.frames[w.top].seen
     cdef const StateRow* row = &STATES[state]
     cdef int profile = w.m.profile == PROFILE_B
+    w.s.last = <uint16_t> (STATE_COUNT + state)
     if (row.required[profile] | row.wanted[profile]) & ~seen:
         note_missing(w, state, seen)
     if state == ST_INTERVAL:
@@ -887,8 +888,32 @@ cdef bint read_moulded_interval(Walk* w) noexcept nogil:
 
 # --- the walk ------------------------------------------------------------------------------------
 
-cdef inline void take(Walk* w, int token) noexcept nogil:
-    """The element the scanner has just met."""
+cdef void pass_over(Walk* w, int token) noexcept nogil:
+    if token == TOKEN_OPEN:
+        scanner_skip(&w.s)
+
+
+cdef void take_leaf(Walk* w, int state) noexcept nogil:
+    store_leaf(w, state)
+    w.s.last = <uint16_t> (STATE_COUNT + state)
+    if w.mould.recording:
+        record_value(w, state)
+
+
+cdef inline void enter(Walk* w, int state) noexcept nogil:
+    """An element that holds others has begun, and there is nothing to say against it."""
+    begin(w, state)
+    if w.failed:
+        return
+    w.top += 1
+    w.frames[w.top].state = <uint8_t> state
+    w.frames[w.top].element = w.s.element
+    w.frames[w.top].seen = 0
+    w.s.last = <uint16_t> state
+
+
+cdef void take_any(Walk* w, int token) noexcept nogil:
+    """The element the scanner has just met, whatever it is; ``w.s.error`` tells what it hides."""
     cdef Scanner* s = &w.s
     cdef Frame* frame = &w.frames[w.top]
     cdef Transition transition = TRANSITION[frame.state][s.element]
@@ -896,8 +921,7 @@ cdef inline void take(Walk* w, int token) noexcept nogil:
     if state and (s.ns == NS_OADR_A or s.ns == NS_OADR_B) and w.ns and s.ns != w.ns:
         # passed over, it could make a list look empty, and that cancels everything (facts.md E24)
         problem(w, PROBLEM_PROFILE, s.element, True, Str(NULL, 0))
-        if token == TOKEN_OPEN:
-            scanner_skip(s)
+        pass_over(w, token)
         return
     if not state:
         if frame.state == ST_DISTRIBUTE_EVENT and equals(s.local, b"oadrEvent", 9):
@@ -907,13 +931,11 @@ cdef inline void take(Walk* w, int token) noexcept nogil:
             w.m.uri = s.uri
             if s.ns == NS_OADR_A or s.ns == NS_OADR_B:
                 w.m.profile = PROFILE_A if s.ns == NS_OADR_A else PROFILE_B
-        if token == TOKEN_OPEN:
-            scanner_skip(s)
+        pass_over(w, token)
         return
     if frame.seen >> transition.bit & 1 and not transition.repeats:
         problem(w, PROBLEM_REPEATED, s.element, True, Str(NULL, 0))
-        if token == TOKEN_OPEN:
-            scanner_skip(s)
+        pass_over(w, token)
         return
     frame.seen |= <uint32_t> 1 << transition.bit
     if w.top < 3 and token == TOKEN_OPEN and not w.m.kind:
@@ -926,43 +948,59 @@ cdef inline void take(Walk* w, int token) noexcept nogil:
                 return
         elif token == TOKEN_OPEN:
             problem(w, PROBLEM_CHILDREN, s.element, True, Str(NULL, 0))
-            scanner_skip(s)
+            pass_over(w, token)
             return
-        store_leaf(w, state)
-        if w.mould.recording:
-            record_value(w, state)
+        take_leaf(w, state)
         return
-    begin(w, state)
-    if w.failed:
-        return
-    w.top += 1
-    w.frames[w.top].state = <uint8_t> state
-    w.frames[w.top].element = s.element
-    w.frames[w.top].seen = 0
-    if token == TOKEN_LEAF:
+    enter(w, state)
+    if token == TOKEN_LEAF and not w.failed:
         leave(w)
 
 
+cdef inline bint is_expected(Walk* w, Transition transition) noexcept nogil:
+    """Whether the element the scanner has just met may stand here, inside a message of its profile."""
+    return likely(
+        transition.state and (w.s.ns > NS_OADR_B or w.s.ns == w.ns) and w.ns
+        and not (w.frames[w.top].seen >> transition.bit & 1 and not transition.repeats)
+    )
+
+
 cdef int walk(Walk* w) noexcept nogil:
+    """TOKEN_END when the whole payload was read, or TOKEN_ERROR."""
     cdef int token
+    cdef Frame* frame
+    cdef Transition transition
     w.frames[0].state = ST_DOCUMENT
     w.frames[0].element = 0
     w.frames[0].seen = 0
     while not w.failed:
-        if w.mould.ready and w.frames[w.top].state == w.mould.parent and read_moulded_interval(w):
-            continue
-        token = scanner_next(&w.s)
+        token = next_token(&w.s)
         if token == TOKEN_CLOSE:
             leave(w)
-        elif token == TOKEN_END:
-            return 0
-        elif token == TOKEN_ERROR:
-            return -1
+        elif token == TOKEN_LEAF:
+            frame = &w.frames[w.top]
+            transition = TRANSITION[frame.state][w.s.element]
+            if is_expected(w, transition) and transition.leaf and w.s.element != EL_GML_FEATURECOLLECTION:
+                frame.seen |= <uint32_t> 1 << transition.bit
+                take_leaf(w, transition.state)
+                continue
+            take_any(w, token)
+        elif token == TOKEN_OPEN:
+            frame = &w.frames[w.top]
+            transition = TRANSITION[frame.state][w.s.element]
+            if is_expected(w, transition) and not transition.leaf:
+                frame.seen |= <uint32_t> 1 << transition.bit
+                enter(w, transition.state)
+            else:
+                take_any(w, token)
+                if w.s.error:
+                    return TOKEN_ERROR
         else:
-            take(w, token)
-            if w.s.error:
-                return -1
-    return -1
+            return token
+        while w.mould.ready and w.frames[w.top].state == w.mould.parent and not w.failed:
+            if not read_moulded_interval(w):
+                break
+    return TOKEN_ERROR
 
 
 cdef int decode_message(Message* m, const char* data, size_t size,
