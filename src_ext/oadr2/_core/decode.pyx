@@ -985,6 +985,8 @@ cdef int walk(Walk* w) noexcept nogil:
                 take_leaf(w, transition.state)
                 continue
             take_any(w, token)
+            if w.s.error:
+                return TOKEN_ERROR
         elif token == TOKEN_OPEN:
             frame = &w.frames[w.top]
             transition = TRANSITION[frame.state][w.s.element]
