@@ -401,7 +401,7 @@ cdef void add_target(Walk* w, int kind) noexcept nogil:
         w.e.target_count += 1
 
 
-cdef void store_leaf(Walk* w, int state) noexcept nogil:
+cdef inline void store_leaf(Walk* w, int state) noexcept nogil:
     """Take in the text of the leaf whose state is given."""
     cdef Message* m = w.m
     cdef Str text = w.s.text
@@ -694,7 +694,7 @@ cdef void begin_answer(Walk* w) noexcept nogil:
     memset(w.answer, 0, sizeof(AnswerData))
 
 
-cdef void begin(Walk* w, int state) noexcept nogil:
+cdef inline void begin(Walk* w, int state) noexcept nogil:
     """An element that holds others has begun."""
     if state == ST_INTERVAL:
         record_start(w)
@@ -893,13 +893,6 @@ cdef void pass_over(Walk* w, int token) noexcept nogil:
         scanner_skip(&w.s)
 
 
-cdef void take_leaf(Walk* w, int state) noexcept nogil:
-    store_leaf(w, state)
-    w.s.last = <uint16_t> (STATE_COUNT + state)
-    if w.mould.recording:
-        record_value(w, state)
-
-
 cdef inline void enter(Walk* w, int state) noexcept nogil:
     """An element that holds others has begun, and there is nothing to say against it."""
     begin(w, state)
@@ -912,8 +905,11 @@ cdef inline void enter(Walk* w, int state) noexcept nogil:
     w.s.last = <uint16_t> state
 
 
-cdef void take_any(Walk* w, int token) noexcept nogil:
-    """The element the scanner has just met, whatever it is; ``w.s.error`` tells what it hides."""
+cdef int take_any(Walk* w, int token) noexcept nogil:
+    """The state of the element the scanner has just met, if it may be taken in.
+
+    Else it is passed over, and the result is 0; ``w.s.error`` tells what went wrong on the way.
+    """
     cdef Scanner* s = &w.s
     cdef Frame* frame = &w.frames[w.top]
     cdef Transition transition = TRANSITION[frame.state][s.element]
@@ -922,7 +918,7 @@ cdef void take_any(Walk* w, int token) noexcept nogil:
         # passed over, it could make a list look empty, and that cancels everything (facts.md E24)
         problem(w, PROBLEM_PROFILE, s.element, True, Str(NULL, 0))
         pass_over(w, token)
-        return
+        return 0
     if not state:
         if frame.state == ST_DISTRIBUTE_EVENT and equals(s.local, b"oadrEvent", 9):
             problem(w, PROBLEM_PROFILE, EL_OADR_OADREVENT, True, Str(NULL, 0))
@@ -932,11 +928,11 @@ cdef void take_any(Walk* w, int token) noexcept nogil:
             if s.ns == NS_OADR_A or s.ns == NS_OADR_B:
                 w.m.profile = PROFILE_A if s.ns == NS_OADR_A else PROFILE_B
         pass_over(w, token)
-        return
+        return 0
     if frame.seen >> transition.bit & 1 and not transition.repeats:
         problem(w, PROBLEM_REPEATED, s.element, True, Str(NULL, 0))
         pass_over(w, token)
-        return
+        return 0
     frame.seen |= <uint32_t> 1 << transition.bit
     if w.top < 3 and token == TOKEN_OPEN and not w.m.kind:
         w.m.open_tags[w.top].ptr = s.token
@@ -945,29 +941,27 @@ cdef void take_any(Walk* w, int token) noexcept nogil:
         if state == ST_TARGET_SERVICEAREA_FEATURECOLLECTION \
                 or state == ST_TARGET_SERVICELOCATION_FEATURECOLLECTION:
             if scanner_standalone(s, &s.text) < 0:
-                return
+                return 0
         elif token == TOKEN_OPEN:
             problem(w, PROBLEM_CHILDREN, s.element, True, Str(NULL, 0))
             pass_over(w, token)
-            return
-        take_leaf(w, state)
-        return
-    enter(w, state)
-    if token == TOKEN_LEAF and not w.failed:
-        leave(w)
+            return 0
+    return state
 
 
-cdef inline bint is_expected(Walk* w, Transition transition) noexcept nogil:
+cdef inline bint is_expected(const Walk* w, const Frame* frame, Transition transition,
+                             int token) noexcept nogil:
     """Whether the element the scanner has just met may stand here, inside a message of its profile."""
-    return likely(
-        transition.state and (w.s.ns > NS_OADR_B or w.s.ns == w.ns) and w.ns
-        and not (w.frames[w.top].seen >> transition.bit & 1 and not transition.repeats)
+    return (
+        transition.state and w.ns and (w.s.ns > NS_OADR_B or w.s.ns == w.ns)
+        and transition.leaf == (token == TOKEN_LEAF) and w.s.element != EL_GML_FEATURECOLLECTION
+        and (transition.repeats or not frame.seen >> transition.bit & 1)
     )
 
 
 cdef int walk(Walk* w) noexcept nogil:
     """TOKEN_END when the whole payload was read, or TOKEN_ERROR."""
-    cdef int token
+    cdef int token, state
     cdef Frame* frame
     cdef Transition transition
     w.frames[0].state = ST_DOCUMENT
@@ -977,31 +971,32 @@ cdef int walk(Walk* w) noexcept nogil:
         token = next_token(&w.s)
         if token == TOKEN_CLOSE:
             leave(w)
-        elif token == TOKEN_LEAF:
+        elif token == TOKEN_OPEN or token == TOKEN_LEAF:
             frame = &w.frames[w.top]
             transition = TRANSITION[frame.state][w.s.element]
-            if is_expected(w, transition) and transition.leaf and w.s.element != EL_GML_FEATURECOLLECTION:
+            state = transition.state
+            if likely(is_expected(w, frame, transition, token)):
                 frame.seen |= <uint32_t> 1 << transition.bit
-                take_leaf(w, transition.state)
-                continue
-            take_any(w, token)
-            if w.s.error:
-                return TOKEN_ERROR
-        elif token == TOKEN_OPEN:
-            frame = &w.frames[w.top]
-            transition = TRANSITION[frame.state][w.s.element]
-            if is_expected(w, transition) and not transition.leaf:
-                frame.seen |= <uint32_t> 1 << transition.bit
-                enter(w, transition.state)
             else:
-                take_any(w, token)
+                state = take_any(w, token)
                 if w.s.error:
                     return TOKEN_ERROR
+                if not state:
+                    continue
+            if transition.leaf:
+                store_leaf(w, state)
+                w.s.last = <uint16_t> (STATE_COUNT + state)
+                if w.mould.recording:
+                    record_value(w, state)
+                continue
+            enter(w, state)
+            if token == TOKEN_LEAF and not w.failed:
+                leave(w)
         else:
             return token
-        while w.mould.ready and w.frames[w.top].state == w.mould.parent and not w.failed:
-            if not read_moulded_interval(w):
-                break
+        if w.mould.ready and w.frames[w.top].state == w.mould.parent:
+            while not w.failed and read_moulded_interval(w):
+                pass
     return TOKEN_ERROR
 
 
