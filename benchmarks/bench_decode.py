@@ -26,7 +26,9 @@ PAIRS = [
 
 def is_headline(document: Document) -> bool:
     size = document.events, document.intervals
-    return size == (1, 3) or (document.profile == "2.0a" and size in ((100, 3), (1, 96)))
+    return size == (1, 3) or (
+        document.profile == "2.0a" and document.style != "mixed" and size in ((100, 3), (1, 96))
+    )
 
 
 def aim(contender: Contender) -> Aim | None:

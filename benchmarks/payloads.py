@@ -3,8 +3,9 @@
 ``distribute_event(profile, events, intervals)`` is an oadrDistributeEvent as VTNs send it: prefixed,
 indented, one SIMPLE signal per event, hour-long intervals. The smallest, one event of 3 intervals in
 2.0a, is about 3.8 kB. 2.0b documents are wrapped in oadrPayload, the only form openleadr reads.
-``irregular``: intervals whose durations, uids and values differ in value and in length, and some of which
-are laid out on one line; for oadr2 reads an interval that is written like the one before by comparison.
+Styles other than "regular" are there because oadr2 reads an interval that is written like the one
+before by comparison: "irregular" intervals differ in durations and values, "mixed" ones are besides
+written on one line and on nine in turn, so that none is like the one before.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, TypeAlias
 
 Profile: TypeAlias = Literal["2.0a", "2.0b"]
+Style: TypeAlias = Literal["regular", "irregular", "mixed"]
 
 START = datetime(2026, 6, 1, 14, 0, 0, tzinfo=UTC)
 CREATED = datetime(2026, 5, 30, 9, 15, 0, tzinfo=UTC)
@@ -80,8 +82,8 @@ def duration_text(duration: timedelta) -> str:
     return f"PT{minutes}M" if minutes % 60 else f"PT{minutes // 60}H"
 
 
-def expected(events: int, intervals: int, *, irregular: bool = False) -> list[EventValues]:
-    made = irregular_intervals(intervals) if irregular else regular_intervals(intervals)
+def expected(events: int, intervals: int, style: Style = "regular") -> list[EventValues]:
+    made = regular_intervals(intervals) if style == "regular" else irregular_intervals(intervals)
     return [
         EventValues(
             event_id=f"event-{number:05}",
@@ -129,16 +131,14 @@ def interval_text(interval: IntervalValues, *, on_one_line: bool = False) -> str
     return "".join(map(str.strip, text.splitlines())) if on_one_line else text
 
 
-def intervals_text(intervals: tuple[IntervalValues, ...]) -> str:
-    """Of irregular ones every third on one line, so that layouts change."""
-    irregular = any(interval.duration != HOUR for interval in intervals)
+def intervals_text(intervals: tuple[IntervalValues, ...], style: Style) -> str:
     return "".join(
-        interval_text(interval, on_one_line=irregular and interval.uid % 3 == 2)
+        interval_text(interval, on_one_line=style == "mixed" and interval.uid % 2 == 1)
         for interval in intervals
     )
 
 
-def event_text(event: EventValues) -> str:
+def event_text(event: EventValues, style: Style) -> str:
     return f"""
     <oadr:oadrEvent>
     <ei:eiEvent>
@@ -174,7 +174,7 @@ def event_text(event: EventValues) -> str:
       </ei:eiActivePeriod>
       <ei:eiEventSignals>
         <ei:eiEventSignal>
-          <strm:intervals>{intervals_text(event.intervals)}
+          <strm:intervals>{intervals_text(event.intervals, style)}
           </strm:intervals>
           <ei:signalName>{event.signal_name}</ei:signalName>
           <ei:signalType>level</ei:signalType>
@@ -195,7 +195,7 @@ def event_text(event: EventValues) -> str:
 
 
 def distribute_event(
-    profile: Profile, events: int, intervals: int, *, irregular: bool = False
+    profile: Profile, events: int, intervals: int, style: Style = "regular"
 ) -> bytes:
     declarations = " ".join(
         [
@@ -203,14 +203,14 @@ def distribute_event(
             *(f'xmlns:{p}="{uri}"' for p, uri in NAMESPACES.items() if "-" not in p),
         ]
     )
-    made = expected(events, intervals, irregular=irregular)
+    made = "".join(event_text(event, style) for event in expected(events, intervals, style))
     message = f"""<oadr:oadrDistributeEvent {declarations}>
     <ei:eiResponse>
       <ei:responseCode>200</ei:responseCode>
       <pyld:requestID/>
     </ei:eiResponse>
     <pyld:requestID>request-1</pyld:requestID>
-    <ei:vtnID>{VTN_ID}</ei:vtnID>{"".join(map(event_text, made))}
+    <ei:vtnID>{VTN_ID}</ei:vtnID>{made}
   </oadr:oadrDistributeEvent>"""
     if profile == "2.0b":
         oadr = NAMESPACES["oadr-2.0b"]
@@ -228,17 +228,15 @@ class Document(NamedTuple):
     profile: Profile
     events: int
     intervals: int
-    irregular: bool = False
+    style: Style = "regular"
 
     @property
     def data(self) -> bytes:
-        return distribute_event(
-            self.profile, self.events, self.intervals, irregular=self.irregular
-        )
+        return distribute_event(self.profile, self.events, self.intervals, self.style)
 
     @property
     def values(self) -> list[EventValues]:
-        return expected(self.events, self.intervals, irregular=self.irregular)
+        return expected(self.events, self.intervals, self.style)
 
     @property
     def title(self) -> str:
@@ -251,7 +249,8 @@ DOCUMENTS = [
     Document("100 events", "2.0a", 100, 3),
     Document("1 event of 1 interval", "2.0a", 1, 1),
     Document("1 event of 96 intervals", "2.0a", 1, 96),
-    Document("1 event of 96 irregular intervals", "2.0a", 1, 96, irregular=True),
+    Document("1 event of 96 irregular intervals", "2.0a", 1, 96, "irregular"),
+    Document("1 event of 96 intervals in mixed layout", "2.0a", 1, 96, "mixed"),
     Document("1 event", "2.0b", 1, 3),
     Document("10 events", "2.0b", 10, 3),
     Document("100 events", "2.0b", 100, 3),

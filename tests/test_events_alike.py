@@ -145,7 +145,10 @@ CHANGES = [
     (b"far", b"cancelled"),
     (b"far", b"fat"),
     (b"PT2H", b"P2M"),
-    (b"T00:00:00Z</xcal:date-time></xcal:dtstart>\n          <xcal:duration><xcal:duration>PT2H", b"x"),
+    (
+        b"T00:00:00Z</xcal:date-time></xcal:dtstart>\n          <xcal:duration><xcal:duration>PT2H",
+        b"x",
+    ),
     (b">e9<", b"><"),
     (b">e9<", b">\xc3\xa4 &amp; b<"),
     (b">e9<", b"><!-- c -->e9<"),
@@ -202,7 +205,9 @@ def test_limits_hold_at_the_same_place(limit: int) -> None:
     events = [event(i) for i in range(6)]
     alike = HEAD + b"".join(events) + TAIL
     # one more blank each: none is like the one before
-    spaced = [e.replace(b"<oadr:oadrEvent>", b"<oadr:oadrEvent>" + b" " * i) for i, e in enumerate(events)]
+    spaced = [
+        e.replace(b"<oadr:oadrEvent>", b"<oadr:oadrEvent>" + b" " * i) for i, e in enumerate(events)
+    ]
     told = []
     for data in (alike, HEAD + b"".join(spaced) + TAIL):
         for limits in (Limits(items=limit), Limits(events=limit % 8 + 1)):
@@ -210,5 +215,7 @@ def test_limits_hold_at_the_same_place(limit: int) -> None:
                 told.append(len(decode(data, policy=VtnPolicy(limits=limits)).events))
             except RemoteProtocolError as error:
                 place = data[: error.offset].replace(b"<oadr:oadrEvent> ", b"<oadr:oadrEvent>")
-                told.append((error.reason, error.path, place.split(b"<oadr:oadrEvent>")[-1].lstrip()))
+                told.append(
+                    (error.reason, error.path, place.split(b"<oadr:oadrEvent>")[-1].lstrip())
+                )
     assert told[:2] == told[2:]

@@ -54,6 +54,8 @@ cdef void add_step(Walk* w, int kind, int state, Str text) noexcept nogil:
 cdef void start_interval(Walk* w) noexcept nogil:
     cdef IntervalMould* mould = &w.interval_mould
     w.ready &= ~ALIKE_INTERVAL
+    if mould.misses == MAX_MISSES:
+        return
     w.recording |= ALIKE_INTERVAL
     mould.values = 0
     mould.problems = w.m.problem_count
@@ -277,8 +279,9 @@ cdef bint read_event(Walk* w) noexcept nogil:
 cdef void read_alike(Walk* w) noexcept nogil:
     cdef int state = w.frames[w.top].state
     if state == ST_INTERVALS and w.ready & ALIKE_INTERVAL:
+        w.interval_mould.misses += 1
         while not w.failed and read_interval(w):
-            pass
+            w.interval_mould.misses = 0
     elif state == ST_DISTRIBUTE_EVENT and w.ready & ALIKE_EVENT:
         while read_event(w):
             pass

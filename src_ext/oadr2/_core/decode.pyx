@@ -20,7 +20,7 @@ from oadr2._core.scanner cimport TOKEN_CLOSE, TOKEN_ERROR, TOKEN_LEAF, TOKEN_OPE
 from oadr2._core.tags cimport next_token
 from oadr2._core.text cimport Str
 from oadr2._core.values cimport equals
-from oadr2._core.walk cimport Frame, Walk
+from oadr2._core.walk cimport ALIKE_EVENT, Frame, Walk
 from oadr2._core.xml cimport scanner_begin, scanner_free, scanner_skip, scanner_standalone
 
 cdef extern from "bytes16.h" nogil:
@@ -65,7 +65,7 @@ cdef inline void leave(Walk* w) noexcept nogil:
         w.in_baseline = False
     elif state == ST_OADR_EVENT:
         end_event(w)
-    if w.recording:
+    if w.recording & ALIKE_EVENT or state == ST_INTERVAL:
         record_leave(w, state)
     w.top -= 1
 
@@ -79,7 +79,7 @@ cdef void pass_over(Walk* w, int token) noexcept nogil:
 
 cdef inline void enter(Walk* w, int state) noexcept nogil:
     """An element that holds others has begun, and there is nothing to say against it."""
-    if w.recording or state == ST_INTERVAL or state == ST_OADR_EVENT:
+    if w.recording & ALIKE_EVENT or state == ST_INTERVAL or state == ST_OADR_EVENT:
         record_enter(w, state)
     begin(w, state)
     if w.failed:
@@ -200,6 +200,7 @@ cdef int decode_message(Message* m, const char* data, size_t size,
     w.items = 0
     w.failed = w.in_baseline = False
     w.recording = w.ready = 0
+    w.interval_mould.misses = 0
     w.e = NULL
     w.signal = NULL
     w.interval = NULL

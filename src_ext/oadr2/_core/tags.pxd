@@ -76,7 +76,7 @@ cdef inline int next_token(Scanner* s) noexcept nogil:
     ):
         return scanner_next(s)
     if likely(text[-1] == c">"):
-        if text[0] == c"\n":
+        if text[0] == c"\n" or text[0] == c"<" or text[0] == c"\r":
             q = pass_indent(text, s.end)
             if not likely(q[0] == c"<" and byte_class(q + 1) & CLASS_NAME_START):
                 return scanner_next(s)

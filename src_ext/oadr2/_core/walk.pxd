@@ -20,7 +20,7 @@ cdef enum:
     MAX_PROBLEMS = 200      # later ones only count
     MAX_VALUES = 4          # of an interval
     MAX_STEPS = 512         # of an event
-    MAX_MISSES = 4          # then events are no longer expected to be alike
+    MAX_MISSES = 4          # in a row, then nothing is expected to be like the one before any more
 
 
 cdef struct Frame:
@@ -40,6 +40,7 @@ cdef struct IntervalMould:  # how the last faultless interval was written, but f
     uint32_t seen           # its bit in the parent's row
     uint16_t last           # what the scanner remembers after it
     uint32_t problems
+    uint32_t misses         # how many in a row were written otherwise
     uint32_t values         # how many values it holds; before, between and after them stand
     const char* pieces[MAX_VALUES + 1]   # ... these bytes
     uint32_t lengths[MAX_VALUES + 1]
@@ -63,7 +64,7 @@ cdef struct EventMould:     # how the last faultless event was written, but for 
     uint32_t depth
     uint32_t generation
     uint32_t problems
-    uint32_t misses         # how many events in a row were written otherwise
+    uint32_t misses
     uint32_t count
     const char* start
     const char* value       # the last value ...
