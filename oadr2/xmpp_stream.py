@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import hashlib
 import ipaddress
 import logging
 import re
@@ -419,6 +421,9 @@ class Stream(ClientXMPP):
             self._fail(TransportError(f"{self._server.place} offers no STARTTLS; not going on"))
             return True
         negotiated: bool | None = await super()._handle_stream_features(features)
+        mechanism = getattr(self.plugin["feature_mechanisms"], "mech", None)
+        if hasattr(mechanism, "Hi"):
+            mechanism.Hi = functools.partial(salted_password, mechanism.hash().name)
         return negotiated
 
     def _check_peer(self, _event: object) -> None:
@@ -529,6 +534,15 @@ class Stream(ClientXMPP):
     def _subscription(self, stanza: Any) -> None:
         if self._is_vtn(stanza["from"]):
             self.send_presence(pto=stanza["from"].bare, ptype="subscribed")
+
+
+def salted_password(digest: str, password: bytes, salt: bytes, iterations: int) -> bytes:
+    """Hi() of SCRAM (RFC 5802, 2.2).
+
+    slixmpp has it in Python, which holds the event loop up for 25 ms at Prosody's 10,000 iterations
+    and for 12 s when 500 VENs log in; this takes 4 ms.
+    """
+    return hashlib.pbkdf2_hmac(digest, password, salt, iterations)
 
 
 def _child_bytes(iq: StanzaBase) -> bytes:

@@ -32,6 +32,8 @@ certificates = {folder}
 log = {{ {{ levels = {{ min = "info" }}, to = "file", filename = {log} }} }}
 interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {port} }}
+c2s_stanza_size_limit = 16 * 1024 * 1024
+network_settings = {{ nagle = false }}
 modules_enabled = {{ {modules} }}
 modules_disabled = {{ "s2s", "offline", "http" }}
 c2s_require_encryption = {require_encryption}

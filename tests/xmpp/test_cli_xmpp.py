@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from probe import PASSWORD, PATIENCE
+from xmpp_probe import PASSWORD, PATIENCE
 from test_cli_poll import Polling
 
 import oadr2.sim.prosody

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from probe import PASSWORD, PATIENCE, Probe
+from xmpp_probe import PASSWORD, PATIENCE, Probe
 
 from oadr2.errors import TransportError
 from oadr2.event import EventHandler

@@ -6,7 +6,7 @@ import logging
 from xml.etree.ElementTree import tostring
 
 import pytest
-from probe import PASSWORD, PATIENCE, Probe, child
+from xmpp_probe import PASSWORD, PATIENCE, Probe, child
 
 from oadr2.errors import AuthenticationError, StoreError, TransportError
 from oadr2.event import EventHandler
@@ -129,7 +129,7 @@ def test_X02_it_asks_for_its_events_when_it_arrives(plain, handler, profile):
 
 
 @pytest.mark.parametrize("echo", [True, False])
-def test_an_echo_and_an_empty_result_are_no_errors(plain, handler, caplog, echo):
+def test_field_note_23_an_echo_and_an_empty_result_are_no_errors(plain, handler, caplog, echo):
     """field-notes.md 23: EnerNOC's VTN sends the request back as its result."""
     caplog.set_level(logging.WARNING, "oadr2")
 
@@ -155,7 +155,7 @@ def test_an_echo_and_an_empty_result_are_no_errors(plain, handler, caplog, echo)
     assert not [record for record in caplog.records if record.name == "oadr2.xmpp"]
 
 
-def test_a_list_in_a_result_nobody_waits_for_is_taken(plain, handler):
+def test_field_note_23_a_list_in_a_result_nobody_waits_for_is_taken(plain, handler):
     async def scenario():
         async with Probe(VTN, PASSWORD, plain.port) as vtn, running(handler, plain):
             await vtn.is_there(VEN)
