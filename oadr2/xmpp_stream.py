@@ -421,7 +421,7 @@ class Stream(ClientXMPP):
             self._fail(TransportError(f"{self._server.place} offers no STARTTLS; not going on"))
             return True
         negotiated: bool | None = await super()._handle_stream_features(features)
-        mechanism = getattr(self.plugin["feature_mechanisms"], "mech", None)
+        mechanism: Any = getattr(self.plugin["feature_mechanisms"], "mech", None)
         if hasattr(mechanism, "Hi"):
             mechanism.Hi = functools.partial(salted_password, mechanism.hash().name)
         return negotiated
