@@ -55,6 +55,7 @@ class ProsodyServer:
     Args:
         users: the users and their passwords; they are ``name@host``.
         host: the domain it serves.
+        port: where it listens; 0 takes a free port, and ``port`` says which after the start.
         certificate, key: PEM files; with them STARTTLS is offered, and required.
         client_ca: PEM file of the CA that vouches for clients. With it nobody has a password: a
             client is the user its certificate's common name says (SASL EXTERNAL).
@@ -70,6 +71,7 @@ class ProsodyServer:
         users: Mapping[str, str],
         *,
         host: str = "localhost",
+        port: int = 0,
         certificate: Path | None = None,
         key: Path | None = None,
         client_ca: Path | None = None,
@@ -80,7 +82,7 @@ class ProsodyServer:
         if program is None:
             raise ConfigurationError(INSTALL)
         self.host = host
-        self.port = 0
+        self.port = port
         self._program = program
         self._users = dict(users)
         self._certificate = certificate
