@@ -166,6 +166,7 @@ def _account(args: argparse.Namespace) -> _Account:
         raise ConfigurationError("--server needs --jid: who the VTN is there")
     if not args.ven_jid:
         raise ConfigurationError("--ven-jid is missing: the VENs to push to")
+    vens = _vens(args.ven_jid)
     user, at, rest = args.jid.partition("@")
     domain = rest.partition("/")[0]
     if not (user and at and domain):
@@ -183,7 +184,7 @@ def _account(args: argparse.Namespace) -> _Account:
             f"--plaintext: {host} is not this machine; elsewhere TLS is needed"
         )
     context = None if args.plaintext else _tls_context(args)
-    return _Account(jid, password, host, args.port or 5222, context, _vens(args.ven_jid))
+    return _Account(jid, password, host, args.port or 5222, context, vens)
 
 
 @contextmanager
