@@ -7,7 +7,6 @@ answer, and goes on whatever the VTN does: one line in the log (``oadr2.poll``) 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import os
 import random
@@ -17,9 +16,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from oadr2.arguments import check_options, number, seconds
+from oadr2.arguments import check_names, number, seconds
 from oadr2.background import BackgroundVen
-from oadr2.control import EventController
 from oadr2.errors import (
     ConfigurationError,
     LocalProtocolError,
@@ -27,11 +25,10 @@ from oadr2.errors import (
     TransportError,
     one_line,
 )
-from oadr2.event import EventHandler
 from oadr2.http import VtnConnection
 from oadr2.model import OptType
 from oadr2.pacing import PollPacing
-from oadr2.security import client_context
+from oadr2.security import ClientTls
 from oadr2.ven import Action, Events, Ven
 
 _log = logging.getLogger("oadr2.poll")
@@ -317,6 +314,7 @@ class OpenADR2(BackgroundVen[PollClient]):
         ven_client_key_password: of the private key, when it is encrypted.
         vtn_ca_certs: PEM file or folder of the CAs to trust; None trusts the system's.
         check_hostname, legacy_tls: see :func:`oadr2.security.client_context`.
+        vtn_fingerprint: of the one VTN certificate that is accepted, of either profile.
         vtn_poll_interval: seconds from one poll to the next.
         start_thread: begin to poll now; otherwise at :meth:`start`.
         poll_options: any further argument of :class:`PollClient`.
@@ -345,46 +343,37 @@ class OpenADR2(BackgroundVen[PollClient]):
         ven_client_key_password: str | None = None,
         check_hostname: bool = True,
         legacy_tls: bool = False,
+        vtn_fingerprint: str | None = None,
         **poll_options: Any,
     ) -> None:
-        check_options("event_config", EventHandler, event_config)
-        control_opts = {} if control_opts is None else control_opts
-        check_options("control_opts", EventController, control_opts, first="event_handler")
-        _check_names(poll_options)
-        secured = (vtn_ca_certs, ven_client_cert_pem, ven_client_cert_key) != (None, None, None)
-        if secured and "ssl_context" in poll_options:
-            raise ConfigurationError("ssl_context: given together with certificate files; pass one")
-        if not str(vtn_base_uri).strip().lower().startswith("https:"):
-            if secured:
-                _log.warning("vtn_base_uri is not https: the certificates are not used")
-        elif "ssl_context" not in poll_options:
-            poll_options["ssl_context"] = client_context(
-                vtn_ca_certs,
-                ven_client_cert_pem,
-                ven_client_cert_key,
-                ven_client_key_password,
-                check_hostname,
-                legacy_tls,
-            )
+        check_names(PollClient, poll_options, "handler", "poll_interval")
+        tls = ClientTls(
+            vtn_ca_certs,
+            ven_client_cert_pem,
+            ven_client_cert_key,
+            ven_client_key_password,
+            check_hostname,
+            legacy_tls,
+            vtn_fingerprint,
+        )
+        context = tls.context_for(vtn_base_uri, poll_options.pop("ssl_context", None))
         interval = seconds("vtn_poll_interval", vtn_poll_interval)
-        handler = EventHandler(**event_config)
-        try:
-            client = PollClient(
+        super().__init__(
+            event_config,
+            control_opts,
+            lambda handler: PollClient(
                 handler,
                 vtn_base_uri,
                 poll_interval=interval,
                 username=username,
                 password=password,
+                ssl_context=context,
                 **poll_options,
-            )
-            controller = EventController(handler, **control_opts)
-        except BaseException:
-            handler.close()  # it may hold a database open
-            raise
-        shown = ven_client_cert_pem if "ssl_context" in poll_options else None
-        super().__init__(handler, controller, client, name="poll", cert=shown)
-        if start_thread:
-            self.start()
+            ),
+            name="poll",
+            cert=None if context is None else tls.cert,
+            start_thread=start_thread,
+        )
 
     def query_vtn(self) -> None:
         """Poll once, now, and return when the answer is sent as well.
@@ -395,10 +384,3 @@ class OpenADR2(BackgroundVen[PollClient]):
                 thread.
         """
         self._call(self.client.poll_once)
-
-
-def _check_names(poll_options: Mapping[str, object]) -> None:
-    known = inspect.signature(PollClient).parameters
-    for name in poll_options:
-        if name not in known or name in ("handler", "poll_interval"):
-            raise ConfigurationError(f"{name}: unknown argument of OpenADR2")

@@ -1,4 +1,4 @@
-"""A :class:`oadr2.push.PushApp` on a port, under uvicorn.
+"""A :class:`oadr2.push_app.PushApp` on a port, under uvicorn.
 
 uvicorn checks client certificates but does not tell the application whose they are; here it does,
 by the TLS extension of ASGI.
@@ -18,7 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from oadr2.errors import ConfigurationError, TransportError
-from oadr2.push import Receive, Scope, Send
+from oadr2.push_app import Receive, Scope, Send
 
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -72,7 +72,7 @@ class _Server(uvicorn.Server):
 
 
 class PushServer:
-    """Serves a :class:`oadr2.push.PushApp` until closed: ``async with PushServer(app) as server:``.
+    """Serves a :class:`oadr2.push_app.PushApp` until closed: ``async with PushServer(app) as server:``.
 
     Args:
         app: the application, or one of yours that it is mounted in.

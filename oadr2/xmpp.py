@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
-import os
 import random
 import ssl
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from slixmpp import JID
 
 from oadr2._core.objects import decode
-from oadr2.arguments import check_options, seconds
+from oadr2.arguments import check_names, check_options, seconds
 from oadr2.background import BackgroundVen
-from oadr2.control import EventController
 from oadr2.errors import (
     ConfigurationError,
     LocalProtocolError,
@@ -35,12 +33,12 @@ from oadr2.errors import (
     TransportError,
     one_line,
 )
-from oadr2.event import EventHandler
 from oadr2.model import CreatedEvent, OptType, RequestEvent
 from oadr2.pacing import BackOff
-from oadr2.security import client_context
+from oadr2.security import ClientTls, PathLike
 from oadr2.ven import Action, Events, Ven
-from oadr2.xmpp_stream import Refused, Server, StanzaError, Stream, is_loopback, parse_jid
+from oadr2.xmpp_server import parse_jid, parse_jids, port_of, server_of
+from oadr2.xmpp_stream import Refused, StanzaError, Stream
 
 _log = logging.getLogger("oadr2.xmpp")
 _Taken = TypeVar("_Taken")
@@ -119,8 +117,8 @@ class XmppClient:
         self.ven = Ven(handler)
         self.has_connected = False
         self.next_poll_in: float | None = None
-        self._server = _server(jid, password, server, port, ssl_context, plaintext)
-        self._vtns = _jids("vtn_jid", vtn_jid)
+        self._server = server_of(jid, password, server, port, ssl_context, plaintext)
+        self._vtns = parse_jids("vtn_jid", vtn_jid)
         self._discovers = not self._vtns
         self._discovery = parse_jid("discovery_jid", discovery_jid or self._server.jid.domain)
         self._connect_timeout = seconds("connect_timeout", connect_timeout)
@@ -472,83 +470,36 @@ def _cancel_once(task: asyncio.Task[None]) -> None:
         task.cancel()
 
 
-def _server(  # noqa: PLR0917 - as the constructor has them
-    jid: str,
-    password: str | None,
-    server: str | None,
-    port: int,
-    ssl_context: ssl.SSLContext | None,
-    plaintext: bool,
-) -> Server:
-    """The arguments about the server, checked against each other."""
-    own = parse_jid("jid", jid)
-    if not own.user:
-        raise ConfigurationError(f"jid: {own} has no user; it is to be like ven@{own.domain}")
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
-        raise ConfigurationError(f"port: {one_line(repr(port))} is not between 1 and 65535")
-    host = server.strip("[]") if server else None
-    if plaintext:
-        if not is_loopback(host or own.domain):
-            raise ConfigurationError(
-                f"plaintext: {host or own.domain} is not this machine; elsewhere TLS is needed"
-            )
-        if ssl_context is not None:
-            raise ConfigurationError("plaintext: given together with ssl_context; pass one")
-        if password is None:
-            raise ConfigurationError("password: missing; plaintext has no client certificate")
-        # Never used; without one slixmpp would load all the CAs of the system, which takes 0.1 s.
-        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return Server(own, password, host or own.domain, port, unused, plaintext=True)
-    return Server(own, password, host, port, ssl_context or client_context())
-
-
-def _port(value: int | str) -> int:
-    """A port as it may stand in a configuration file; what is none is left for the client to refuse."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else value  # type: ignore[return-value]
-
-
-def _jids(name: str, value: str | Iterable[str] | None) -> tuple[JID, ...]:
-    if value is None:
-        return ()
-    texts = [value] if isinstance(value, str) else list(value)
-    return tuple(parse_jid(name, text) for text in texts)
-
-
-class _PollConfig(NamedTuple):
-    """What there is for us in EnerNOC's ``poll_config``."""
+@dataclass(frozen=True, slots=True)
+class _PollConfig:
+    """The arguments of EnerNOC's ``poll.OpenADR2``, and ours; those that are for HTTP are not used."""
 
     event_config: Mapping[str, Any]
-    control_opts: Mapping[str, Any]
-    start_thread: bool
-    secured: bool
-    tls: tuple[Any, ...]
+    vtn_base_uri: object = None
+    control_opts: Mapping[str, Any] | None = None
+    username: object = None
+    password: object = None
+    ven_client_cert_key: PathLike | None = None
+    ven_client_cert_pem: PathLike | None = None
+    vtn_ca_certs: PathLike | None = None
+    vtn_poll_interval: object = None
+    start_thread: bool = True
+    ven_client_key_password: str | None = field(default=None, kw_only=True)
+    check_hostname: bool = field(default=True, kw_only=True)
+    legacy_tls: bool = field(default=False, kw_only=True)
+    server_fingerprint: str | None = field(default=None, kw_only=True)
 
-
-def _read_poll_config(  # noqa: PLR0917 - EnerNOC's order of arguments
-    event_config: Mapping[str, Any],
-    vtn_base_uri: object = None,
-    control_opts: Mapping[str, Any] | None = None,
-    username: object = None,
-    password: object = None,
-    ven_client_cert_key: str | os.PathLike[str] | None = None,
-    ven_client_cert_pem: str | os.PathLike[str] | None = None,
-    vtn_ca_certs: str | os.PathLike[str] | None = None,
-    vtn_poll_interval: object = None,
-    start_thread: bool = True,
-    *,
-    ven_client_key_password: str | None = None,
-    check_hostname: bool = True,
-    legacy_tls: bool = False,
-) -> _PollConfig:
-    """The arguments of EnerNOC's ``poll.OpenADR2``; those that are for HTTP are left aside."""
-    files = (vtn_ca_certs, ven_client_cert_pem, ven_client_cert_key)
-    return _PollConfig(
-        event_config,
-        {} if control_opts is None else control_opts,
-        start_thread,
-        files != (None, None, None) or not check_hostname or legacy_tls,
-        (*files, ven_client_key_password, check_hostname, legacy_tls),
-    )
+    @property
+    def tls(self) -> ClientTls:
+        return ClientTls(
+            self.vtn_ca_certs,
+            self.ven_client_cert_pem,
+            self.ven_client_cert_key,
+            self.ven_client_key_password,
+            self.check_hostname,
+            self.legacy_tls,
+            self.server_fingerprint,
+        )
 
 
 class OpenADR2(BackgroundVen[XmppClient]):
@@ -557,9 +508,10 @@ class OpenADR2(BackgroundVen[XmppClient]):
     Args:
         poll_config: what EnerNOC's package handed on to ``poll.OpenADR2``: ``event_config`` (needed),
             ``control_opts``, ``start_thread``, and ``ven_client_cert_pem``, ``ven_client_cert_key``,
-            ``ven_client_key_password``, ``vtn_ca_certs``, ``check_hostname``, ``legacy_tls`` for the
-            TLS of the server. What is for HTTP only (``vtn_base_uri``, ``vtn_poll_interval``,
-            ``username``, ``password``) is not used.
+            ``ven_client_key_password``, ``vtn_ca_certs``, ``check_hostname``, ``legacy_tls`` and
+            ``server_fingerprint`` (of the one certificate that is accepted) for the server's TLS.
+            What is for HTTP only (``vtn_base_uri``, ``vtn_poll_interval``, ``username``,
+            ``password``) is not used.
         user: our JID.
         password: for SASL SCRAM; None logs in by the client certificate (SASL EXTERNAL).
         server_addr, server_port: where the server is; ``server_addr=None`` asks the DNS.
@@ -584,31 +536,31 @@ class OpenADR2(BackgroundVen[XmppClient]):
         http_certs: object = None,
         **xmpp_options: Any,
     ) -> None:
-        check_options("poll_config", _read_poll_config, poll_config)
-        parts = _read_poll_config(**poll_config)
-        check_options("event_config", EventHandler, parts.event_config)
-        check_options("control_opts", EventController, parts.control_opts, first="event_handler")
-        _check_names(xmpp_options)
+        check_options("poll_config", _PollConfig, poll_config)
+        config = _PollConfig(**poll_config)
+        check_names(XmppClient, xmpp_options, "handler", "jid", "server", "port")
         if http_certs is not None:
             _log.warning("http_certs is not used: files are not fetched over HTTP (XEP-0066)")
-        if parts.secured and "ssl_context" in xmpp_options:
-            raise ConfigurationError("ssl_context: given together with certificate files; pass one")
-        if parts.secured and xmpp_options.get("plaintext"):
+        if config.tls.given and xmpp_options.get("plaintext"):
             raise ConfigurationError("plaintext: given together with certificate files; pass one")
-        if parts.secured:
-            xmpp_options["ssl_context"] = client_context(*parts.tls)
-        handler = EventHandler(**parts.event_config)
-        try:
-            client = XmppClient(
-                handler, user, password, server=server_addr, port=_port(server_port), **xmpp_options
-            )
-            controller = EventController(handler, **parts.control_opts)
-        except BaseException:
-            handler.close()  # it may hold a database open
-            raise
-        super().__init__(handler, controller, client, name="xmpp", cert=parts.tls[1])
-        if parts.start_thread:
-            self.start()
+        if config.tls.given:
+            ready = xmpp_options.pop("ssl_context", None)
+            xmpp_options["ssl_context"] = config.tls.context_or(ready)
+        super().__init__(
+            config.event_config,
+            config.control_opts,
+            lambda handler: XmppClient(
+                handler,
+                user,
+                password,
+                server=server_addr,
+                port=port_of(server_port),
+                **xmpp_options,
+            ),
+            name="xmpp",
+            cert=config.tls.cert,
+            start_thread=config.start_thread,
+        )
 
     def query_vtn(self) -> None:
         """Ask for the events once, now, and return when they are answered as well.
@@ -619,10 +571,3 @@ class OpenADR2(BackgroundVen[XmppClient]):
                 thread.
         """
         self._call(self.client.request_events)
-
-
-def _check_names(xmpp_options: Mapping[str, object]) -> None:
-    known = inspect.signature(XmppClient).parameters
-    for name in xmpp_options:
-        if name not in known or name in ("handler", "jid", "server", "port"):
-            raise ConfigurationError(f"{name}: unknown argument of OpenADR2")

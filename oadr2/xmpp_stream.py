@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import functools
 import hashlib
-import ipaddress
 import logging
 import re
 import ssl
@@ -21,20 +20,15 @@ from typing import Any, Final, TypeVar
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
-from slixmpp import JID, ClientXMPP, InvalidJID
+from slixmpp import JID, ClientXMPP
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.stanza import Iq, StreamFeatures
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher.base import MatcherBase
 from slixmpp.xmlstream.stanzabase import StanzaBase
 
-from oadr2.errors import (
-    AuthenticationError,
-    ConfigurationError,
-    OadrError,
-    TransportError,
-    one_line,
-)
+from oadr2.errors import AuthenticationError, OadrError, TransportError, one_line
+from oadr2.xmpp_server import Server, is_loopback
 
 _log = logging.getLogger("oadr2.xmpp")
 _Taken = TypeVar("_Taken")
@@ -63,58 +57,6 @@ _PASSWORD_MECHANISMS: Final = frozenset(
 # SASL failures that say nothing about the credentials.
 _PASSING: Final = frozenset({"temporary-auth-failure", "aborted"})
 _CLOSE_PATIENCE = 1.0  # seconds for the server to close its side
-
-
-def parse_jid(name: str, value: object) -> JID:
-    """The JID written in the argument ``name``.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    try:
-        parsed = JID(value) if isinstance(value, str) else None
-    except InvalidJID:
-        parsed = None
-    if parsed is None or not parsed.domain:
-        raise ConfigurationError(
-            f"{name}: {one_line(repr(value))} is no JID such as ven@example.org"
-        )
-    return parsed
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine by its very name."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """How to reach the server and who to be there.
-
-    Attributes:
-        jid: with or without a resource.
-        password: for SCRAM; None leaves EXTERNAL, by the client certificate of ``ssl_context``.
-        host: of the server; None asks the DNS for the servers of the JID's domain.
-        ssl_context: for STARTTLS.
-        plaintext: no TLS at all, to a loopback address.
-    """
-
-    jid: JID
-    password: str | None
-    host: str | None
-    port: int
-    ssl_context: ssl.SSLContext
-    plaintext: bool = False
-
-    @property
-    def place(self) -> str:
-        """For messages."""
-        return f"{self.host}:{self.port}" if self.host else f"the server of {self.jid.domain}"
 
 
 class StanzaError(TransportError):

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from oadr2.cli.configuration import read_secret, read_secret_file, web_address
+from oadr2.cli.vtn_access import tls_context_of
 from oadr2.errors import ConfigurationError, OadrError, TransportError
 from oadr2.model import Profile
-from oadr2.security import client_context
 from oadr2.sim import SimulatedVtn, VtnPusher, VtnServer
 from oadr2.sim.prosody import INSTALL, ProsodyServer, find_prosody
 
@@ -69,7 +69,7 @@ def http_link(args: argparse.Namespace, vtn: SimulatedVtn) -> Iterator[Link]:
     vens = _posted_to(args.push)
     context = None
     if any(url.startswith("https:") for url in vens.values()):
-        context = _tls_context(args)
+        context = tls_context_of(args)
     with ExitStack() as stack:
         stack.enter_context(server)
         pushers = {
@@ -183,7 +183,7 @@ def _account(args: argparse.Namespace) -> _Account:
         raise ConfigurationError(
             f"--plaintext: {host} is not this machine; elsewhere TLS is needed"
         )
-    context = None if args.plaintext else _tls_context(args)
+    context = None if args.plaintext else tls_context_of(args)
     return _Account(jid, password, host, args.port or 5222, context, vens)
 
 
@@ -244,17 +244,6 @@ def _posted_to(texts: Sequence[str]) -> dict[str, str]:
         except argparse.ArgumentTypeError as error:
             raise ConfigurationError(f"--push {url}: {error}") from None
     return found
-
-
-def _tls_context(args: argparse.Namespace) -> ssl.SSLContext:
-    return client_context(
-        args.ca_certs,
-        args.cert,
-        args.key,
-        read_secret(args, "key_passphrase"),
-        not args.no_check_hostname,
-        args.tls == "legacy",
-    )
 
 
 def _basic(args: argparse.Namespace) -> tuple[str, str] | None:

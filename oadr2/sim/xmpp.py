@@ -78,6 +78,7 @@ class XmppVtn:
         self.profile = profile
         self._password = password
         self._vens = {ven_id: JID(ven_jid) for ven_id, ven_jid in vens.items()}
+        self._known = {ven.bare for ven in self._vens.values()}
         self._address = server, port
         self._ssl_context = ssl_context
         self._reply_timeout = reply_timeout
@@ -217,8 +218,11 @@ class XmppVtn:
     def _note_presence(self, presence: Any) -> None:
         """A VEN arrived: now its resource is known. Show it ours, once."""
         sender = presence["from"]
-        known = any(sender.bare == ven.bare for ven in self._vens.values())
-        if known and self._client is not None and self._seen.get(sender.bare) != sender:
+        if (
+            sender.bare in self._known
+            and self._client is not None
+            and self._seen.get(sender.bare) != sender
+        ):
             self._seen[sender.bare] = sender
             self._client.send_presence(pto=sender)
 

@@ -20,7 +20,7 @@ from scripted_vtn import ScriptedVtn, reply
 from oadr2.errors import RemoteProtocolError
 from oadr2.event import Change, EventHandler, EventState
 from oadr2.poll import PollClient
-from oadr2.push import PATHS, PushApp, PushingVtn, Receive, Scope, Send
+from oadr2.push_app import PATHS, PushApp, PushingVtn, Receive, Scope, Send
 from oadr2.push_server import PushServer
 
 HOUR = 3600.0
