@@ -8,6 +8,7 @@ from xml.etree.ElementTree import tostring
 import pytest
 from xmpp_probe import PASSWORD, PATIENCE, Probe, child
 
+from oadr2.certificate import read_certificate
 from oadr2.errors import AuthenticationError, StoreError, TransportError
 from oadr2.event import EventHandler
 from oadr2.policy import VtnPolicy
@@ -478,6 +479,36 @@ def test_a_certificate_for_another_domain_is_refused(
     assert type(error) is TransportError
     assert "localhost" in str(error)
     assert "mismatch" in str(error).lower()
+
+
+def test_H09_a_pinned_server_certificate(secured, handler, certificates):
+    own = read_certificate(certificates["server"])
+    pinned = "00:11:22:33:44:55:66:77:88:99"
+    context = client_context(certificates["ca"], fingerprint=pinned)
+    error = first_error(handler, secured, password=PASSWORD, ssl_context=context)
+    assert type(error) is TransportError
+    assert str(error).endswith(
+        f"the certificate has the fingerprint {own.fingerprint('2.0b')} (2.0b) or"
+        f" {own.fingerprint('2.0a')} (2.0a), and {pinned} is pinned"
+    )
+    config = {
+        "event_config": {"ven_id": "ven-1"},
+        "vtn_ca_certs": certificates["ca"],
+        "server_fingerprint": own.fingerprint("2.0a"),
+    }
+    vtn = SimulatedVtn("vtn-a")
+    with (
+        XmppVtn(
+            vtn,
+            VTN,
+            PASSWORD,
+            {},
+            port=secured.port,
+            ssl_context=client_context(certificates["ca"]),
+        ),
+        OpenADR2(config, VEN, PASSWORD, "127.0.0.1", secured.port, vtn_jid=VTN) as ven,
+    ):
+        wait_synchronised(ven)
 
 
 def test_a_server_that_is_not_there_is_one_line(plain, handler):
