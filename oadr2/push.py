@@ -10,13 +10,13 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from oadr2.arguments import check_names
 from oadr2.background import BackgroundVen
-from oadr2.errors import ConfigurationError, LocalProtocolError
+from oadr2.client import Client
+from oadr2.errors import ConfigurationError
 from oadr2.model import OptType
 from oadr2.poll import PollClient
 from oadr2.push_app import PATHS, PushApp, PushingVtn, certificate_of
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-class PushClient:
+class PushClient(Client):
     """Takes what one VTN posts, and answers it: ``async with PushClient(...) as client:``.
 
     The event handler and its callbacks run on the event loop; a callback that takes long holds it
@@ -85,6 +85,7 @@ class PushClient:
             raise ConfigurationError(
                 "server_tls: missing; a VTN posts over HTTPS only (or plaintext, on this machine)"
             )
+        super().__init__("push", on_error)
         self._sender = PollClient(
             handler, vtn_base_uri, username=username, password=password, ssl_context=ssl_context
         )
@@ -98,24 +99,17 @@ class PushClient:
             name=vtn_name,
             fingerprint=vtn_fingerprint,
             plaintext=plaintext,
-            on_error=on_error,
+            on_error=self._note_error,
         )
         self.app = PushApp(self._vtn, prefix=prefix)
         self._prefix = prefix.rstrip("/")
         self._server = PushServer(self.app, host, port, ssl_context=server_tls)
         self._ask = ask
-        self._stop = asyncio.Event()
-        self._closed = False
 
     @property
     def url(self) -> str:
         """The base address for the VTN; ``/OpenADR2`` is not in it."""
         return self._server.url + self._prefix
-
-    @property
-    def next_poll_in(self) -> float | None:
-        """Seconds from the error reported last to the next try to reach the VTN."""
-        return self._vtn.answers.next_try_in
 
     def bind(self) -> None:
         """Take the port, so that ``url`` is known; a second call does nothing.
@@ -126,13 +120,11 @@ class PushClient:
         """
         self._server.bind()
 
-    async def run(self) -> None:
-        """Take pushes until closed. Raises as :meth:`bind`, or LocalProtocolError when closed."""
-        self._check_open()
+    async def _run(self) -> None:
         await self._server.start()
         if self._ask:
             self._vtn.answers.ask_for_events()
-        await self._stop.wait()
+        await asyncio.Event().wait()  # until cancelled
 
     async def request_events(self) -> None:
         """Ask the VTN for its events now, and answer them; see ``PollClient.poll_once``."""
@@ -150,10 +142,13 @@ class PushClient:
         self._check_open()
         self._vtn.change_opt(event_id, opt_type, vtn_id)
 
-    async def aclose(self) -> None:
-        """Stop listening, and stop sending answers; replies under way have a second to be done."""
-        self._closed = True
-        self._stop.set()
+    def _note_error(self, problem: Exception) -> None:
+        """The queue of answers has logged it already."""
+        self.next_poll_in = self._vtn.answers.next_try_in
+        if self._on_error is not None:
+            self._on_error(problem)
+
+    async def _close(self) -> None:
         await self._server.aclose()
         await self.app.aclose()
         await self._sender.aclose()
@@ -161,18 +156,6 @@ class PushClient:
     async def __aenter__(self) -> Self:
         self.bind()
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise LocalProtocolError("this client is closed; make a new one")
 
 
 class OpenADR2(BackgroundVen[PushClient]):

@@ -16,17 +16,16 @@ import random
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from slixmpp import JID
 
 from oadr2._core.objects import decode
 from oadr2.arguments import check_names, check_options, seconds
 from oadr2.background import BackgroundVen
+from oadr2.client import Client
 from oadr2.errors import (
     ConfigurationError,
-    LocalProtocolError,
     OadrError,
     RemoteProtocolError,
     StoreError,
@@ -52,7 +51,7 @@ _NOBODY: Final = (
 )
 
 
-class XmppClient:
+class XmppClient(Client):
     """Talks to one VTN over XMPP (facts.md 4.4, X01-X07).
 
     The event handler and its callbacks run on the event loop; a callback that takes long holds it
@@ -85,8 +84,6 @@ class XmppClient:
 
     Attributes:
         has_connected: whether the server has ever let us in.
-        next_poll_in: seconds from the error reported last to the next try; None when it stays at
-            that.
 
     Raises:
         ConfigurationError: an argument is wrong; the message names it.
@@ -114,9 +111,9 @@ class XmppClient:
         on_error: Callable[[Exception], object] | None = None,
         random: Callable[[], float] = random.random,
     ) -> None:
+        super().__init__("xmpp", on_error)
         self.ven = Ven(handler)
         self.has_connected = False
-        self.next_poll_in: float | None = None
         self._server = server_of(jid, password, server, port, ssl_context, plaintext)
         self._vtns = parse_jids("vtn_jid", vtn_jid)
         self._discovers = not self._vtns
@@ -131,36 +128,11 @@ class XmppClient:
         self._connecting = BackOff(base, longest, random)
         self._asking = BackOff(base, longest, random)
         self._random = random
-        self._on_error = on_error
         self._stream: Stream | None = None
         self._seen: dict[str, JID] = {}  # the resource a VTN speaks from, by its bare JID
         self._wanted = asyncio.Event()  # the events are to be asked for
         self._synchronised = asyncio.Event()
-        self._runner: asyncio.Task[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()
-        self._closed = False
-
-    async def run(self) -> None:
-        """Connect, ask for the events, take what is pushed, and come back, until closed.
-
-        Errors are logged, one line each, and handed to ``on_error``; none ends this (facts.md L08).
-
-        Raises:
-            LocalProtocolError: it runs already, or this client is closed.
-        """
-        self._check_open()
-        if self._runner is not None:
-            raise LocalProtocolError("this client runs already; call run() once")
-        # A task of its own, so that aclose() ends it and not the caller's task.
-        runner = self._runner = asyncio.create_task(self._run())
-        try:
-            await asyncio.wait((runner,))
-        finally:
-            self._runner = None
-            _cancel_once(runner)
-            await asyncio.wait((runner,))
-        if not runner.cancelled():
-            runner.result()
 
     async def wait_synchronised(self) -> None:
         """Wait until the VTN's list of events has been taken since the last connect."""
@@ -192,26 +164,9 @@ class XmppClient:
         stream = self._connected()
         await self._deliver(stream, self._service(), action)
 
-    async def aclose(self) -> None:
-        """Leave the server, and stop, in the middle of a request too."""
-        self._closed = True
-        runner = self._runner
-        if runner is not None and runner is not asyncio.current_task():
-            _cancel_once(runner)
-            await asyncio.wait((runner,))
+    async def _close(self) -> None:
         for _ in range(3):  # asyncio closes sockets in its next rounds
             await asyncio.sleep(0)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     # -- connections, one after the other ---------------------------------------------------------
 
@@ -444,30 +399,6 @@ class XmppClient:
         if self._stream is None or not self._stream.is_open:
             raise TransportError(f"not connected to {self._server.place}")
         return self._stream
-
-    def _report(self, problem: Exception, next_step: str, delay: float | None = None) -> None:
-        self.next_poll_in = delay
-        failed = {"failed_poll": True}  # for a log handler that tells them otherwise
-        if isinstance(problem, OadrError):
-            _log.warning("%s; %s", one_line(str(problem), 1000), next_step, extra=failed)
-        else:
-            _log.error("unexpected error; %s", next_step, exc_info=problem, extra=failed)
-        if self._on_error is None:
-            return
-        try:
-            self._on_error(problem)
-        except Exception:  # the caller's code; its fault must not end the session
-            _log.exception("on_error raised")
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise LocalProtocolError("this client is closed; make a new one")
-
-
-def _cancel_once(task: asyncio.Task[None]) -> None:
-    """A second time would cancel the good-bye as well."""
-    if not task.cancelling():
-        task.cancel()
 
 
 @dataclass(frozen=True, slots=True)
