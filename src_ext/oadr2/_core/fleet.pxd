@@ -2,14 +2,15 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from oadr2._core.answers cimport Answer
 from oadr2._core.definitions cimport Definitions, EventDef
 from oadr2._core.groups cimport Group, NameRoom
 from oadr2._core.histogram cimport Histogram
 from oadr2._core.judge cimport Identity
 from oadr2._core.objects cimport MessageOwner
-from oadr2._core.plan cimport Plan
+from oadr2._core.plan cimport Op, Plan
 from oadr2._core.rows cimport ChangeList, Row, Table
-from oadr2._core.vens cimport Answer, Ven, Vens
+from oadr2._core.vens cimport Ven, Vens
 from oadr2._core.writer cimport Writer
 
 cdef enum:                  # errors, by number
@@ -64,6 +65,10 @@ cdef class Fleet:
     cdef uint64_t counts[COUNTER_COUNT]
     cdef uint64_t errors_of[ERROR_COUNT]
     cdef uint64_t refused_with[1000]
+    cdef object changed         # callbacks, or None
+    cdef object asked
+    cdef list news              # (row, changes, refusals) to be told
+    cdef bint busy              # while `asked` runs
     cdef str error_class
     cdef str error_text
     cdef Histogram request_latency
@@ -82,11 +87,18 @@ cdef class Fleet:
     cdef int fail(self, int error, str text) except -1
     cdef int read(self, object body, const Group* g) except -1
     cdef int check(self) except -1
-    cdef Answer* answer_to(self, uint32_t row, Ven* ven, const Group* g, const Table* t,
-                           Identity* me, int64_t now) except? NULL
+    cdef int take_list(self, uint32_t row, Ven* ven, bytes body, int64_t now) except? -1
+    cdef int take_acknowledgement(self, uint32_t row, Ven* ven, bytes body, int64_t now) except? -1
+    cdef int check_free(self) except -1
+    cdef void decide(self, Op* op, int opt) noexcept
+    cdef int ask(self, uint32_t row) except -1
+    cdef Answer* answer_to(self, uint32_t row, Ven* ven, const Group* g, Table* held, const Identity* me,
+                           int64_t now) except? NULL
+    cdef int64_t moment_of_news(self, const Ven* ven, const Op* op) except? -1
     cdef int64_t moment_set(self, EventDef* d) except? -1
     cdef int apply(self, uint32_t row, Ven* ven, const Group* g, int64_t now) except -1
     cdef int advance_row(self, uint32_t row, int64_t now) except -1
     cdef int collect(self, uint32_t row) except -1
+    cdef int tell(self) except -1
     cdef void failed(self, uint32_t row, int64_t now, int64_t wait) noexcept
     cdef int go_on(self, uint32_t row, int64_t now) noexcept

@@ -4,8 +4,10 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
+from oadr2._core.answers cimport Answer, add_answer, answer_new, answer_news, drop_answer, drop_list_answers
+from oadr2._core.answers cimport answer_bytes, write_answer
 from oadr2._core.clock cimport NO_TIME
 from oadr2._core.decode cimport decode_message
 from oadr2._core.definitions cimport EventDef, definitions_free
@@ -19,8 +21,6 @@ from oadr2._core.groups cimport (
     OFFLINE,
     OPTS_IN,
     SILENT,
-    STALE,
-    WRONG_IDS,
     Group,
     behaviour_of,
     drawn,
@@ -35,8 +35,8 @@ from oadr2._core.groups cimport (
     ven_id_of,
 )
 from oadr2._core.histogram cimport Histogram, hist_record
-from oadr2._core.judge cimport FOREVER, Identity, reason_text
-from oadr2._core.listplan cimport text_of
+from oadr2._core.judge cimport FOREVER, Identity
+from oadr2._core.listplan cimport definition_object, plan_refusals, text_of
 from oadr2._core.message cimport (
     DECODE_INVALID,
     DECODE_MEMORY,
@@ -50,7 +50,6 @@ from oadr2._core.message cimport (
     OPT_OUT,
     PROFILE_A,
     PROFILE_B,
-    AnswerData,
     Message,
     message_clear,
 )
@@ -78,33 +77,26 @@ from oadr2._core.rows cimport (
     Table,
     changes_clear,
     changes_free,
-    key_hash,
+    row_set_opt,
     table_advance,
     table_deadline,
-    table_find,
     table_free,
     table_init,
     table_level,
 )
-from oadr2._core.table cimport event_of, names_from, rules_from
+from oadr2._core.table cimport change_rows, checked_opt, event_of, held_row, names_from, rules_from, write_opt
 from oadr2._core.text cimport Str
 from oadr2._core.vens cimport (
     ANSWER_FAILED,
     AT_REST,
     FIRST_MESSAGE,
+    HEARD,
     POLL_DUE,
     POLLS,
     SENT_ANSWER,
     SENT_POLL,
     TAKEN,
-    Answer,
     Ven,
-    add_answer,
-    answer_bytes,
-    answer_new,
-    answer_news,
-    drop_answer,
-    drop_list_answers,
     next_change,
     next_due_row,
     next_slot,
@@ -120,7 +112,6 @@ from oadr2._core.vens cimport (
     vens_reserve,
 )
 from oadr2._core.writer cimport (
-    write_created_event,
     write_request_event,
     writer_bytes,
     writer_free,
@@ -128,8 +119,9 @@ from oadr2._core.writer cimport (
 )
 from oadr2._core.xml cimport XML_ENCODING
 
+from oadr2._core.listplan import OPTS
 from oadr2._core.table import first as first_of_pair
-from oadr2.errors import ConfigurationError, RemoteProtocolError
+from oadr2.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
 from oadr2.policy import VtnPolicy
 
 SERVICE_EI_EVENT = 0
@@ -166,11 +158,8 @@ cdef extern from *:
     const int64_t LONGEST_WAIT  # us: a Retry-After beyond it is cut
 
 
-cdef inline Str no_text() noexcept:
-    cdef Str s
-    s.ptr = NULL
-    s.len = 0
-    return s
+cdef enum:
+    OBJECTS_KEPT = 1000     # Events made for people
 
 
 cdef double share(object value, str name) except -1.0:
@@ -203,6 +192,7 @@ cdef class Fleet:
         self.texts = []
         self.objects = {}
         self.set_at = {}
+        self.news = []
         self.error_class = self.error_text = ""
         self.late_after = 100_000
         self.request_latency = Histogram()
@@ -243,6 +233,7 @@ cdef class Fleet:
         cdef uint32_t i
         cdef list texts = []
         cdef Str ven_id
+        self.check_free()
         memset(&g, 0, sizeof(g))
         if count == 0:
             raise ConfigurationError("a group has no VENs: count is 0")
@@ -471,6 +462,7 @@ cdef class Fleet:
         cdef uint64_t number
         cdef int i
         cdef int64_t late
+        self.check_free()
         if ven.state == AT_REST:
             raise ValueError(f"row {row} has nothing to send: take_due() did not give it")
         if ven.answers != NULL and (ven.state == SENT_ANSWER or ven.state == TAKEN and not (
@@ -549,53 +541,31 @@ cdef class Fleet:
         """Take the reply to what the row has sent.
 
         1: the row has another message to send at once; 0: the exchange has ended; negative: it has ended
-        with this Error.
+        with this ERROR_.
         """
         cdef Ven* ven = self.ven(row)
+        cdef int result
+        self.check_free()
+        if ven.state == SENT_POLL:
+            result = self.take_list(row, ven, payload_bytes(body), now)
+        elif ven.state == SENT_ANSWER:
+            result = self.take_acknowledgement(row, ven, payload_bytes(body), now)
+        else:
+            raise ValueError(f"row {row} has sent nothing that this could answer")
+        if self.news:
+            self.tell()
+        return result
+
+    cdef int take_list(self, uint32_t row, Ven* ven, bytes body, int64_t now) except? -1:
         cdef const Group* g = &self.vens.groups[ven.group]
         cdef Message* m = &self.owner.message
-        cdef Answer* answer
-        cdef int error = 0
-        cdef uint32_t i
+        cdef int error = self.read(body, g)
         cdef int64_t skipped = 0
         cdef int64_t slot
-        if ven.state == SENT_ANSWER:
-            answer = ven.answers
-            body = payload_bytes(body)
-            if body.strip():  # an empty one is fine (L05)
-                error = self.read(body, g)
-                if error == 0 and m.kind != KIND_RESPONSE:
-                    error = self.fail(SCHEMA, f"{text_of(m.name)} where an oadrResponse was due")
-                elif error == 0:
-                    error = self.check()
-            self.counts[EXCHANGES] += 1
-            hist_record(&self.answer_latency.hist, now - ven.sent)
-            hist_record(&self.answer_intended.hist, now - ven.intended)
-            if error == 0:
-                self.counts[REPLIES_SENT] += 1
-                for i in range(answer.news):
-                    hist_record(&self.acknowledged.hist, now - answer_news(answer)[i])
-                answer.news = 0 if answer.times == 1 else answer.news
-            ven.failures = 0
-            ven.flags &= <uint8_t>~ANSWER_FAILED
-            if answer.times > 1 and error == 0:
-                answer.times -= 1
-                answer.at = now
-            else:
-                drop_answer(ven)
-            if error == 0:
-                return self.go_on(row, now)
-            # The VTN has refused it or said nothing sensible: it has heard it all the same.
-            self.go_on(row, now)
-            return -error
-        if ven.state != SENT_POLL:
-            raise ValueError(f"row {row} has sent nothing that this could answer")
-        error = self.read(body, g)
-        if error == 0:
-            if m.kind != KIND_DISTRIBUTE_EVENT and m.kind != KIND_RESPONSE:
-                error = self.fail(SCHEMA, f"{text_of(m.name)} where an oadrDistributeEvent was due")
-            else:
-                error = self.check()
+        if error == 0 and m.kind != KIND_DISTRIBUTE_EVENT and m.kind != KIND_RESPONSE:
+            error = self.fail(SCHEMA, f"{text_of(m.name)} where an oadrDistributeEvent was due")
+        elif error == 0:
+            error = self.check()
         if error == 0 and m.kind == KIND_DISTRIBUTE_EVENT:
             self.apply(row, ven, g, now)
         self.counts[EXCHANGES] += 1
@@ -614,6 +584,48 @@ cdef class Fleet:
                 ven.next_poll = slot
             self.counts[SKIPPED] += <uint64_t>skipped
         return self.go_on(row, now)
+
+    cdef int take_acknowledgement(self, uint32_t row, Ven* ven, bytes body, int64_t now) except? -1:
+        # Whatever the VTN says of an answer, it has heard it: the answer is not sent again.
+        cdef Message* m = &self.owner.message
+        cdef Answer* answer = ven.answers
+        cdef int error = 0
+        cdef uint32_t i
+        if body.strip():  # an empty one is fine (L05)
+            error = self.read(body, &self.vens.groups[ven.group])
+            if error == 0 and m.kind != KIND_RESPONSE:
+                error = self.fail(SCHEMA, f"{text_of(m.name)} where an oadrResponse was due")
+            elif error == 0:
+                error = self.check()
+        self.counts[EXCHANGES] += 1
+        hist_record(&self.answer_latency.hist, now - ven.sent)
+        hist_record(&self.answer_intended.hist, now - ven.intended)
+        ven.failures = 0
+        ven.flags &= <uint8_t>~ANSWER_FAILED
+        if error == 0:
+            self.counts[REPLIES_SENT] += 1
+            if not answer.repeated:
+                for i in range(answer.news):
+                    hist_record(&self.acknowledged.hist, now - answer_news(answer)[i])
+        if error == 0 and answer.times > 1:
+            answer.times -= 1
+            answer.repeated = 1
+            answer.at = now
+        else:
+            drop_answer(&ven.answers)
+        if error == 0:
+            return self.go_on(row, now)
+        if ven.flags & POLL_DUE:
+            ven.flags &= <uint8_t>~POLL_DUE
+            ven.next_poll = now
+        ven.state = AT_REST
+        queue_row(&self.vens, row)
+        return -error
+
+    cdef int check_free(self) except -1:
+        if self.busy:
+            raise LocalProtocolError("a function that is asked for an opt cannot use the fleet: return the opt")
+        return 0
 
     cdef int go_on(self, uint32_t row, int64_t now) noexcept:
         # 1: the row sends another message at once; 0: its exchange has ended.
@@ -658,6 +670,7 @@ cdef class Fleet:
         At least `retry_after` microseconds from now, an hour at most. What was to be sent is kept.
         """
         cdef Ven* ven = self.ven(row)
+        self.check_free()
         if error_class < 0:
             error_class = -error_class
         if not NO_ERROR < error_class < ERROR_COUNT or error_class == OADR:
@@ -687,6 +700,15 @@ cdef class Fleet:
                 if d.event.modification_number == number and text_of(d.event.event_id) == event_id:
                     d.set_at = at
                 d = d.next
+
+    cdef int64_t moment_of_news(self, const Ven* ven, const Op* op) except? -1:
+        # When the version that an operation brings was set at the VTN, if this VEN polled by then and is
+        # asked for an answer; else NO_TIME.
+        cdef int64_t moment
+        if op.kind != OP_ADD and op.kind != OP_REPLACE or op.answer == NO_INDEX:
+            return NO_TIME
+        moment = self.moment_set(op.row.definition if op.kind == OP_ADD else op.definition)
+        return moment if moment >= ven.first else NO_TIME
 
     cdef int64_t moment_set(self, EventDef* d) except? -1:
         # When this version was made, NO_TIME: nobody says. Kept with it: all who hold it ask.
@@ -723,9 +745,9 @@ cdef class Fleet:
             op = &self.plan.ops[i]
             if op.kind == OP_ADD:
                 adds = True
-                op.opt = OPT_IN if ven.behaviour & OPTS_IN else OPT_OUT
-                if op.answer != NO_INDEX:
-                    self.plan.answers[op.answer].opt = op.opt
+                self.decide(op, OPT_IN if ven.behaviour & OPTS_IN else OPT_OUT)
+        if self.asked is not None and ven.flags & HEARD:
+            self.ask(row)
         answer = self.answer_to(row, ven, g, t, &me, now)
         if adds and ven.table == NULL:
             made = <Table*>malloc(sizeof(Table))
@@ -749,88 +771,73 @@ cdef class Fleet:
         for i in range(self.plan.refused_count):
             if self.plan.refused[i].code != 200:
                 self.counts[EVENTS_REFUSED] += 1
+        if self.changed is not None and ven.flags & HEARD and (self.plan.refused_count or self.plan.reason):
+            self.news.append((row, (), tuple(plan_refusals(&self.plan, m))))
         if answer != NULL:
-            drop_list_answers(ven)
-            add_answer(ven, answer)
+            drop_list_answers(&ven.answers)
+            add_answer(&ven.answers, answer)
         self.collect(row)
         queue_change(&self.vens, row, before)
         if ven.table != NULL and table_deadline(ven.table) <= now:  # what is new may run already
             self.advance_row(row, now)
         return 0
 
-    cdef Answer* answer_to(self, uint32_t row, Ven* ven, const Group* g, const Table* t,
-                           Identity* me, int64_t now) except? NULL:
-        """The oadrCreatedEvent that the plan asks for, NULL for none; faults put in where the row has them."""
-        cdef Message* m = &self.owner.message
-        cdef Plan* p = &self.plan
-        cdef AnswerData* a
+    cdef void decide(self, Op* op, int opt) noexcept:
+        op.opt = <uint8_t>opt
+        if op.answer != NO_INDEX:
+            self.plan.answers[op.answer].opt = <uint8_t>opt
+
+    cdef int ask(self, uint32_t row) except -1:
+        """Let the callback decide the opt of what is new or modified; nothing has changed yet."""
+        cdef uint32_t i
         cdef Op* op
-        cdef Row* held
-        cdef Str request_id = no_text()
-        cdef Str description = no_text()
-        cdef Str ven_id = me.ven_id
+        self.busy = True
+        try:
+            for i in range(self.plan.op_count):
+                op = &self.plan.ops[i]
+                if op.kind != OP_ADD and op.kind != OP_REPLACE:
+                    continue
+                opt = self.asked(row, definition_object(op.row.definition if op.kind == OP_ADD else op.definition))
+                if opt is not None:
+                    self.decide(op, OPTS[opt])
+        finally:
+            self.busy = False
+        return 0
+
+    cdef Answer* answer_to(self, uint32_t row, Ven* ven, const Group* g, Table* held, const Identity* me,
+                           int64_t now) except? NULL:
+        """The oadrCreatedEvent that the plan asks for; NULL for none."""
+        cdef Plan* p = &self.plan
+        cdef uint64_t place = place_of(&self.vens, row)
         cdef uint32_t i
         cdef uint16_t news = 0
         cdef int64_t moment
-        cdef uint64_t random
         cdef Answer* answer
         if p.answer_count == 0 and p.reason == 0:
             return NULL
         if ven.behaviour & SILENT:
             self.counts[REPLIES_WITHHELD] += 1
             return NULL
-        if p.reason:
-            description.ptr = reason_text(p.reason)
-            while description.ptr[description.len]:
-                description.len += 1
-            request_id = p.request_id
-        if ven.behaviour & (STALE | WRONG_IDS):
-            random = drawn(self.vens.seed, place_of(&self.vens, row), DRAW_WHICH_FAULT, 0)
-            for i in range(p.answer_count):
-                a = &p.answers[i]
-                if ven.behaviour & STALE:
-                    if random & 1 and a.modification_number:
-                        a.modification_number -= 1
-                    else:
-                        held = table_find(<Table*>t, p.vtn_id, a.event_id, key_hash(p.vtn_id, a.event_id))
-                        a.request_id.ptr = b"0000000000000000"
-                        a.request_id.len = 16
-                        if held != NULL and held.request_id.len:
-                            a.request_id = held.request_id
-                if ven.behaviour & WRONG_IDS and random & 2:
-                    a.event_id = me.ven_id
-            if ven.behaviour & WRONG_IDS and not random & 2:
-                self.other.used = 0
-                ven_id = m.vtn_id
-                if g.count > 1:
-                    ven_id = ven_id_of(g, g.first + (row - g.first + 1) % g.count, &self.other)
-        self.writer.used = 0
-        if write_created_event(&self.writer, m.profile, g.rules.wrap_b, ven_id, p.answers, p.answer_count, p.code,
-                               description, request_id) != 0:
+        if write_answer(&self.writer, p, &self.owner.message, g, me, held, row, ven.behaviour,
+                        drawn(self.vens.seed, place, DRAW_WHICH_FAULT, 0), &self.other) != 0:
             writer_bytes(&self.writer)  # raises
             return NULL
         for i in range(p.op_count):
-            op = &p.ops[i]
-            if op.kind == OP_ADD or op.kind == OP_REPLACE:
-                moment = self.moment_set(op.row.definition if op.kind == OP_ADD else op.definition)
-                if op.answer != NO_INDEX and moment != NO_TIME and moment >= ven.first and news < 65535:
-                    news += 1
-        answer = answer_new(news, <uint32_t>self.writer.used)
+            if self.moment_of_news(ven, &p.ops[i]) != NO_TIME and news < 65535:
+                news += 1
+        answer = answer_new(news, &self.writer)
         if answer == NULL:
             raise MemoryError()
         news = 0
         for i in range(p.op_count):
-            op = &p.ops[i]
-            if op.kind == OP_ADD or op.kind == OP_REPLACE:
-                moment = self.moment_set(op.row.definition if op.kind == OP_ADD else op.definition)
-                if op.answer != NO_INDEX and moment != NO_TIME and moment >= ven.first and news < 65535:
-                    answer_news(answer)[news] = moment
-                    news += 1
-        memcpy(answer_bytes(answer), self.writer.data, self.writer.used)
+            moment = self.moment_of_news(ven, &p.ops[i])
+            if moment != NO_TIME and news < answer.news:
+                answer_news(answer)[news] = moment
+                news += 1
         answer.at = now
         if g.delay_most:
             answer.at += g.delay_least + <int64_t>(<double>(g.delay_most - g.delay_least) * fraction(
-                drawn(self.vens.seed, place_of(&self.vens, row), DRAW_ANSWER_DELAY, ven.polls)))
+                drawn(self.vens.seed, place, DRAW_ANSWER_DELAY, ven.polls)))
         answer.of_list = 1
         answer.times = 2 if ven.behaviour & DUPLICATE else 1
         return answer
@@ -869,19 +876,91 @@ cdef class Fleet:
                 self.counts[EVENTS_STEPPED] += 1
             elif kind == CHANGE_COMPLETED:
                 self.counts[EVENTS_COMPLETED] += 1
-        changes_clear(&self.changes)
+        try:
+            if self.changes.count and self.changed is not None and self.vens.items[row].flags & HEARD:
+                if len(self.objects) > OBJECTS_KEPT:
+                    self.objects.clear()
+                self.news.append((row, tuple(change_rows(&self.changes, self.objects)), ()))
+        finally:
+            changes_clear(&self.changes)
         return 0
+
+    cdef int tell(self) except -1:
+        """Call back, with everything done; what is called may use the fleet."""
+        cdef list news = self.news
+        self.news = []
+        for row, changes, refusals in news:
+            self.changed(row, changes, refusals)
+        return 0
+
+    def listen(self, changed=None, asked=None):
+        """Whom to call about the rows that hear() names.
+
+        ``changed(row, changes, refusals)`` after something has changed, with what EventTable.take_changes
+        and EventTable.refusals give; ``asked(row, event)`` before a new or modified event is taken: its
+        "optIn" or "optOut", or None for what the row does by itself. It must not use the fleet.
+        """
+        self.changed = changed
+        self.asked = asked
+
+    def hear(self, uint32_t first, uint32_t count, bint wanted=True):
+        """Whether the functions given to listen() are called for these rows."""
+        cdef uint32_t row
+        self.check_range(first, count)
+        for row in range(first, first + count):
+            if wanted:
+                self.vens.items[row].flags |= HEARD
+            else:
+                self.vens.items[row].flags &= <uint8_t>~HEARD
+
+    def set_opt(self, uint32_t row, str event_id not None, str opt_type not None, int64_t now, vtn_id=None):
+        """Change the opt of a held event; the row comes due at once to tell the VTN (facts.md E06)."""
+        cdef Ven* ven = self.ven(row)
+        cdef const Group* g = &self.vens.groups[ven.group]
+        cdef Row* held
+        cdef Answer* answer = NULL
+        cdef int64_t before
+        cdef int opt
+        self.check_free()
+        if ven.table != NULL and table_deadline(ven.table) <= now:
+            self.advance_row(row, now)
+        held = held_row(&self.empty if ven.table == NULL else ven.table, event_id, vtn_id)
+        opt = checked_opt(held, opt_type)
+        if not ven.behaviour & SILENT:
+            self.room.used = self.writer.used = 0
+            if write_opt(&self.writer, &g.rules, ven_id_of(g, row, &self.room), held, opt) != 0:
+                writer_bytes(&self.writer)  # raises
+            answer = answer_new(0, &self.writer)
+            if answer == NULL:
+                raise MemoryError()
+        before = table_deadline(ven.table)
+        if row_set_opt(ven.table, &g.rules, held, opt, now, &self.changes) < 0:
+            free(answer)
+            raise MemoryError()
+        if answer != NULL:
+            answer.at = now
+            add_answer(&ven.answers, answer)
+            queue_row(&self.vens, row)
+        self.collect(row)
+        queue_change(&self.vens, row, before)
+        if table_deadline(ven.table) <= now:  # joining in is a start
+            self.advance_row(row, now)
+        if self.news:
+            self.tell()
 
     def advance(self, int64_t now, uint32_t limit):
         """Let events start, step and end that are due, of `limit` rows at most; how many rows it was."""
         cdef uint32_t count = 0
         cdef int64_t row
+        self.check_free()
         while count < limit:
             row = take_change(&self.vens, now)
             if row < 0:
                 break
             self.advance_row(<uint32_t>row, now)
             count += 1
+        if self.news:
+            self.tell()
         return count
 
     def level(self, uint32_t row, int64_t now):
@@ -903,7 +982,7 @@ cdef class Fleet:
         cdef list found = []
         if ven.table == NULL:
             return found
-        if len(self.objects) > 1000:
+        if len(self.objects) > OBJECTS_KEPT:
             self.objects.clear()
         for i in range(ven.table.count):
             held = ven.table.rows[i]

@@ -342,6 +342,20 @@ cdef void row_plan_next(Table* t, const Rules* rules, Row* row, int64_t now) noe
     table_schedule(t, row, deadline)
 
 
+cdef int row_set_opt(Table* t, const Rules* rules, Row* row, int opt, int64_t now, ChangeList* changes) noexcept nogil:
+    if row.opt == opt:
+        return 0
+    if changes_reserve(changes, 1) < 0:
+        return -1
+    row.opt = <uint8_t>opt
+    if opt == OPT_IN:
+        row.started = False  # joining in is a start to be told of
+    t.generation += 1
+    changes_add(changes, row, CHANGE_OPT, REMARK_NONE, 0)
+    row_plan_next(t, rules, row, now)
+    return 0
+
+
 # -- time ---------------------------------------------------------------------------------------
 
 
