@@ -494,28 +494,29 @@ cdef class Fleet(FleetRows):
                 raise MemoryError()
             table_init(made)
             t = made
-        # What is seen and not taken is not propagated; counted before the commit takes the definitions.
         if plan_commit(&self.plan, t, &g.rules, &self.changes) != 0:
             free(made)
             free(answer)
             raise MemoryError()
         if made != NULL:
             ven.table = made
-        for i in range(self.changes.count):
-            if self.changes.items[i].kind in (CHANGE_NEW, CHANGE_MODIFIED):
-                moment = self.moment_set(self.changes.items[i].definition)
-                if moment != NO_TIME and moment >= ven.first:
-                    hist_record(&self.figures.seen.hist, now - moment)
-        for i in range(self.plan.refused_count):
-            if self.plan.refused[i].code != 200:
-                self.figures.counts[EVENTS_REFUSED] += 1
-        if self.changed is not None and ven.flags & HEARD and (self.plan.refused_count or self.plan.reason):
-            self.news.append((row, (), tuple(plan_refusals(&self.plan, m))))
         if answer != NULL:
             drop_list_answers(&ven.answers)
             add_answer(&ven.answers, answer)
-        self.collect(row)
         queue_change(&self.vens, row, before)
+        try:
+            for i in range(self.changes.count):
+                if self.changes.items[i].kind in (CHANGE_NEW, CHANGE_MODIFIED):
+                    moment = self.moment_set(self.changes.items[i].definition)
+                    if moment != NO_TIME and moment >= ven.first:
+                        hist_record(&self.figures.seen.hist, now - moment)
+            for i in range(self.plan.refused_count):
+                if self.plan.refused[i].code != 200:
+                    self.figures.counts[EVENTS_REFUSED] += 1
+            if self.changed is not None and ven.flags & HEARD and (self.plan.refused_count or self.plan.reason):
+                self.news.append((row, (), tuple(plan_refusals(&self.plan, m))))
+        finally:
+            self.collect(row)
         if ven.table != NULL and table_deadline(ven.table) <= now:  # what is new may run already
             self.advance_row(row, now)
         return 0
@@ -584,12 +585,12 @@ cdef class Fleet(FleetRows):
         cdef Ven* ven = &self.vens.items[row]
         cdef int64_t before = table_deadline(ven.table)
         cdef int result = table_advance(ven.table, &self.vens.groups[ven.group].rules, now, &self.changes)
-        self.collect(row)
         queue_change(&self.vens, row, before)
         if ven.table.count == 0:
             table_free(ven.table)
             free(ven.table)
             ven.table = NULL
+        self.collect(row)
         if result < 0:
             raise MemoryError()
         return 0
@@ -665,8 +666,8 @@ cdef class Fleet(FleetRows):
             answer.at = now
             add_answer(&ven.answers, answer)
             queue_row(&self.vens, row)
-        self.collect(row)
         queue_change(&self.vens, row, before)
+        self.collect(row)
         if table_deadline(ven.table) <= now:  # joining in is a start
             self.advance_row(row, now)
         if self.news:
