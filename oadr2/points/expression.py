@@ -87,12 +87,12 @@ class Expression:
         column = getattr(node, "col_offset", 0) + 1
         return ConfigurationError(f"the expression {self.text!r}, character {column}: {what}")
 
-    def _compile(self, node: ast.expr, depth: int) -> _Part:  # noqa: PLR0911 - one for each kind
+    def _compile(self, node: ast.expr, depth: int) -> _Part:  # noqa: PLR0911, PLR0912 - one for each kind
         if depth > _DEEPEST:
             raise self._refuse(node, "it is nested too deeply")
         depth += 1
         match node:
-            case ast.Constant(value=value) if type(value) in (int, float):
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 return _constant(self._number(node, value))
             case ast.Name(id=name):
                 if name not in self._names:
