@@ -51,16 +51,22 @@ class SettingsFile:
         first = 0
         if len(keys) > 1 and isinstance(keys[1], int):
             name, index = str(keys[0]), keys[1]
-            header = re.compile(rf"\s*\[\[\s*[\"']?{re.escape(name)}[\"']?\s*\]\]")
-            starts = [number for number, line in enumerate(lines) if header.match(line)]
-            if len(starts) == len(self.data[name]):
-                first = starts[index]
-                after = starts[index + 1] if index + 1 < len(starts) else len(lines)
+            starts = self.lines_of_tables(name)
+            if starts is not None:
+                first = starts[index] - 1
+                after = starts[index + 1] - 1 if index + 1 < len(starts) else len(lines)
                 lines = lines[first:after]
                 keys = (name, 0, *keys[2:])
             else:  # written as a list of inline tables
                 keys = (name,)
         return first + self._line_within(lines, keys)
+
+    def lines_of_tables(self, name: str) -> list[int] | None:
+        """The line of each ``[[name]]``, or None where the array is written otherwise."""
+        header = re.compile(rf"\s*\[\[\s*[\"']?{re.escape(name)}[\"']?\s*\]\]")
+        lines = enumerate(self.text.split("\n"), 1)
+        starts = [number for number, line in lines if header.match(line)]
+        return starts if len(starts) == len(self.data[name]) else None
 
     def _line_within(self, lines: list[str], keys: tuple[str | int, ...]) -> int:
         complete = 0

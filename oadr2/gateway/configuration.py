@@ -43,6 +43,7 @@ class VenSettings:
     Attributes:
         name: what points and the log call it; the ven_id unless said otherwise.
         interval: seconds between two polls.
+        db: the file that keeps its events; None: memory only, for a dry run.
         password_file, password_env: where the password for HTTP Basic is, if there is one.
     """
 
@@ -51,7 +52,7 @@ class VenSettings:
     vtn_url: str
     interval: float
     profile: Profile
-    db: Path
+    db: Path | None
     vtn_ids: tuple[str, ...] = ()
     market_contexts: tuple[str, ...] = ()
     group_ids: tuple[str, ...] = ()
@@ -132,7 +133,9 @@ def read_configuration(path: str | os.PathLike[str]) -> GatewaySettings:
     vens = [_ven(file, index, data) for index, data in enumerate(_tables(top, "ven"))]
     _unique([ven.name for ven in vens], top, "ven", "name")
     known = {ven.name for ven in vens}
-    points = [_point(file, index, data, known) for index, data in enumerate(_tables(top, "point"))]
+    tables = _tables(top, "point")
+    lines = file.lines_of_tables("point") or [file.line_of("point")] * len(tables)
+    points = [_point(file, index, data, known, lines[index]) for index, data in enumerate(tables)]
     _unique([point.name for point in points], top, "point", "name")
     return GatewaySettings(file.path, tuple(vens), tuple(points), cast(Path, db), keep, timeout)
 
@@ -254,7 +257,7 @@ _POINT_KEYS: Final = frozenset(
 
 
 def _point(
-    file: SettingsFile, index: int, data: Mapping[str, Any], vens: set[str]
+    file: SettingsFile, index: int, data: Mapping[str, Any], vens: set[str], line: int
 ) -> PointSettings:
     table = Table(file, ("point", index), data, "[[point]]")
     name = table.need("name", a_string)
@@ -300,7 +303,7 @@ def _point(
         driver,
         device,
         address,
-        f"{file.path}, [[point]] {name}",
+        f"{file.path} line {line}: [[point]] {name}",
     )
 
 

@@ -75,7 +75,8 @@ class Journal:
             with self._changed:
                 self._writing = False
                 if failed:
-                    self._entries.extendleft(reversed(entries[len(self._entries) - MOST_WAITING :]))
+                    room = MOST_WAITING - len(self._entries)
+                    self._entries.extendleft(reversed(entries[-room:] if room else ()))
                     self._memories = memories | self._memories
                     if self._closing:
                         return
@@ -88,7 +89,7 @@ class Journal:
             self._state.append(entries, memories)
         except StoreError as error:
             if not self.problem:
-                _log.error("the audit log cannot be written, its lines wait: %s", error)  # noqa: TRY400
+                _log.error("the audit log cannot be written, its lines wait: %s", error)
             self.problem = str(error)
             return True
         if self.problem:

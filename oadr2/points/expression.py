@@ -69,6 +69,14 @@ class Expression:
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Expression):
+            return NotImplemented
+        return (self.text, self._names) == (other.text, other._names)
+
+    def __hash__(self) -> int:
+        return hash((self.text, self._names))
+
     def __call__(self, values: Mapping[str, float]) -> float:
         """The value where the names have these values.
 

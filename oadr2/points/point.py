@@ -260,6 +260,11 @@ class Point:
         return self._busy is not None
 
     @property
+    def silent(self) -> bool:
+        """Whether the VTN's silence rules what events may say."""
+        return self._followed.cause == "failsafe"
+
+    @property
     def settled(self) -> bool:
         """Whether the device is where it should be, as far as is known."""
         return self._confirmed is not None and self._confirmed == self.aim.value
