@@ -192,12 +192,13 @@ class Gateway:
         """Work until :meth:`stop`.
 
         Raises:
-            StoreError: a file cannot be opened.
+            StoreError: a file cannot be opened, or another gateway works with it.
             ConfigurationError: a VEN's settings are of no use.
         """
         try:
             if not self.dry_run:
                 self._state = StateFile(self.settings.db)
+                self._state.claim()
                 self._log_state = StateFile(
                     self.settings.db
                 )  # its own, so that nobody waits for it
