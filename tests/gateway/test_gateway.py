@@ -327,7 +327,7 @@ def test_a_reload_that_cannot_work_changes_nothing(
         async with running(path) as gateway:
             await eventually(lambda: gateway.ready, "the first look")
             write_file(tmp_path, server.url, [point("a")], 'username = "u"\npassword_file = "none"')
-            with pytest.raises(LocalProtocolError, match="password_file .*none"):
+            with pytest.raises(LocalProtocolError, match=r"password_file .*none"):
                 await gateway.reload(read_configuration(path))
             vtn.add_event("peak", start="now", duration="PT1H", level=2)
             await eventually(lambda: device["a"] == 40.0, "an event after it")

@@ -75,7 +75,7 @@ def test_what_is_no_expression(text: str, reason: str) -> None:
 
 @pytest.mark.parametrize("text", ["1 / value", "value * 1e308 * 10 + 1 / value", "1e308 * 10"])
 def test_an_expression_without_a_value(text: str) -> None:
-    with pytest.raises(LocalProtocolError, match="no (finite )?value here"):
+    with pytest.raises(LocalProtocolError, match=r"no (finite )?value here"):
         Expression(text, ["value"])({"value": 0.0})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random as random_module
+from itertools import pairwise
 from math import inf
 
 from hypothesis import settings
@@ -43,11 +44,9 @@ class WatchedRig(PointRig):
         lost = device.loses_answers and not device.fails
         if lost and not isinstance(request.value, Released):
             device.set(self.now, request.value)
-        outputs: list[Output] = []
-        if lost:
-            outputs = self.point.has_failed(self.now, "the answer was lost")
-        else:
-            outputs = super()._answer(request)
+        answer = super()._answer
+        reason = "the answer was lost"
+        outputs = self.point.has_failed(self.now, reason) if lost else answer(request)
         after = rules.is_on(device.value)
         if after is not before:
             failsafe = rules.failsafe
@@ -172,7 +171,7 @@ class PointMachine(RuleBasedStateMachine):
         if not hasattr(self, "rig"):
             return
         rules, turns = self.rig.point.rules, self.rig.turns
-        for earlier, later in zip(turns, turns[1:], strict=False):
+        for earlier, later in pairwise(turns):
             if earlier is None or later is None:
                 continue
             (before, was_on, _), (at, on, free) = earlier, later
