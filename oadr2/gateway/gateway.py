@@ -585,8 +585,10 @@ def setting_text(value: Setting | None) -> str:
 def record_text(name: str, record: Record | AuditEntry) -> str:
     """A record of a point in one line."""
     parts = [f"{name} {record.kind}"]
-    if record.old is not None or record.new is not None:
+    if record.old is not None and record.new is not None:
         parts.append(f"{setting_text(record.old)} -> {setting_text(record.new)}")
+    elif record.new is not None:
+        parts.append(setting_text(record.new))
     if record.read_back is not None:
         parts.append(f"read back {record.read_back:g}")
     if record.event_id:
