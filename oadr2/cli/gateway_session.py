@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from oadr2.cli.event_text import printable
 from oadr2.cli.line_writer import LineWriter
@@ -19,13 +20,16 @@ from oadr2.cli.ven_lines import LogLines, line_text
 from oadr2.errors import ConfigurationError, OadrError
 from oadr2.gateway.checking import check_points
 from oadr2.gateway.configuration import GatewaySettings, read_configuration
-from oadr2.gateway.gateway import Gateway, require_override, setting_text
+from oadr2.gateway.gateway import Gateway, point_log, require_override, setting_text
 from oadr2.gateway.notify import Systemd
 from oadr2.gateway.state import StateFile, StoredOverride
 from oadr2.gateway.tables import read_seconds
 from oadr2.points.rules import RELEASED, Setting
 
 _log = logging.getLogger("oadr2.gateway")
+
+#: Points whose every step is printed; a line for each of ten thousand would hold up their loads.
+MOST_TOLD: Final = 200
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,6 +118,9 @@ async def _serve(path: Path, settings: GatewaySettings, dry_run: bool) -> None:
         loop.add_signal_handler(number, gateway.stop)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     _log.info("%d points behind %d VENs", len(settings.points), len(settings.vens))
+    if len(settings.points) > MOST_TOLD:
+        point_log.setLevel(logging.WARNING)
+        _log.info("what happens to each of so many points is told by oadr2 audit only")
     try:
         await gateway.run()
     finally:

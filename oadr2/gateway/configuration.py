@@ -137,7 +137,14 @@ def read_configuration(path: str | os.PathLike[str]) -> GatewaySettings:
     lines = file.lines_of_tables("point") or [file.line_of("point")] * len(tables)
     points = [_point(file, index, data, known, lines[index]) for index, data in enumerate(tables)]
     _unique([point.name for point in points], top, "point", "name")
+    points = _share_maps(points)
     return GatewaySettings(file.path, tuple(vens), tuple(points), cast(Path, db), keep, timeout)
+
+
+def _share_maps(points: list[PointSettings]) -> list[PointSettings]:
+    """Have points with equal maps share one, so that what comes of it is worked out once."""
+    shared: dict[str, SignalMap] = {}
+    return [replace(point, map=shared.setdefault(repr(point.map), point.map)) for point in points]
 
 
 def read_db(path: str | os.PathLike[str]) -> Path:

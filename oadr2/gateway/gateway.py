@@ -38,6 +38,8 @@ from oadr2.points.point import Contact, Memory, Output, Override, Point, Record,
 from oadr2.points.rules import RELEASED, Released, Setting
 
 _log = logging.getLogger("oadr2.gateway")
+#: What happens to each point, as the audit log has it; warnings for what went wrong.
+point_log = logging.getLogger("oadr2.gateway.points")
 
 DeviceKey: TypeAlias = tuple[DriverClass, Hashable]
 
@@ -50,6 +52,8 @@ _CLOCK_STEP: Final = 1.0  # seconds the two clocks may part before that is a ste
 _PRUNE_EVERY: Final = 3600.0
 _RETRY_STORE: Final = 1.0
 _JOURNAL_DELAY: Final = 0.05
+_RUSH: Final = 1000  # records; their writing would compete with the loads for the processor
+_RUSH_LASTS: Final = 0.5
 # Records after which what the point remembers may be something new.
 _MEMORABLE: Final = frozenset({"found", "control", "write", "verified", "disobeyed", "drift"})
 _WARNINGS: Final = frozenset({"failed", "disobeyed", "drift", "alert"})
@@ -345,7 +349,7 @@ class Gateway:
             await link.close()
         await asyncio.gather(*(device.close() for device in self._devices.values()))
         if self.journal is not None:
-            self._hand_over()
+            self._flush_records()
             self.journal.close()
         for state in (self._state, self._log_state):
             if state is not None:
@@ -493,8 +497,8 @@ class Gateway:
         self.counts[record.kind] += 1
         name = live.settings.name
         level = logging.WARNING if record.kind in _WARNINGS else logging.INFO
-        if _log.isEnabledFor(level):
-            _log.log(level, "%s", record_text(name, record))
+        if point_log.isEnabledFor(level):
+            point_log.log(level, "%s", record_text(name, record))
         if self.journal is None:
             return
         if not self._records:  # later, for at the beginning of an event writes come first
@@ -502,7 +506,13 @@ class Gateway:
         self._records.append((self._clock(), live, record))
 
     def _hand_over(self) -> None:
-        """Give the journal what has gathered."""
+        """Give the journal what has gathered; many at a time only when the rush is over."""
+        if len(self._records) > _RUSH and self._clock() - self._records[0][0] < _RUSH_LASTS:
+            asyncio.get_running_loop().call_later(_JOURNAL_DELAY, self._hand_over)
+            return
+        self._flush_records()
+
+    def _flush_records(self) -> None:
         records, self._records = self._records, []
         if self.journal is None:
             return

@@ -14,6 +14,7 @@ from oadr2.errors import LocalProtocolError, OadrError
 from oadr2.event import EventState
 from oadr2.gateway.configuration import PointSettings, VenSettings
 from oadr2.points.concern import concerns
+from oadr2.points.mapping import SignalMap
 from oadr2.points.point import Demand
 from oadr2.points.timeline import Steps, steps_of
 
@@ -29,6 +30,7 @@ class PlannedEvent:
         steps: of each signal somebody follows, by its place in the event.
         points: name of each point concerned, and the signal it follows.
         next_change: when a value changes next.
+        demands: those made so far, by map, value and signal; thousands of points share a few.
     """
 
     ven: VenSettings
@@ -37,6 +39,7 @@ class PlannedEvent:
     steps: dict[int, Steps] = field(default_factory=dict)
     points: dict[str, int] = field(default_factory=dict)
     next_change: float = inf
+    demands: dict[tuple[int, float, int], Demand | None] = field(default_factory=dict)
 
     def is_as_in(self, state: EventState) -> bool:
         """Whether ``state`` says nothing new."""
@@ -160,16 +163,25 @@ class Planner:
         if best is None:
             return None
         _, event, value, index = best
-        signal = event.state.event.signals[index]
+        signal_map = self._points[name].map
+        key = (id(signal_map), value, index)
+        if key not in event.demands:
+            event.demands[key] = self._new_demand(event, signal_map, value, index)
+        return event.demands[key]
+
+    @staticmethod
+    def _new_demand(
+        event: PlannedEvent, signal_map: SignalMap, value: float, index: int
+    ) -> Demand | None:
+        state = event.state
+        signal = state.event.signals[index]
         try:
-            setting = self._points[name].map.setting(value)
+            setting = signal_map.setting(value)
         except LocalProtocolError as error:
-            _log.error(
-                "point %s does not follow event %r: %s", name, event.state.event.event_id, error
-            )
+            _log.error("event %r is not followed: %s", state.event.event_id, error)
             return None
         reason = f"{signal.signal_name.strip()} {value:g}"
-        return Demand(setting, event.state.vtn_id, event.state.event.event_id, reason)
+        return Demand(setting, state.vtn_id, state.event.event_id, reason)
 
     def _plan(self, ven: VenSettings, state: EventState, order: int, now: float) -> PlannedEvent:
         planned = PlannedEvent(ven, state, order)
