@@ -114,6 +114,8 @@ class Gateway:
         self._devices: dict[DeviceKey, Device] = {}
         self._contacts: dict[str, Contact] = {}
         self._records: list[tuple[float, LivePoint, Record]] = []
+        self._answers: list[tuple[LivePoint, Request, float | None, str]] = []
+        self._rushing = False
         self._failsafe: list[LivePoint] = []  # those that give a silent VTN up
         self._overrides: dict[str, StoredOverride] = {}
         self._affected: dict[str, None] = {}  # points of which something else may be wanted
@@ -364,18 +366,28 @@ class Gateway:
         self._mind_events(wall)
         for name in self.planner.advance(wall):
             self._affected[name] = None
-        names, self._affected = list(self._affected), {}
-        for begin in range(0, len(names), _SLICE):
-            for name in names[begin : begin + _SLICE]:
-                live = self.points.get(name)
-                if live is not None:
-                    demand = self.planner.demand(name, wall)
-                    self._carry_out(live, live.point.want(now, demand))
-            await asyncio.sleep(0)
+        await self._move(wall, now)
         await self._look_at_due()
         self._mind_overrides()
         await self._keep_house(now)
         return self._pause()
+
+    async def _move(self, wall: float, now: float) -> None:
+        """Tell the points what is wanted of them; their writes go out meanwhile, slice by slice."""
+        names, self._affected = list(self._affected), {}
+        self._rushing = len(names) > _SLICE
+        try:
+            for begin in range(0, len(names), _SLICE):
+                for name in names[begin : begin + _SLICE]:
+                    live = self.points.get(name)
+                    if live is not None:
+                        demand = self.planner.demand(name, wall)
+                        self._carry_out(live, live.point.want(now, demand))
+                await asyncio.sleep(0)
+        finally:
+            if self._rushing:
+                self._rushing = False
+                self._take_answers()
 
     def _mind_clock(self, wall: float, now: float) -> None:
         ahead = wall - now
@@ -478,20 +490,36 @@ class Gateway:
                 self._wake.set()
 
     def _done(self, live: LivePoint, request: Request, value: float | None, problem: str) -> None:
-        """A device is done with a request."""
-        if not live.heard:
-            live.heard = True
-            if self.points.get(live.settings.name) is live:
-                self._unheard -= 1
+        """A device is done with a request. In a rush of writes that is looked into afterwards."""
+        self._answers.append((live, request, value, problem))
+        if not self._rushing and len(self._answers) == 1:
+            asyncio.get_running_loop().call_soon(self._take_answers)
+
+    def _take_answers(self) -> None:
+        if self._rushing:
+            return
+        now = self._monotonic()
+        taken, self._answers = self._answers[:_SLICE], self._answers[_SLICE:]
+        for live, request, value, problem in taken:
+            self._take_answer(now, live, request, value, problem)
+        if self._answers:
+            asyncio.get_running_loop().call_soon(self._take_answers)
+
+    def _take_answer(
+        self, now: float, live: LivePoint, request: Request, value: float | None, problem: str
+    ) -> None:
         if self.points.get(live.settings.name) is not live:
             return  # replaced by a reload, meanwhile
-        now = self._monotonic()
+        if not live.heard:
+            live.heard = True
+            self._unheard -= 1
         if problem:
-            self._carry_out(live, live.point.has_failed(now, problem))
+            outputs = live.point.has_failed(now, problem)
         elif isinstance(request, Write):
-            self._carry_out(live, live.point.was_written(now))
+            outputs = live.point.was_written(now)
         else:
-            self._carry_out(live, live.point.was_read(now, value))
+            outputs = live.point.was_read(now, value)
+        self._carry_out(live, outputs)
 
     def _keep_record(self, live: LivePoint, record: Record) -> None:
         self.counts[record.kind] += 1
