@@ -88,7 +88,7 @@ def _moment(option: str, text: str | None, now: float) -> float | None:
 
 def _text(entry: AuditEntry) -> str:
     from oadr2.cli.event_text import printable  # noqa: PLC0415
-    from oadr2.gateway.gateway import record_text  # noqa: PLC0415
+    from oadr2.gateway.texts import record_text  # noqa: PLC0415
 
     local = datetime.fromtimestamp(entry.at).astimezone()
     stamp = local.isoformat(sep=" ", timespec="milliseconds")

@@ -12,8 +12,9 @@ from typing import Final
 from oadr2.cli.event_text import local_time, moment_at
 from oadr2.cli.gateway_session import log_to_standard_error
 from oadr2.gateway.configuration import read_configuration
-from oadr2.gateway.gateway import Gateway, record_text
+from oadr2.gateway.gateway import Gateway
 from oadr2.gateway.state import StateFile
+from oadr2.gateway.texts import record_text
 from oadr2.sim import SimulatedVtn, VtnServer
 
 _FILE: Final = """\

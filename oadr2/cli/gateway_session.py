@@ -21,10 +21,12 @@ from oadr2.cli.ven_lines import LogLines, line_text
 from oadr2.errors import ConfigurationError, OadrError
 from oadr2.gateway.checking import check_points
 from oadr2.gateway.configuration import GatewaySettings, read_configuration
-from oadr2.gateway.gateway import Gateway, point_log, require_override, setting_text
+from oadr2.gateway.gateway import Gateway, point_log
 from oadr2.gateway.notify import Systemd
+from oadr2.gateway.overrides import require_override
 from oadr2.gateway.state import StateFile, StoredOverride
 from oadr2.gateway.tables import read_seconds
+from oadr2.gateway.texts import setting_text
 from oadr2.points.rules import RELEASED, Setting
 
 _log = logging.getLogger("oadr2.gateway")

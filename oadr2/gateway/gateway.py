@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
-from math import inf, isfinite
+from math import inf
 from typing import Final, TypeAlias
 
 from oadr2.errors import LocalProtocolError, OadrError, StoreError
@@ -29,13 +29,15 @@ from oadr2.gateway.configuration import (
 from oadr2.gateway.devices import Device, Request
 from oadr2.gateway.journal import Journal, to_wall_clock
 from oadr2.gateway.notify import Systemd
+from oadr2.gateway.overrides import require_override
 from oadr2.gateway.planner import Planner
-from oadr2.gateway.state import AuditEntry, StateFile, StoredOverride
+from oadr2.gateway.state import StateFile, StoredOverride
+from oadr2.gateway.texts import record_text
 from oadr2.gateway.vens import VenLink, identity_of
 from oadr2.gateway.view import GatewayView
 from oadr2.gateway.viewing import view_of
 from oadr2.points.point import Contact, Memory, Output, Override, Point, Record, Write
-from oadr2.points.rules import RELEASED, Released, Setting
+from oadr2.points.rules import Setting
 
 _log = logging.getLogger("oadr2.gateway")
 #: What happens to each point, as the audit log has it; warnings for what went wrong.
@@ -607,39 +609,3 @@ class Gateway:
         if live is not None:
             self._carry_out(live, live.point.set_override(self._monotonic(), None))
         return found is not None
-
-
-def require_override(settings: PointSettings, value: Setting, seconds: float) -> None:
-    """Raise LocalProtocolError when a point may not be held at ``value`` for that long."""
-    name = settings.name
-    if not 0 < seconds < inf:
-        raise LocalProtocolError(f"{name}: an override needs a time above 0")
-    if isinstance(value, Released):
-        if not settings.driver.can_release:
-            raise LocalProtocolError(f"{name}: the driver {settings.driver_name} cannot release")
-    elif not isfinite(value):
-        raise LocalProtocolError(f"{name}: an override needs a finite value")
-    elif not settings.map.lowest <= value <= settings.map.highest:
-        bounds = f"[{settings.map.lowest:g}, {settings.map.highest:g}]"
-        raise LocalProtocolError(f"{name}: {value:g} is not within its bounds {bounds}")
-
-
-def setting_text(value: Setting | None) -> str:
-    """A setting for people."""
-    if value is None:
-        return "-"
-    return "released" if value is RELEASED else f"{value:g}"
-
-
-def record_text(name: str, record: Record | AuditEntry) -> str:
-    """A record of a point in one line."""
-    parts = [f"{name} {record.kind}"]
-    if record.old is not None and record.new is not None:
-        parts.append(f"{setting_text(record.old)} -> {setting_text(record.new)}")
-    elif record.new is not None:
-        parts.append(setting_text(record.new))
-    if record.read_back is not None:
-        parts.append(f"read back {record.read_back:g}")
-    if record.event_id:
-        parts.append(f"event {record.event_id!r} of {record.vtn_id!r}")
-    return f"{', '.join(parts)}: {record.reason}"
