@@ -245,6 +245,7 @@ class Gateway:
         for ven in settings.vens:
             self._contacts.setdefault(ven.name, Contact(now))
         links, replaced = await self._link(settings)
+        # From here to the next await all belongs together: nobody may see half of it.
         old_points, self.points = self.points, {}
         self.settings, self.links = settings, links
         memories = self._memories(now)
@@ -257,25 +258,31 @@ class Gateway:
         for live in old_points.values():
             if self.points.get(live.settings.name) is not live:
                 live.device.drop(live)
-        await self._close_unused()
+        wall = self._clock()
         self.planner = Planner(settings.vens, settings.points)
-        self._changed_vens = dict.fromkeys(links)
+        for name, link in links.items():
+            self.planner.update(name, link.handler.get_states(wall), wall)
+        for name, live in self.points.items():
+            if old_points.get(name) is not live:
+                live.point.expect(self.planner.demand(name, wall))
         self._affected = dict.fromkeys(self.points)
         self._load_overrides()
+        await self._close_unused()
         for link in replaced:
             link.start()
         self._wake.set()
 
     async def _link(self, settings: GatewaySettings) -> tuple[dict[str, VenLink], list[VenLink]]:
         """The link of each VEN, and those of them that are new."""
-        links: dict[str, VenLink] = {}
+        before, links = self.links, dict[str, VenLink]()
         fresh: list[VenLink] = []
         for ven in settings.vens:
-            old = self.links.get(ven.name)
+            old = before.get(ven.name)
             identity = identity_of(ven, settings.points)
             if old is not None and old.settings == ven and old.identity == identity:
                 links[ven.name] = old
-        for old in [link for name, link in self.links.items() if name not in links]:
+        self.links = dict(links)
+        for old in [link for name, link in before.items() if name not in links]:
             await old.close()  # first, for the new link writes to the same store
         try:
             for ven in settings.vens:
@@ -285,11 +292,10 @@ class Gateway:
         except OadrError:
             for link in fresh:
                 await link.close()
-            if self.points:  # a reload: the VENs that were closed come back as they were
-                for name, link in self.links.items():
-                    if links.get(name) is not link:
-                        self.links[name] = self._new_link(link.settings, self.settings.points)
-                        self.links[name].start()
+            for name, link in before.items():  # those that were closed come back as they were
+                if name not in self.links:
+                    self.links[name] = self._new_link(link.settings, self.settings.points)
+                    self.links[name].start()
             raise
         return links, fresh
 

@@ -278,6 +278,10 @@ class Point:
 
     # -- what happens -----------------------------------------------------------------------------
 
+    def expect(self, demand: Demand | None) -> None:
+        """What the schedule wants as the point begins; nothing is done about it yet."""
+        self._demand = demand
+
     def want(self, now: float, demand: Demand | None) -> list[Output]:
         """The schedule wants this from now on; None: nothing."""
         self._demand = demand

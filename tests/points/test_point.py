@@ -512,6 +512,15 @@ def test_an_override_beats_failsafe_min_on_and_max_control_but_not_the_limit_on_
     assert rig.writes == [(1001.0, 0.0), (1061.0, 1.0)]
 
 
+def test_an_override_that_ends_at_the_start_gives_way_to_the_event() -> None:
+    rig = PointRig(PLAIN, FakeDevice(90.0))
+    rig.point.expect(demand(40.0))
+    rig.override(90.0, 3600.0)
+    rig.override(None)
+    rig.run_for(5)
+    assert rig.values == [40.0]
+
+
 # -- release --------------------------------------------------------------------------------------
 
 
