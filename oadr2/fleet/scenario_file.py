@@ -68,9 +68,8 @@ def read_duration(value: object) -> float:
     """``"1m30s"``, ``"250ms"`` or a number of seconds, as seconds. Raises ValueError."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, str):
-        raise ValueError(f'it must be a duration like "10s", not {kind_of(value)}')
-    match = _DURATION.fullmatch(value.replace(" ", ""))
+    text = str(_text(value))
+    match = _DURATION.fullmatch(text.replace(" ", ""))
     if match is None or not any(match.groups()):
         raise ValueError(f'{value!r} is no duration like "10s", "1m30s" or "250ms"')
     parts = zip(match.groups(), _UNITS_S, strict=True)
@@ -89,8 +88,7 @@ def read_connections(text: object) -> ConnectionPlan:
 
 def read_base_url(text: object) -> str:
     """An http or https address without ``/OpenADR2`` and without a password. Raises ValueError."""
-    if not isinstance(text, str):
-        raise ValueError(f"it must be an address, not {kind_of(text)}")
+    text = str(_text(text))
     try:
         parts = urlsplit(text)
         parts.port  # noqa: B018 - raises ValueError when the port is no number
@@ -254,7 +252,7 @@ class _Reader:
         if not groups:
             raise self.file.error("there is no [[group]]: write one with count = 100")
         stages = [
-            self.make(Stage, _STAGE_READERS, keys, table, ("kind", "duration"))
+            self.make(Stage, _STAGE_READERS, keys, table, required=("kind", "duration"))
             for keys, table in self.tables("stage")
         ]
         duration = self.value((), data, "duration", read_duration, None)
@@ -267,7 +265,9 @@ class _Reader:
             longest = max(group.poll_interval for group in groups)
             stages = list(self.placed(("duration",), default_stages, whole, longest))
         events = [
-            self.make(EventChange, _EVENT_READERS, keys, table, ("at", "action", "event_id"))
+            self.make(
+                EventChange, _EVENT_READERS, keys, table, required=("at", "action", "event_id")
+            )
             for keys, table in self.tables("event")
         ]
         lasts = sum(stage.duration for stage in stages)
@@ -303,7 +303,7 @@ class _Reader:
             plain.setdefault("count", len(plain["ven_ids"]))
         if "policy" in table:
             more["policy"] = self.policy((*keys, "policy"), table["policy"])
-        return self.make(Group, _GROUP_READERS, keys, plain, ("count",), more)
+        return self.make(Group, _GROUP_READERS, keys, plain, required=("count",), more=more)
 
     def id_list(self, value: object) -> tuple[str, ...]:
         """The ids in a file, one a line."""
@@ -373,6 +373,7 @@ class _Reader:
         readers: Mapping[str, Callable[[object], Any]],
         keys: Keys,
         table: dict[str, Any],
+        *,
         required: tuple[str, ...] = (),
         more: Mapping[str, Any] | None = None,
     ) -> _Made:
