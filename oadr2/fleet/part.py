@@ -146,8 +146,7 @@ class _Part:
         finally:
             watcher.cancel()
         snapshot = run.snapshot()
-        if snapshot.elapsed > recorder.next_end - recorder.step:
-            recorder.add(snapshot)
+        recorder.finish(snapshot)
         self._pipe.send(snapshot)
         return result_of(
             snapshot,

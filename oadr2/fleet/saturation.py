@@ -29,6 +29,6 @@ def saturation_of(snapshot: Snapshot, series: Sequence[Point], step: int) -> Ite
     lag = snapshot.schedule_lag.percentile(99)
     if lag > LAG_US:
         yield f"1 % of the polls were sent more than {lag / 1000:.0f} ms after they were due"
-    busy = sum(point.cpu_s > BUSY * step for point in series)
+    busy = sum(point.cpu_s > BUSY * point.seconds for point in series)
     if busy > BUSY_STEPS * max(len(series), 1):
-        yield f"the process used its whole core for {busy * step} s"
+        yield f"a process used its whole core in {busy} of {len(series)} steps of {step} s"

@@ -26,7 +26,8 @@ class Point:
     """One step.
 
     Attributes:
-        t: its end, seconds after the begin of the run.
+        t: its end, seconds after the begin of the run; that of the last one may come earlier.
+        seconds: how long it was.
         counters, errors: what was added in it, see :class:`oadr2.fleet.snapshot.Snapshot`.
         vens_active, connections: at its end.
         latency: of the exchanges that ended in it, from the moment of sending.
@@ -35,6 +36,7 @@ class Point:
     """
 
     t: int
+    seconds: float
     vens_active: int = 0
     connections: int = 0
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -47,6 +49,7 @@ class Point:
         """As plain data."""
         return {
             "t": self.t,
+            "seconds": round(self.seconds, 6),
             "vens_active": self.vens_active,
             "connections": self.connections,
             **self.counters,
@@ -59,9 +62,11 @@ class Point:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Point:
         """What :meth:`to_dict` wrote. Raises KeyError, TypeError or ValueError when it did not."""
-        known = {"t", "vens_active", "connections", "errors", "loop_lag_ms", "cpu_s", "latency_us"}
+        known = {"t", "seconds", "vens_active", "connections"}
+        known |= {"errors", "loop_lag_ms", "cpu_s", "latency_us"}
         return cls(
             t=int(data["t"]),
+            seconds=float(data["seconds"]),
             vens_active=int(data["vens_active"]),
             connections=int(data["connections"]),
             counters={name: int(count) for name, count in data.items() if name not in known},
@@ -97,6 +102,7 @@ class SeriesRecorder:
         self.points.append(
             Point(
                 t=(len(self.points) + 1) * self.step,
+                seconds=snapshot.elapsed - (before.elapsed if before else 0.0),
                 vens_active=snapshot.vens_active,
                 connections=snapshot.connections,
                 counters=_growth(snapshot.counters, before.counters if before else {}),
@@ -108,6 +114,16 @@ class SeriesRecorder:
         )
         self._before = snapshot
         self._loop_lag = 0.0
+
+    def finish(self, snapshot: Snapshot) -> None:
+        """End the last step with the last snapshot, early; unless nothing came after the one before."""
+        before = self._before
+        if (
+            before is None
+            or snapshot.counters != before.counters
+            or snapshot.errors != before.errors
+        ):
+            self.add(snapshot)
 
 
 def _growth(
@@ -127,6 +143,7 @@ def merge_series(parts: Sequence[Sequence[Point]]) -> tuple[Point, ...]:
         merged.append(
             Point(
                 t=t,
+                seconds=max(point.seconds for point in points),
                 vens_active=sum(point.vens_active for point in points),
                 connections=sum(point.connections for point in points),
                 counters=sum_counts(point.counters for point in points),
