@@ -273,7 +273,7 @@ class Scenario:
 
 def default_stages(duration: float, poll_interval: float) -> tuple[Stage, ...]:
     """VENs come in evenly over one poll interval, then go on to the end."""
-    ramp = min(poll_interval, duration / 3)
+    ramp = min(poll_interval, round(duration / 3, 1 if duration < 30 else 0) or duration / 2)
     return Stage("ramp", ramp), Stage("hold", duration - ramp)
 
 
@@ -281,9 +281,9 @@ def default_events(duration: float) -> tuple[EventChange, ...]:
     """An event that is announced, changed and called off while the run lasts."""
     length = max(2 * duration, 60.0)
     return (
-        EventChange(round(0.1 * duration, 3), "add", "peak", length, starts_in=5.0, level=1.0),
-        EventChange(round(0.35 * duration, 3), "modify", "peak", length, starts_in=5.0, level=2.0),
-        EventChange(round(0.6 * duration, 3), "cancel", "peak"),
+        EventChange(round(0.1 * duration, 1), "add", "peak", length, starts_in=5.0, level=1.0),
+        EventChange(round(0.35 * duration, 1), "modify", "peak", length, starts_in=5.0, level=2.0),
+        EventChange(round(0.6 * duration, 1), "cancel", "peak"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
@@ -20,14 +20,14 @@ from oadr2.fleet.words import clock, count, span, verdict_value
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 )
-# id, heading, what it shows, class of the card
+# id, heading, what it shows
 _CARDS: Final = (
-    ("throughput", "Throughput", "Answered exchanges and polls a second", ""),
-    ("latency", "Latency over time", "Percentiles of each step, from sending; log scale", ""),
-    ("distribution", "Latency distribution", "How long the slowest took; both axes log", ""),
-    ("propagation", "Event propagation", "Share of deliveries since an event changed", ""),
-    ("errors", "Errors over time", "Failed exchanges by class", ""),
-    ("active", "VENs and connections", "How many poll, how many connections are open", ""),
+    ("throughput", "Throughput", "Answered exchanges and polls a second"),
+    ("latency", "Latency over time", "Percentiles of each step, from sending; log scale"),
+    ("distribution", "Latency distribution", "What share took no longer; both axes log"),
+    ("propagation", "Event propagation", "Share of deliveries since an event changed"),
+    ("errors", "Errors over time", "Failed exchanges by class"),
+    ("active", "VENs and connections", "How many poll, how many connections are open"),
 )
 
 
@@ -130,8 +130,12 @@ def _tiles(result: Result) -> Iterator[str]:
     tiles = [
         ("Exchanges a second", f"{result.rate('exchanges'):,.0f}", _total(result, "exchanges")),
         ("Polls a second", f"{result.rate('polls'):,.0f}", _total(result, "polls")),
-        ("Latency, median", span(latency.percentile(50)), f"p90 {span(latency.percentile(90))}"),
-        ("Latency, p99", span(latency.percentile(99)), f"intended {span(intended.percentile(99))}"),
+        ("Latency, median", _span(latency.percentile(50)), f"p90 {_span(latency.percentile(90))}"),
+        (
+            "Latency, p99",
+            _span(latency.percentile(99)),
+            f"intended {_span(intended.percentile(99))}",
+        ),
         (
             "Errors",
             f"{share:.2g} %" if errors else "0",
@@ -140,7 +144,7 @@ def _tiles(result: Result) -> Iterator[str]:
     ]
     if seen.count:
         applied = count(result.counter("events_applied"))
-        tiles.append(("Propagation, p99", span(seen.percentile(99)), f"{applied} events taken"))
+        tiles.append(("Propagation, p99", _span(seen.percentile(99)), f"{applied} events taken"))
     else:
         tiles.append(("Late polls", count(result.counter("late")), "not sent in time"))
     yield '<div class="tiles">'
@@ -175,10 +179,11 @@ def _thresholds(result: Result) -> Iterator[str]:
 
 
 def _plot_cards(plots: Mapping[str, Plot], result: Result) -> Iterator[str]:
-    for name, heading, note, _ in _CARDS:
+    for name, heading, note in _CARDS:
         if name not in plots:
             if name == "errors" and result.series:
-                yield f'<section class="card"><h2>{heading}</h2><p class="none">No exchange failed.</p></section>'
+                yield f'<section class="card"><h2>{heading}</h2>'
+                yield '<p class="none">No exchange failed.</p></section>'
             continue
         plot = plots[name]
         step = f", in steps of {result.step} s" if plot["x"] == "time" and result.step > 1 else ""
@@ -187,6 +192,8 @@ def _plot_cards(plots: Mapping[str, Plot], result: Result) -> Iterator[str]:
         yield f'<div class="legend{blocks}">'
         for label, color in legend_of(plot):
             yield f'<span><i style="background:var({color})"></i>{escape(label)}</span>'
+        if plot.get("marks"):
+            yield '<span><i class="dashed"></i>an event changed</span>'
         yield f'</div><div class="plot" id="{name}"></div></section>'
 
 
@@ -197,7 +204,7 @@ def _messages(result: Result) -> Iterator[str]:
         return
     yield '<section class="card wide"><h2>Durations</h2><div class="scroll"><table>'
     heads = ("count", "p50", "p90", "p99", "p99.9", "max")
-    yield "<tr><th></th>" + "".join(f'<th class="num">{head}</th>' for head in heads) + "</tr>"
+    yield f"<tr><th></th>{_cells('th', heads)}</tr>"
     more = [
         ("Schedule lag", result.schedule_lag),
         ("Event seen by a VEN", result.durations("propagation")),
@@ -205,14 +212,22 @@ def _messages(result: Result) -> Iterator[str]:
     ]
     named = [(_message_name(kind), histogram) for kind, histogram in rows]
     for name, histogram in [*named, *(row for row in more if row[1].count)]:
-        cells = [f"{histogram.count:,}"]
-        cells += [span(histogram.percentile(p)) for p in (50, 90, 99, 99.9, 100)]
-        yield (
-            f"<tr><td>{escape(name)}</td>"
-            + "".join(f'<td class="num">{c}</td>' for c in cells)
-            + "</tr>"
-        )
+        shown = (_span(histogram.percentile(p)) for p in (50, 90, 99, 99.9, 100))
+        yield f"<tr><td>{escape(name)}</td>{_cells('td', (f'{histogram.count:,}', *shown))}</tr>"
     yield "</table></div></section>"
+
+
+def _cells(tag: str, texts: Sequence[str]) -> str:
+    """Cells of numbers; a phone has no room for the first and the last but one."""
+    roomy = (0, len(texts) - 2)
+    return "".join(
+        f'<{tag} class="num{" roomy" if index in roomy else ""}">{escape(text)}</{tag}>'
+        for index, text in enumerate(texts)
+    )
+
+
+def _span(us: float) -> str:
+    return span(us).replace(" us", " µs")
 
 
 def _message_name(kind: str) -> str:

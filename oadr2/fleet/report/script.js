@@ -6,6 +6,7 @@
   const PRINTED = 680;
 
   const span = (us) => {
+    if (us === 0) return "0";
     if (us < 1e3) return `${Math.round(us)} µs`;
     if (us < 1e6) return `${+(us / 1e3).toPrecision(3)} ms`;
     if (us < 6e7) return `${+(us / 1e6).toPrecision(3)} s`;
