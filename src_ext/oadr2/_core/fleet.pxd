@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from oadr2._core.definitions cimport Definitions, EventDef
 from oadr2._core.groups cimport Group, NameRoom
 from oadr2._core.histogram cimport Histogram
 from oadr2._core.judge cimport Identity
@@ -56,8 +57,10 @@ cdef class Fleet:
     cdef NameRoom other         # and of the one it is mistaken for
     cdef uint32_t* taken
     cdef uint32_t taken_room
+    cdef Definitions definitions
     cdef list texts             # keeps alive what the Strs of the groups point to
     cdef dict objects           # as EventTable.objects
+    cdef dict set_at            # moments by (eventID, modificationNumber), from event_set_at()
     cdef uint64_t counts[COUNTER_COUNT]
     cdef uint64_t errors_of[ERROR_COUNT]
     cdef uint64_t refused_with[1000]
@@ -81,6 +84,7 @@ cdef class Fleet:
     cdef int check(self) except -1
     cdef Answer* answer_to(self, uint32_t row, Ven* ven, const Group* g, const Table* t,
                            Identity* me, int64_t now) except? NULL
+    cdef int64_t moment_set(self, EventDef* d) except? -1
     cdef int apply(self, uint32_t row, Ven* ven, const Group* g, int64_t now) except -1
     cdef int advance_row(self, uint32_t row, int64_t now) except -1
     cdef int collect(self, uint32_t row) except -1

@@ -8,6 +8,7 @@ from libc.string cimport memcpy, memset
 
 from oadr2._core.clock cimport NO_TIME
 from oadr2._core.decode cimport decode_message
+from oadr2._core.definitions cimport EventDef, definitions_free
 from oadr2._core.groups cimport (
     DRAW_ANSWER_DELAY,
     DRAW_OFFSET,
@@ -50,7 +51,6 @@ from oadr2._core.message cimport (
     PROFILE_A,
     PROFILE_B,
     AnswerData,
-    EventDef,
     Message,
     message_clear,
 )
@@ -173,13 +173,6 @@ cdef inline Str no_text() noexcept:
     return s
 
 
-cdef int64_t moment_set(const EventDef* d) noexcept nogil:
-    """When the version of an event was made, NO_TIME: it does not say."""
-    if d.event.modification_date_time != NO_TIME:
-        return d.event.modification_date_time
-    return d.event.created_date_time
-
-
 cdef double share(object value, str name) except -1.0:
     cdef double number = value
     if not 0.0 <= number <= 1.0:
@@ -200,6 +193,7 @@ cdef class Fleet:
         writer_init(&self.writer)
         table_init(&self.empty)
         memset(&self.changes, 0, sizeof(self.changes))
+        memset(&self.definitions, 0, sizeof(self.definitions))
         memset(&self.room, 0, sizeof(self.room))
         memset(&self.other, 0, sizeof(self.other))
         memset(self.counts, 0, sizeof(self.counts))
@@ -208,6 +202,7 @@ cdef class Fleet:
         self.owner = MessageOwner.__new__(MessageOwner)
         self.texts = []
         self.objects = {}
+        self.set_at = {}
         self.error_class = self.error_text = ""
         self.late_after = 100_000
         self.request_latency = Histogram()
@@ -227,6 +222,7 @@ cdef class Fleet:
         plan_free(&self.plan)
         changes_free(&self.changes)
         vens_free(&self.vens)
+        definitions_free(&self.definitions)
         writer_free(&self.writer)
         free(self.room.text)
         free(self.room.names)
@@ -275,6 +271,7 @@ cdef class Fleet:
             raise ConfigurationError(f"answer_delay is {answer_delay}: give the shortest and the longest, us")
         try:
             rules_from(&g.rules, policy, "optIn")
+            g.rules.definitions = &self.definitions
             names_from(&g.rules.vtn_ids, vtn_ids, texts)
             names_from(&g.rules.market_contexts, market_contexts, texts)
             names_from(&g.rules.signals, signals, texts)
@@ -676,6 +673,33 @@ cdef class Fleet:
 
     # -- events ---------------------------------------------------------------------------------
 
+    def event_set_at(self, str event_id not None, uint32_t number, int64_t at):
+        """Say when the VTN was given this version of an event: propagation is counted from then on.
+
+        Without it, from the version's modificationDateTime or createdDateTime.
+        """
+        cdef uint32_t i
+        cdef EventDef* d
+        self.set_at[event_id, number] = at
+        for i in range(self.definitions.slot_count):
+            d = self.definitions.slots[i]
+            while d != NULL:
+                if d.event.modification_number == number and text_of(d.event.event_id) == event_id:
+                    d.set_at = at
+                d = d.next
+
+    cdef int64_t moment_set(self, EventDef* d) except? -1:
+        # When this version was made, NO_TIME: nobody says. Kept with it: all who hold it ask.
+        if d.set_at == NO_TIME and self.set_at:
+            at = self.set_at.get((text_of(d.event.event_id), d.event.modification_number))
+            if at is not None:
+                d.set_at = at
+        if d.set_at == NO_TIME:
+            d.set_at = d.event.modification_date_time
+        if d.set_at == NO_TIME:
+            d.set_at = d.event.created_date_time
+        return d.set_at
+
     cdef int apply(self, uint32_t row, Ven* ven, const Group* g, int64_t now) except -1:
         """Take the list that was read."""
         cdef Identity me
@@ -719,7 +743,7 @@ cdef class Fleet:
             ven.table = made
         for i in range(self.changes.count):
             if self.changes.items[i].kind in (CHANGE_NEW, CHANGE_MODIFIED):
-                moment = moment_set(self.changes.items[i].definition)
+                moment = self.moment_set(self.changes.items[i].definition)
                 if moment != NO_TIME and moment >= ven.first:
                     hist_record(&self.seen.hist, now - moment)
         for i in range(self.plan.refused_count):
@@ -788,7 +812,7 @@ cdef class Fleet:
         for i in range(p.op_count):
             op = &p.ops[i]
             if op.kind == OP_ADD or op.kind == OP_REPLACE:
-                moment = moment_set(op.row.definition if op.kind == OP_ADD else op.definition)
+                moment = self.moment_set(op.row.definition if op.kind == OP_ADD else op.definition)
                 if op.answer != NO_INDEX and moment != NO_TIME and moment >= ven.first and news < 65535:
                     news += 1
         answer = answer_new(news, <uint32_t>self.writer.used)
@@ -798,7 +822,7 @@ cdef class Fleet:
         for i in range(p.op_count):
             op = &p.ops[i]
             if op.kind == OP_ADD or op.kind == OP_REPLACE:
-                moment = moment_set(op.row.definition if op.kind == OP_ADD else op.definition)
+                moment = self.moment_set(op.row.definition if op.kind == OP_ADD else op.definition)
                 if op.answer != NO_INDEX and moment != NO_TIME and moment >= ven.first and news < 65535:
                     answer_news(answer)[news] = moment
                     news += 1

@@ -5,10 +5,10 @@ The work is done by the C structs and functions of judge, rows and plan; a fleet
 
 from libc.stdint cimport int64_t, uint64_t
 
+from oadr2._core.definitions cimport EventDef
 from oadr2._core.encode cimport Writer
 from oadr2._core.judge cimport Identity, Names, Rules
 from oadr2._core.listplan cimport ListPlan
-from oadr2._core.message cimport EventDef
 from oadr2._core.rows cimport ChangeList, Row, Table
 
 

@@ -8,6 +8,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memset
 
 from oadr2._core.clock cimport NO_TIME, datetime_from_us
+from oadr2._core.definitions cimport EventDef, event_def_new, event_def_release
 from oadr2._core.encode cimport (
     write_created_event,
     write_request_event,
@@ -41,10 +42,7 @@ from oadr2._core.message cimport (
     PROFILE_A,
     PROFILE_B,
     AnswerData,
-    EventDef,
     Message,
-    event_def_new,
-    event_def_release,
     message_clear,
 )
 from oadr2._core.objects cimport decode_into, limits_from, payload_bytes
@@ -598,7 +596,7 @@ cdef class EventTable:
         definition = event_def_new(m, 0)
         if definition == NULL:
             raise MemoryError()
-        row = row_new(v, definition, key_hash(v, definition.event.event_id))
+        row = row_new(v, definition, key_hash(v, definition.event.event_id), r.len)
         if row == NULL:
             event_def_release(definition)
             raise MemoryError()
