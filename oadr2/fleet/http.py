@@ -20,8 +20,7 @@ except ModuleNotFoundError as missing:
     ) from None
 
 CLOSED: Final = "closed"
-MALFORMED: Final = "http_malformed"
-TOO_LARGE: Final = "http_too_large"
+HTTP_OTHER: Final = "http_other"
 TIMEOUT: Final = "timeout"
 
 MAX_HEAD: Final = 64 * 1024
@@ -57,7 +56,6 @@ class Connection(asyncio.Protocol):
         row: the VEN whose exchange this is; the owner's.
         request: what was sent last, body only; the owner's.
         expired: its deadline has passed.
-        retried: the request was sent before, on a connection that the VTN had just closed; the owner's.
         deadline: when the exchange is given up, in the owner's time; the owner's.
         slot: where in :class:`oadr2.fleet.deadlines.Deadlines` it stands.
         busy: a request is under way.
@@ -85,7 +83,6 @@ class Connection(asyncio.Protocol):
         "expired",
         "received",
         "request",
-        "retried",
         "reusable",
         "row",
         "slot",
@@ -112,7 +109,6 @@ class Connection(asyncio.Protocol):
         self.deadline = 0.0
         self.slot = -1
         self.expired = False
-        self.retried = False
         self.busy = False
         self.reusable = False
         self.answers = 0
@@ -169,7 +165,7 @@ class Connection(asyncio.Protocol):
         try:
             self._feed(data)
         except httptools.HttpParserUpgrade:
-            self.give_up(MALFORMED, "the VTN wants to change to another protocol")
+            self.give_up(HTTP_OTHER, "the VTN wants to change to another protocol")
             return
         except httptools.HttpParserError as error:
             self._refuse(error)
@@ -178,7 +174,7 @@ class Connection(asyncio.Protocol):
             self._finish()
         # A chunk's size line takes up to a dozen bytes of the allowance a short chunk brings.
         elif self.received > self._max_head + 16 * self._size:
-            self.give_up(TOO_LARGE, f"the answer's headers are larger than {self._max_head} bytes")
+            self.give_up(HTTP_OTHER, f"the answer's headers are larger than {self._max_head} bytes")
 
     def connection_lost(self, error: Exception | None) -> None:
         self.reusable = False
@@ -229,7 +225,7 @@ class Connection(asyncio.Protocol):
             body = b"".join(self._pieces)
             self._pieces = None
         if body.startswith(_GZIP):
-            self.give_up(MALFORMED, "the answer is compressed, which was not asked for")
+            self.give_up(HTTP_OTHER, "the answer is compressed, which was not asked for")
             return
         self.answers += 1
         self._owner.answered(self, self._status, body)
@@ -238,14 +234,14 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: httptools.HttpParserError) -> None:
         if isinstance(error.__context__, _TooLargeError):
-            self.give_up(TOO_LARGE, f"the answer is larger than {self._max_body} bytes")
+            self.give_up(HTTP_OTHER, f"the answer is larger than {self._max_body} bytes")
         elif isinstance(error, httptools.HttpParserCallbackError):
             raise error  # a fault of this module
         elif self._complete:  # a whole answer, and rubbish behind it
             self._extra = True
             self._finish()
         else:
-            self.give_up(MALFORMED, f"the answer is not HTTP/1.1: {error}")
+            self.give_up(HTTP_OTHER, f"the answer is not HTTP/1.1: {error}")
 
     def _end_early(self, error: Exception | None) -> None:
         if error is None and self.received and _Head(self._head).ends_with_connection:

@@ -6,26 +6,16 @@ the jitter of every poll, come from the engine's seed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from oadr2.errors import ConfigurationError
+from oadr2.fleet.row_groups import RowGroup
 from oadr2.fleet.scenario import Stage
 
 Action: TypeAlias = Literal["start", "stop", "interval", "herd"]
 
 _SLICE = 0.1  # seconds between two steps of a ramp downwards
-
-
-@dataclass(frozen=True, slots=True)
-class RowGroup:
-    """The rows of one group of VENs, and how often they poll (seconds)."""
-
-    first: int
-    count: int
-    poll_interval: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +38,10 @@ def steps(stages: Iterable[Stage], groups: Sequence[RowGroup]) -> tuple[Step, ..
 
     A run that does not begin with a ramp begins with all VENs, their first polls spread over their
     interval as if they had run for ever; a herd has them all at once.
-
-    Raises:
-        ConfigurationError: a share or a factor makes no sense.
     """
     found: list[Step] = []
     share, at = 0.0, 0.0
     for number, stage in enumerate(stages):
-        _check(stage, number)
         if number == 0 and stage.kind != "ramp":
             found += _begin_all(groups, stage)
             share = 1.0
@@ -74,16 +60,6 @@ def steps(stages: Iterable[Stage], groups: Sequence[RowGroup]) -> tuple[Step, ..
             found += [Step(at, "herd", group.first, _rows(group, share)) for group in groups]
         at += stage.duration
     return tuple(sorted((step for step in found if step.count), key=lambda step: step.at))
-
-
-def _check(stage: Stage, number: int) -> None:
-    where = f"stages[{number}]"
-    if not (math.isfinite(stage.duration) and stage.duration >= 0):
-        raise ConfigurationError(f"{where}.duration: {stage.duration} is not a number of seconds")
-    if not 0.0 <= stage.vens <= 1.0:
-        raise ConfigurationError(f"{where}.vens: {stage.vens} is not a share from 0 to 1")
-    if stage.kind == "spike" and not (math.isfinite(stage.factor) and stage.factor > 0):
-        raise ConfigurationError(f"{where}.factor: {stage.factor} is not above 0")
 
 
 def _rows(group: RowGroup, share: float) -> int:
