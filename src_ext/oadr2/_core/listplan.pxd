@@ -2,7 +2,8 @@
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
-from oadr2._core.message cimport OPT_IN, EventDef
+from oadr2._core.definitions cimport EventDef
+from oadr2._core.message cimport OPT_IN
 from oadr2._core.objects cimport MessageOwner
 from oadr2._core.plan cimport Plan
 from oadr2._core.rows cimport Row

@@ -4,6 +4,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint32_t
 
+from oadr2._core.definitions cimport EventDef
 from oadr2._core.judge cimport (
     FOREVER,
     NOTE_INTERVAL_SUM,
@@ -13,7 +14,7 @@ from oadr2._core.judge cimport (
     REASON_UNREADABLE,
     reason_text,
 )
-from oadr2._core.message cimport NO_INDEX, NO_NUMBER, OPT_IN, OPT_OUT, EventData, EventDef
+from oadr2._core.message cimport NO_INDEX, NO_NUMBER, OPT_IN, OPT_OUT, EventData
 from oadr2._core.objects cimport MessageOwner, event_object, event_problems
 from oadr2._core.plan cimport (
     OP_ADD,

@@ -2,12 +2,13 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport floor, isfinite
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memset
 
 from oadr2._core.clock cimport NO_TIME, datetime_from_us
+from oadr2._core.definitions cimport EventDef, event_def_new, event_def_release
 from oadr2._core.encode cimport (
     write_created_event,
     write_request_event,
@@ -41,10 +42,7 @@ from oadr2._core.message cimport (
     PROFILE_A,
     PROFILE_B,
     AnswerData,
-    EventDef,
     Message,
-    event_def_new,
-    event_def_release,
     message_clear,
 )
 from oadr2._core.objects cimport decode_into, limits_from, payload_bytes
@@ -110,10 +108,86 @@ cdef int64_t microseconds(double now) except? -1:
     return <int64_t>floor(now * 1e6 + 0.5)
 
 
+# -- the configuration as plain numbers -----------------------------------------------------------
+
+
+cdef int names_from(Names* names, object texts, list kept) except -1:
+    cdef bytes encoded
+    cdef list values = [(<str?>text).encode() for text in texts]
+    if not values:
+        return 0
+    names.items = <Str*>calloc(len(values), sizeof(Str))
+    if names.items == NULL:
+        raise MemoryError()
+    for encoded in values:
+        kept.append(encoded)
+        names.items[names.count].ptr = PyBytes_AS_STRING(encoded)
+        names.items[names.count].len = <uint32_t>PyBytes_GET_SIZE(encoded)
+        names.count += 1
+    return 0
+
+
+cdef int rules_from(Rules* rules, object policy, str default_opt) except -1:
+    limits_from(policy, &rules.limits)
+    # Lists are bounded, their number is not: pushes of single events could pile up for ever.
+    rules.rows = 10 * rules.limits.events
+    for i, codes in enumerate((policy.codes_20a, policy.codes_20b)):
+        for k, code in enumerate((  # in the order of Refusal
+            codes.unknown_vtn_id, codes.lower_modification_number, codes.target_mismatch,
+            codes.market_context, codes.signal_not_supported, codes.invalid_data,
+        )):
+            rules.codes[<int>i][<int>k] = code
+    rules.reply_limit = NO_NUMBER if policy.reply_limit is None else policy.reply_limit
+    rules.implied_cancel = policy.implied_cancel
+    rules.refuse_interval_sum = policy.interval_sum == "refuse"
+    rules.require_current_value_a = policy.require_current_value_20a
+    rules.require_notification_a = policy.require_notification_20a
+    rules.unknown_completed_opt = OPTS[policy.opt_for_unknown_completed]
+    rules.run_test_events = policy.run_test_events
+    rules.wrap_b = policy.wrap_20b
+    rules.priority = PRIORITIES[policy.priority]
+    rules.default_opt = OPTS[default_opt]
+    return 0
+
+
+# -- events as objects ----------------------------------------------------------------------------
+
+
 @cython.final
 cdef class KeptEvent:
     def __dealloc__(self):
         event_def_release(self.definition)
+
+
+cdef object event_of(dict objects, EventDef* definition):
+    # Made once: a long event changes its interval often and is shown each time.
+    cdef KeptEvent kept
+    cdef tuple entry = objects.get(<size_t>definition)
+    if entry is None:
+        for key, (kept, _) in list(objects.items()):
+            if kept.definition.references == 1:  # nothing else holds that version any more
+                del objects[key]
+        kept = KeptEvent.__new__(KeptEvent)
+        kept.definition = definition
+        definition.references += 1
+        entry = (kept, definition_object(definition))
+        objects[<size_t>definition] = entry
+    return entry[1]
+
+
+cdef list change_rows(const ChangeList* changes, dict objects):
+    cdef uint32_t i
+    cdef const ChangeRecord* r
+    cdef list found = []
+    for i in range(changes.count):
+        r = &changes.items[i]
+        if r.kind == CHANGE_FORGOTTEN:
+            continue
+        found.append((
+            CHANGE_NAMES[r.kind], text_of(r.row.vtn_id), text_of(r.definition.event.event_id), r.number,
+            opt_name(r.opt), event_of(objects, r.definition), remark(r.reason, r.notes),
+        ))
+    return found
 
 
 @cython.final
@@ -138,57 +212,24 @@ cdef class EventTable:
         self.texts.append(ven)
         self.me.ven_id.ptr = PyBytes_AS_STRING(ven)
         self.me.ven_id.len = <uint32_t>PyBytes_GET_SIZE(ven)
-        self.set_names(&self.rules.vtn_ids, vtn_ids)
-        self.set_names(&self.rules.market_contexts, market_contexts)
-        self.set_names(&self.rules.signals, signals)
-        self.set_names(&self.me.groups, group_ids)
-        self.set_names(&self.me.resources, resource_ids)
-        self.set_names(&self.me.parties, party_ids)
-        limits_from(policy, &self.rules.limits)
-        # Lists are bounded, their number is not: pushes of single events could pile up for ever.
-        self.rules.rows = 10 * self.rules.limits.events
-        for i, codes in enumerate((policy.codes_20a, policy.codes_20b)):
-            for k, code in enumerate((  # in the order of Refusal
-                codes.unknown_vtn_id, codes.lower_modification_number, codes.target_mismatch,
-                codes.market_context, codes.signal_not_supported, codes.invalid_data,
-            )):
-                self.rules.codes[<int>i][<int>k] = code
-        self.rules.reply_limit = NO_NUMBER if policy.reply_limit is None else policy.reply_limit
-        self.rules.implied_cancel = policy.implied_cancel
-        self.rules.refuse_interval_sum = policy.interval_sum == "refuse"
-        self.rules.require_current_value_a = policy.require_current_value_20a
-        self.rules.require_notification_a = policy.require_notification_20a
-        self.rules.unknown_completed_opt = OPTS[policy.opt_for_unknown_completed]
-        self.rules.run_test_events = policy.run_test_events
-        self.rules.wrap_b = policy.wrap_20b
-        self.rules.priority = PRIORITIES[policy.priority]
-        self.rules.default_opt = OPTS[default_opt]
+        names_from(&self.rules.vtn_ids, vtn_ids, self.texts)
+        names_from(&self.rules.market_contexts, market_contexts, self.texts)
+        names_from(&self.rules.signals, signals, self.texts)
+        names_from(&self.me.groups, group_ids, self.texts)
+        names_from(&self.me.resources, resource_ids, self.texts)
+        names_from(&self.me.parties, party_ids, self.texts)
+        rules_from(&self.rules, policy, default_opt)
 
     def __dealloc__(self):
         changes_free(&self.changes)
         table_free(&self.table)
         writer_free(&self.writer)
-        PyMem_Free(self.rules.vtn_ids.items)
-        PyMem_Free(self.rules.market_contexts.items)
-        PyMem_Free(self.rules.signals.items)
-        PyMem_Free(self.me.groups.items)
-        PyMem_Free(self.me.resources.items)
-        PyMem_Free(self.me.parties.items)
-
-    cdef int set_names(self, Names* names, object texts) except -1:
-        cdef bytes encoded
-        cdef list values = [(<str?>text).encode() for text in texts]
-        if not values:
-            return 0
-        names.items = <Str*>PyMem_Calloc(len(values), sizeof(Str))
-        if names.items == NULL:
-            raise MemoryError()
-        for encoded in values:
-            self.texts.append(encoded)
-            names.items[names.count].ptr = PyBytes_AS_STRING(encoded)
-            names.items[names.count].len = <uint32_t>PyBytes_GET_SIZE(encoded)
-            names.count += 1
-        return 0
+        free(self.rules.vtn_ids.items)
+        free(self.rules.market_contexts.items)
+        free(self.rules.signals.items)
+        free(self.me.groups.items)
+        free(self.me.resources.items)
+        free(self.me.parties.items)
 
     # -- a payload ------------------------------------------------------------------------------
 
@@ -251,21 +292,6 @@ cdef class EventTable:
         ) != 0:
             return writer_bytes(&self.writer)  # raises
         return PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
-
-    cdef object event_of(self, EventDef* definition):
-        # Made once: a long event changes its interval often and is shown each time.
-        cdef KeptEvent kept
-        cdef tuple entry = self.objects.get(<size_t>definition)
-        if entry is None:
-            for key, (kept, _) in list(self.objects.items()):
-                if kept.definition.references == 1:  # nothing else holds that version any more
-                    del self.objects[key]
-            kept = KeptEvent.__new__(KeptEvent)
-            kept.definition = definition
-            definition.references += 1
-            entry = (kept, definition_object(definition))
-            self.objects[<size_t>definition] = entry
-        return entry[1]
 
     cdef int apply(self, ListPlan p) except -1:
         cdef int result
@@ -335,22 +361,10 @@ cdef class EventTable:
 
     def take_changes(self):
         """(kind, vtnID, eventID, number, optType, Event, reason) of each change since last asked."""
-        cdef uint32_t i
-        cdef ChangeRecord* r
-        cdef list found = []
         try:
-            for i in range(self.changes.count):
-                r = &self.changes.items[i]
-                if r.kind == CHANGE_FORGOTTEN:
-                    continue
-                found.append((
-                    CHANGE_NAMES[r.kind], text_of(r.row.vtn_id), text_of(r.definition.event.event_id), r.number,
-                    opt_name(r.opt), self.event_of(r.definition),
-                    remark(r.reason, r.notes),
-                ))
+            return change_rows(&self.changes, self.objects)
         finally:
             changes_clear(&self.changes)
-        return found
 
     def ended(self):
         """(vtnID, eventID) of each row that waiting changes ended or dropped, for a store to follow."""
@@ -411,7 +425,7 @@ cdef class EventTable:
                 continue
             end = row.end if row.end < row.terminate else row.terminate
             found.append((row.sequence, (
-                self.event_of(row.definition), text_of(row.vtn_id), opt_name(row.opt),
+                event_of(self.objects, row.definition), text_of(row.vtn_id), opt_name(row.opt),
                 "ending" if row.phase == PHASE_ENDING else "running" if row.begin <= t else "pending",
                 datetime_from_us(row.begin), None if end == FOREVER else datetime_from_us(end),
                 level if row_running(row, t) and row_level(row, &self.rules, t, &level) else None,
@@ -428,7 +442,7 @@ cdef class EventTable:
         for i in range(self.table.count):
             row = self.table.rows[i]
             if row.phase != PHASE_FINISHED:
-                found.append((row.sequence, self.event_of(row.definition)))
+                found.append((row.sequence, event_of(self.objects, row.definition)))
         found.sort(key=first)
         return [event for _, event in found]
 
@@ -443,7 +457,7 @@ cdef class EventTable:
                     and (vtn_id is None or text_of(row.vtn_id) == vtn_id)
                     and (best == NULL or row.sequence < best.sequence)):
                 best = row
-        return None if best == NULL else self.event_of(best.definition)
+        return None if best == NULL else event_of(self.objects, best.definition)
 
     def keys(self, event_ids):
         """(vtnID, eventID) of every row, finished ones too, with one of these event ids."""
@@ -582,7 +596,7 @@ cdef class EventTable:
         definition = event_def_new(m, 0)
         if definition == NULL:
             raise MemoryError()
-        row = row_new(v, definition, key_hash(v, definition.event.event_id))
+        row = row_new(v, definition, key_hash(v, definition.event.event_id), r.len)
         if row == NULL:
             event_def_release(definition)
             raise MemoryError()
