@@ -114,6 +114,8 @@ cdef int row_reserve_request_id(Row* row, uint32_t length) noexcept nogil      #
 cdef void row_set_request_id(Row* row, Str request_id) noexcept nogil           # after reserving
 cdef bint row_running(const Row* row, int64_t now) noexcept nogil
 cdef bint row_level(const Row* row, const Rules* rules, int64_t now, double* level) noexcept nogil
+# -1: no memory, nothing has changed.
+cdef int row_set_opt(Table* t, const Rules* rules, Row* row, int opt, int64_t now, ChangeList* changes) noexcept nogil
 # Sets the deadline from phase, times and what was reported already.
 cdef void row_plan_next(Table* t, const Rules* rules, Row* row, int64_t now) noexcept nogil
 

@@ -1,6 +1,6 @@
 """The rows of one VEN's event table. See rows.pxd."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
@@ -14,12 +14,7 @@ from oadr2._core.judge cimport (
     same_text,
     signal_supported,
 )
-from oadr2._core.message cimport (
-    NO_NUMBER,
-    OPT_IN,
-    IntervalData,
-    SignalData,
-)
+from oadr2._core.message cimport NO_NUMBER, OPT_IN, IntervalData, SignalData
 from oadr2._core.text cimport Str
 
 cdef enum:
@@ -340,6 +335,20 @@ cdef void row_plan_next(Table* t, const Rules* rules, Row* row, int64_t now) noe
         border = next_border(row, rules, now)
         deadline = border if border < deadline else deadline
     table_schedule(t, row, deadline)
+
+
+cdef int row_set_opt(Table* t, const Rules* rules, Row* row, int opt, int64_t now, ChangeList* changes) noexcept nogil:
+    if row.opt == opt:
+        return 0
+    if changes_reserve(changes, 1) < 0:
+        return -1
+    row.opt = <uint8_t>opt
+    if opt == OPT_IN:
+        row.started = False  # joining in is a start to be told of
+    t.generation += 1
+    changes_add(changes, row, CHANGE_OPT, REMARK_NONE, 0)
+    row_plan_next(t, rules, row, now)
+    return 0
 
 
 # -- time ---------------------------------------------------------------------------------------

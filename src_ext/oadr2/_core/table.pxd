@@ -10,6 +10,7 @@ from oadr2._core.encode cimport Writer
 from oadr2._core.judge cimport Identity, Names, Rules
 from oadr2._core.listplan cimport ListPlan
 from oadr2._core.rows cimport ChangeList, Row, Table
+from oadr2._core.text cimport Str
 
 
 cdef class KeptEvent:
@@ -26,6 +27,13 @@ cdef int rules_from(Rules* rules, object policy, str default_opt) except -1
 cdef object event_of(dict objects, EventDef* definition)
 # What EventTable.take_changes gives.
 cdef list change_rows(const ChangeList* changes, dict objects)
+
+# The row not finished that holds this event; LocalProtocolError for none, or for several.
+cdef Row* held_row(const Table* t, str event_id, object vtn_id) except NULL
+# optIn and optOut as OPT_; LocalProtocolError for other texts, or when it can no longer change.
+cdef int checked_opt(const Row* row, str opt_type) except -1
+# The oadrCreatedEvent of a changed opt (facts.md E06); 0 or WRITE_*.
+cdef int write_opt(Writer* w, const Rules* rules, Str ven_id, const Row* row, int opt) noexcept nogil
 
 
 cdef class EventTable:
@@ -46,5 +54,4 @@ cdef class EventTable:
     cdef int read(self, ListPlan p, bytes data, int64_t now, uint64_t seed) except -1
     cdef int apply(self, ListPlan p) except -1
     cdef object reply_to(self, ListPlan p)
-    cdef Row* find(self, str event_id, object vtn_id) except NULL
     cdef Row* find_key(self, str vtn_id, str event_id) except? NULL

@@ -3,13 +3,14 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport floor, isfinite
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memset
 
 from oadr2._core.clock cimport NO_TIME, datetime_from_us
 from oadr2._core.definitions cimport EventDef, event_def_new, event_def_release
 from oadr2._core.encode cimport (
+    Writer,
     write_created_event,
     write_request_event,
     writer_bytes,
@@ -38,7 +39,6 @@ from oadr2._core.message cimport (
     KIND_DISTRIBUTE_EVENT,
     KIND_RESPONSE,
     NO_NUMBER,
-    OPT_IN,
     PROFILE_A,
     PROFILE_B,
     AnswerData,
@@ -51,7 +51,6 @@ from oadr2._core.rows cimport (
     CHANGE_CANCELLED,
     CHANGE_COMPLETED,
     CHANGE_FORGOTTEN,
-    CHANGE_OPT,
     CHANGE_REMOVED,
     PHASE_ENDING,
     PHASE_FINISHED,
@@ -68,6 +67,7 @@ from oadr2._core.rows cimport (
     row_release,
     row_reserve_request_id,
     row_running,
+    row_set_opt,
     row_set_request_id,
     table_advance,
     table_deadline,
@@ -188,6 +188,49 @@ cdef list change_rows(const ChangeList* changes, dict objects):
             opt_name(r.opt), event_of(objects, r.definition), remark(r.reason, r.notes),
         ))
     return found
+
+
+# -- a change of mind -----------------------------------------------------------------------------
+
+
+cdef Row* held_row(const Table* t, str event_id, object vtn_id) except NULL:
+    cdef uint32_t i
+    cdef Row* row
+    cdef Row* best = NULL
+    for i in range(t.count):
+        row = t.rows[i]
+        if row.phase == PHASE_FINISHED or text_of(row.definition.event.event_id) != event_id or (
+                vtn_id is not None and text_of(row.vtn_id) != vtn_id):
+            continue
+        if best != NULL:
+            raise LocalProtocolError(f"event {event_id!r} is held from several VTNs: say which with vtn_id")
+        best = row
+    if best == NULL:
+        raise LocalProtocolError(f"no event {event_id!r} is held" + (f" from VTN {vtn_id!r}" if vtn_id else ""))
+    return best
+
+
+cdef int checked_opt(const Row* row, str opt_type) except -1:
+    if opt_type not in OPTS:
+        raise LocalProtocolError(f"unknown opt {opt_type!r}: it is 'optIn' or 'optOut'")
+    if row.phase == PHASE_ENDING:
+        raise LocalProtocolError(
+            f"event {text_of(row.definition.event.event_id)!r} was cancelled: its opt can no longer change")
+    return OPTS[opt_type]
+
+
+cdef int write_opt(Writer* w, const Rules* rules, Str ven_id, const Row* row, int opt) noexcept nogil:
+    cdef AnswerData answer
+    cdef Str none
+    none.ptr = NULL
+    none.len = 0
+    memset(&answer, 0, sizeof(answer))
+    answer.event_id = row.definition.event.event_id
+    answer.request_id = row.request_id
+    answer.modification_number = row.number
+    answer.response_code = 200
+    answer.opt = <uint8_t>opt
+    return write_created_event(w, row.definition.event.profile, rules.wrap_b, ven_id, &answer, 1, 200, none, none)
 
 
 @cython.final
@@ -496,29 +539,10 @@ cdef class EventTable:
         e.len = <uint32_t>PyBytes_GET_SIZE(event)
         return table_find(&self.table, v, e, key_hash(v, e))
 
-    cdef Row* find(self, str event_id, object vtn_id) except NULL:
-        cdef uint32_t i
-        cdef Row* row
-        cdef Row* best = NULL
-        for i in range(self.table.count):
-            row = self.table.rows[i]
-            if row.phase == PHASE_FINISHED or text_of(row.definition.event.event_id) != event_id or (
-                    vtn_id is not None and text_of(row.vtn_id) != vtn_id):
-                continue
-            if best != NULL:
-                raise LocalProtocolError(f"event {event_id!r} is held from several VTNs: say which with vtn_id")
-            best = row
-        if best == NULL:
-            raise LocalProtocolError(f"no event {event_id!r} is held" + (f" from VTN {vtn_id!r}" if vtn_id else ""))
-        return best
-
     def opt_write(self, str event_id not None, str opt_type not None, vtn_id=None):
         """The row as it will be once set_opt() has run, in the form of EventTable.writes. LocalProtocolError."""
-        cdef Row* row = self.find(event_id, vtn_id)
-        if opt_type not in OPTS:
-            raise LocalProtocolError(f"unknown opt {opt_type!r}: it is 'optIn' or 'optOut'")
-        if row.phase == PHASE_ENDING:
-            raise LocalProtocolError(f"event {event_id!r} was cancelled: its opt can no longer change")
+        cdef Row* row = held_row(&self.table, event_id, vtn_id)
+        checked_opt(row, opt_type)
         return stored_row(row, opt_type)
 
     def row(self, str vtn_id not None, str event_id not None):
@@ -530,33 +554,16 @@ cdef class EventTable:
 
     def set_opt(self, str event_id not None, str opt_type not None, double now, vtn_id=None):
         """Change the opt of one event; the oadrCreatedEvent to send (facts.md E06). LocalProtocolError."""
-        cdef Row* row = self.find(event_id, vtn_id)
+        cdef Row* row = held_row(&self.table, event_id, vtn_id)
         cdef int64_t t = microseconds(now)
-        cdef AnswerData answer
+        cdef int opt = checked_opt(row, opt_type)
         cdef object reply
-        self.opt_write(event_id, opt_type, vtn_id)
-        memset(&answer, 0, sizeof(answer))
-        answer.event_id = row.definition.event.event_id
-        answer.request_id = row.request_id
-        answer.modification_number = row.number
-        answer.response_code = 200
-        answer.opt = OPTS[opt_type]
         self.writer.used = 0
-        if write_created_event(
-            &self.writer, row.definition.event.profile, self.rules.wrap_b, self.me.ven_id, &answer, 1, 200,
-            no_text(), no_text(),
-        ) != 0:
+        if write_opt(&self.writer, &self.rules, self.me.ven_id, row, opt) != 0:
             return writer_bytes(&self.writer)  # raises
         reply = PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
-        if answer.opt != row.opt:
-            if changes_reserve(&self.changes, 1) < 0:
-                raise MemoryError()
-            row.opt = answer.opt
-            if row.opt == OPT_IN:
-                row.started = False  # joining in is a start to be told of
-            self.table.generation += 1
-            changes_add(&self.changes, row, CHANGE_OPT, 0, 0)
-            row_plan_next(&self.table, &self.rules, row, t)
+        if row_set_opt(&self.table, &self.rules, row, opt, t, &self.changes) < 0:
+            raise MemoryError()
         return reply
 
     def restore(self, str vtn_id not None, str event_id not None, uint32_t number, str opt_type not None,

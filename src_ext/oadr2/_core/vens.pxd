@@ -5,6 +5,7 @@ Plain C, one struct per VEN and no object, task or timer. Times are microseconds
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from oadr2._core.answers cimport Answer
 from oadr2._core.due cimport DueHeap
 from oadr2._core.groups cimport Group
 from oadr2._core.rows cimport Table
@@ -29,17 +30,6 @@ cdef enum RowFlag:
     FIRST_MESSAGE = 4       # nothing was sent in this exchange yet
     ANSWER_FAILED = 8       # the waiting answer could not be sent: poll before it is tried again
     HEARD = 16              # a callback wants to know of this row
-
-
-# An oadrCreatedEvent on its way. Its bytes follow the struct, before them the moments at which the events
-# it answers for the first time were set at the VTN.
-cdef struct Answer:
-    Answer* next
-    int64_t at              # when it is to be sent
-    uint32_t size
-    uint16_t news
-    uint8_t times           # how often still
-    uint8_t of_list         # the answer to a list: the answer to a later one takes its place
 
 
 cdef struct Ven:
@@ -70,14 +60,6 @@ cdef struct Vens:
     DueHeap changes         # by table_deadline(Ven.table)
 
 
-cdef inline int64_t* answer_news(Answer* a) noexcept nogil:
-    return <int64_t*>&a[1]
-
-
-cdef inline char* answer_bytes(Answer* a) noexcept nogil:
-    return <char*>(answer_news(a) + a.news)
-
-
 cdef inline uint64_t place_of(const Vens* v, uint32_t row) noexcept nogil:
     cdef const Group* g = &v.groups[v.items[row].group]
     return g.first_place + (row - g.first)
@@ -87,10 +69,6 @@ cdef void vens_init(Vens* v) noexcept nogil
 cdef void vens_free(Vens* v) noexcept nogil
 # Room for `more` rows; -1: no memory, nothing has changed.
 cdef int vens_reserve(Vens* v, uint32_t more) noexcept nogil
-cdef Answer* answer_new(uint16_t news, uint32_t size) noexcept nogil    # NULL: no memory
-cdef void drop_answer(Ven* ven) noexcept nogil                          # the one to be sent next
-cdef void drop_list_answers(Ven* ven) noexcept nogil
-cdef void add_answer(Ven* ven, Answer* answer) noexcept nogil
 
 # When the row has something to send next, after what it holds now; queues it unless it is in an exchange.
 cdef void queue_row(Vens* v, uint32_t row) noexcept nogil

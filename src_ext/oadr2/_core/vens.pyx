@@ -1,10 +1,11 @@
 """The VENs of a fleet as rows. See vens.pxd."""
 
 cimport cython
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
+from oadr2._core.answers cimport drop_answer
 from oadr2._core.due cimport (
     due_append,
     due_free,
@@ -17,7 +18,7 @@ from oadr2._core.due cimport (
 )
 from oadr2._core.groups cimport DRAW_BACK_OFF, DRAW_JITTER, drawn, fraction, group_free
 from oadr2._core.judge cimport FOREVER
-from oadr2._core.rows cimport Table, table_deadline, table_free
+from oadr2._core.rows cimport table_deadline, table_free
 
 
 cdef void vens_init(Vens* v) noexcept nogil:
@@ -33,7 +34,7 @@ cdef void vens_free(Vens* v) noexcept nogil:
             table_free(v.items[i].table)
             free(v.items[i].table)
         while v.items[i].answers != NULL:
-            drop_answer(&v.items[i])
+            drop_answer(&v.items[i].answers)
     for i in range(v.group_count):
         group_free(&v.groups[i])
     free(v.items)
@@ -60,46 +61,6 @@ cdef int vens_reserve(Vens* v, uint32_t more) noexcept nogil:
     if due_reserve(&v.polls, <uint32_t>rows) < 0 or due_reserve(&v.changes, <uint32_t>rows) < 0:
         return -1
     return 0
-
-
-# -- answers ------------------------------------------------------------------------------------
-
-
-cdef Answer* answer_new(uint16_t news, uint32_t size) noexcept nogil:
-    cdef Answer* a = <Answer*>malloc(sizeof(Answer) + news * sizeof(int64_t) + size)
-    if a == NULL:
-        return NULL
-    memset(a, 0, sizeof(Answer))
-    a.news = news
-    a.size = size
-    a.times = 1
-    return a
-
-
-cdef void drop_answer(Ven* ven) noexcept nogil:
-    cdef Answer* a = ven.answers
-    ven.answers = a.next
-    free(a)
-
-
-cdef void drop_list_answers(Ven* ven) noexcept nogil:
-    cdef Answer** link = &ven.answers
-    cdef Answer* a
-    while link[0] != NULL:
-        a = link[0]
-        if a.of_list:
-            link[0] = a.next
-            free(a)
-        else:
-            link = &a.next
-
-
-cdef void add_answer(Ven* ven, Answer* answer) noexcept nogil:
-    cdef Answer** link = &ven.answers
-    while link[0] != NULL:
-        link = &link[0].next
-    answer.next = NULL
-    link[0] = answer
 
 
 # -- the two heaps ------------------------------------------------------------------------------
