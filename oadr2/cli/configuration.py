@@ -9,16 +9,14 @@ settings file gets copied and committed.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
-import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from oadr2.errors import ConfigurationError
+from oadr2.toml_file import TomlFile, kind_of, nearest
 
 _NEVER_FROM_FILE: Final = frozenset({"help", "config", "version"})
 
@@ -149,57 +147,6 @@ def _either(names: Sequence[str]) -> str:
 # --- the settings file -------------------------------------------------------
 
 
-class SettingsFile:
-    """A parsed TOML file that knows on which line each key stands."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        try:
-            self.text = self.path.read_bytes().decode("utf-8")
-        except OSError as error:
-            raise ConfigurationError(f"settings file {path}: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            raise ConfigurationError(
-                f"{path} line {line}: not UTF-8 text; save the file as UTF-8"
-            ) from None
-        try:
-            self.data: dict[str, Any] = tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(self._syntax_error(str(error))) from None
-
-    def _syntax_error(self, message: str) -> str:
-        place = re.search(r" \(at line (\d+), column (\d+)\)$", message)
-        if place:
-            what = message[: place.start()]
-            return f"{self.path} line {place[1]}, column {place[2]}: {what[0].lower()}{what[1:]}"
-        return f"{self.path}: {message}"
-
-    def line_of(self, *keys: str) -> int:
-        """The line (from 1) where the entry ``keys`` begins: ``line_of("poll", "interval")``.
-
-        tomllib keeps no positions, so ever longer beginnings of the text are parsed: the entry
-        begins right after the last one that is complete and lacks it. That holds for every way TOML
-        has to write a key.
-        """
-        lines = self.text.split("\n")
-        complete = 0
-        for count in range(1, len(lines) + 1):
-            try:
-                node: Any = tomllib.loads("\n".join(lines[:count]))
-            except tomllib.TOMLDecodeError:
-                continue  # in the middle of a value over several lines
-            for key in keys:
-                node = node.get(key) if isinstance(node, dict) else None
-            if node is not None:
-                break
-            complete = count
-        return complete + 1
-
-    def error(self, message: str, *keys: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.path} line {self.line_of(*keys)}: {message}")
-
-
 def apply_settings_file(
     path: str, verb: str, parsers: Mapping[str, argparse.ArgumentParser]
 ) -> None:
@@ -207,7 +154,7 @@ def apply_settings_file(
 
     The whole file is checked, the tables of other verbs too. Raises ConfigurationError.
     """
-    file = SettingsFile(path)
+    file = TomlFile(path)
     options = {name: _options_of(parser) for name, parser in parsers.items()}
     shared: dict[str, object] = {}
     own: dict[str, object] = {}
@@ -219,7 +166,7 @@ def apply_settings_file(
             if key == verb:
                 own = found
         elif isinstance(value, dict):
-            raise file.error(f"no such verb: [{key}]{_nearest(key, parsers)}", key)
+            raise file.error(f"no such verb: [{key}]{nearest(key, parsers)}", key)
         else:
             known = options[verb] | {
                 name: action
@@ -250,7 +197,7 @@ def _options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
 
 
 def _read_table(
-    file: SettingsFile,
+    file: TomlFile,
     options: Mapping[str, argparse.Action],
     table: Mapping[str, object],
     place: tuple[str, ...],
@@ -262,7 +209,7 @@ def _read_table(
             raise file.error(f"{key} does not belong in this file: use {others}", *place, key)
         if key not in options:
             where = f" in [{place[0]}]" if place else ""
-            raise file.error(f"unknown key {key}{where}{_nearest(key, options)}", *place, key)
+            raise file.error(f"unknown key {key}{where}{nearest(key, options)}", *place, key)
         try:
             values[key] = _value_for(options[key], value, file.path.parent)
         except (argparse.ArgumentTypeError, ValueError) as error:
@@ -276,7 +223,7 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
     result: object
     if action.nargs == 0:
         if not isinstance(value, bool):
-            raise argparse.ArgumentTypeError(f"it must be true or false, not {_kind(value)}")
+            raise argparse.ArgumentTypeError(f"it must be true or false, not {kind_of(value)}")
         if isinstance(action.const, bool):
             return value is action.const
         # A short form of another option, such as --json: false leaves that one alone.
@@ -284,7 +231,7 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
     if kind in _NUMBERS:
         types, words = _NUMBERS[kind]
         if isinstance(value, bool) or not isinstance(value, types):
-            raise argparse.ArgumentTypeError(f"it must be {words}, not {_kind(value)}")
+            raise argparse.ArgumentTypeError(f"it must be {words}, not {kind_of(value)}")
         result = kind(str(value)) if callable(kind) else value
     elif isinstance(value, list) and kind is comma_list:
         if not all(isinstance(item, str) and item.strip() for item in value):
@@ -292,7 +239,7 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
         result = tuple(item.strip() for item in value)
     elif not isinstance(value, str):
         words = "a string or a list of strings" if kind is comma_list else "a string"
-        raise argparse.ArgumentTypeError(f"it must be {words}, not {_kind(value)}")
+        raise argparse.ArgumentTypeError(f"it must be {words}, not {kind_of(value)}")
     elif kind is Path:
         result = directory / Path(value).expanduser()
     else:
@@ -302,14 +249,3 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
         words = ", ".join(str(choice) for choice in action.choices)
         raise argparse.ArgumentTypeError(f"it must be one of {words}")
     return result
-
-
-def _kind(value: object) -> str:
-    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
-    kinds |= {list: "a list", dict: "a table"}
-    return kinds.get(type(value), "a date or time")
-
-
-def _nearest(key: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f", did you mean {close[0]}?" if close else ""

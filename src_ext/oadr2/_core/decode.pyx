@@ -907,6 +907,8 @@ cdef inline void take(Walk* w, int token) noexcept nogil:
             w.m.uri = s.uri
             if s.ns == NS_OADR_A or s.ns == NS_OADR_B:
                 w.m.profile = PROFILE_A if s.ns == NS_OADR_A else PROFILE_B
+        if frame.state == ST_PAYLOAD and s.ns == NS_DS and equals(s.local, b"Signature", 9):
+            w.m.has_signature = True
         if token == TOKEN_OPEN:
             scanner_skip(s)
         return

@@ -203,6 +203,7 @@ cdef struct Message:
     uint8_t kind            # KIND_*
     uint8_t profile         # PROFILE_*
     uint8_t wrapped         # inside oadrPayload or oadrSignedObject
+    uint8_t has_signature   # ds:Signature in the oadrPayload, whatever it is worth
     Str name                # of the message's element
     Str uri
     Str schema_version

@@ -101,7 +101,7 @@ cdef struct EiResponseSlots:
 
 
 cdef struct DistributeEventSlots:
-    Py_ssize_t vtn_id, request_id, events, response, profile
+    Py_ssize_t vtn_id, request_id, events, response, profile, signed
 
 
 cdef dict slots(object type_, size_t known):
@@ -536,6 +536,7 @@ cdef object message_object(MessageOwner owner):
     cdef Message* m = &owner.message
     cdef EventSequence events
     profile = _PROFILES[m.profile]
+    cdef object signed = bool(m.has_signature)
     if m.kind == KIND_DISTRIBUTE_EVENT:
         events = EventSequence.__new__(EventSequence)
         events.owner = owner
@@ -545,18 +546,19 @@ cdef object message_object(MessageOwner owner):
         put(made, LIST.events, events)
         put(made, LIST.response, response_object(m))
         put(made, LIST.profile, profile)
+        put(made, LIST.signed, signed)
         return made
     if m.kind == KIND_CREATED_EVENT:
         return model.CreatedEvent(
-            present(m.ven_id), answer_objects(m), response_object(m), profile
+            present(m.ven_id), answer_objects(m), response_object(m), profile, signed
         )
     if m.kind == KIND_REQUEST_EVENT:
         return model.RequestEvent(
-            present(m.ven_id), present(m.request_id), unsigned(m.reply_limit), profile
+            present(m.ven_id), present(m.request_id), unsigned(m.reply_limit), profile, signed
         )
     if m.kind == KIND_RESPONSE:
-        return model.Response(response_object(m), text(m.ven_id), profile)
-    return model.UnknownMessage(present(m.name), present(m.uri), profile, owner.data)
+        return model.Response(response_object(m), text(m.ven_id), profile, signed)
+    return model.UnknownMessage(present(m.name), present(m.uri), profile, owner.data, signed)
 
 
 cdef DecodeLimits _DEFAULT_LIMITS

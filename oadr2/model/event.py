@@ -1,12 +1,4 @@
-"""The messages of the EiEvent service and what they are made of: typed and immutable.
-
-Attribute names are the schema's element names in snake_case. Date-times are aware ``datetime`` in UTC,
-durations are :class:`oadr2.schedule.Duration`. An optional element that is absent is ``None`` (or an
-empty tuple where the schema allows several). Ids are strings and stay as they were sent.
-
-Element lists are tuples when you build a message yourself; :func:`oadr2.decode` gives sequences that
-make their items when first asked for them, and that compare equal to tuples.
-"""
+"""The EiEvent service (facts.md 1.2 to 1.5, 2), and the answer that every service uses."""
 
 from __future__ import annotations
 
@@ -15,90 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from oadr2.model.parts import EiResponse, OptType, Problem, Profile, Targets, Unit
 from oadr2.schedule import Duration
 
-Profile: TypeAlias = Literal["2.0a", "2.0b"]
-OptType: TypeAlias = Literal["optIn", "optOut"]
 EventStatus: TypeAlias = Literal["none", "far", "near", "active", "completed", "cancelled"]
 ResponseRequired: TypeAlias = Literal["always", "never"]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong inside an event that could otherwise be read.
-
-    Attributes:
-        reason: what is wrong, in one line.
-        path: element path inside the message.
-        offset: byte offset in the payload; for one in an encoding other than UTF-8, in the UTF-8 that
-            was made of it.
-        fatal: True when the event must be refused for it, False for a mere oddity.
-    """
-
-    reason: str
-    path: str
-    offset: int
-    fatal: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class EiResponse:
-    """``ei:eiResponse``: the outcome of a request (facts.md 1.2, 2.9)."""
-
-    response_code: int = 200
-    response_description: str | None = None
-    request_id: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """True for codes 200 to 299 (facts.md G12)."""
-        return 200 <= self.response_code <= 299
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """An ``emix:itemBase``: the unit a signal's values are in (facts.md 1.9, 2.0b only).
-
-    ``name`` is the element's name (``powerReal``, ``currencyPerKWh``, ...).
-    """
-
-    name: str
-    item_description: str | None = None
-    item_units: str | None = None
-    si_scale_code: str | None = None
-    pulse_factor: float | None = None
-    hertz: float | None = None
-    voltage: float | None = None
-    ac: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """``ei:eiTarget``. Nothing at all means "everyone who got the event" (facts.md E33).
-
-    ``service_areas`` and ``service_locations`` hold the raw ``gml:FeatureCollection`` elements;
-    ``transport_interfaces`` holds (point of receipt, point of delivery) pairs.
-    """
-
-    ven_ids: tuple[str, ...] = ()
-    group_ids: tuple[str, ...] = ()
-    resource_ids: tuple[str, ...] = ()
-    party_ids: tuple[str, ...] = ()
-    group_names: tuple[str, ...] = ()
-    aggregated_pnodes: tuple[str, ...] = ()
-    end_device_assets: tuple[str, ...] = ()
-    meter_assets: tuple[str, ...] = ()
-    pnodes: tuple[str, ...] = ()
-    service_areas: tuple[bytes, ...] = ()
-    service_delivery_points: tuple[str, ...] = ()
-    service_locations: tuple[bytes, ...] = ()
-    transport_interfaces: tuple[tuple[str, str], ...] = ()
-
-    def __bool__(self) -> bool:
-        return self != _NO_TARGETS
-
-
-_NO_TARGETS = Targets()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +99,7 @@ class RequestEvent:
     request_id: str = ""
     reply_limit: int | None = None
     profile: Profile = "2.0a"
+    signed: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +111,7 @@ class DistributeEvent:
     events: Sequence[Event] = ()
     response: EiResponse | None = None
     profile: Profile = "2.0a"
+    signed: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +134,7 @@ class CreatedEvent:
     event_responses: Sequence[EventResponse] = ()
     response: EiResponse = field(default_factory=EiResponse)
     profile: Profile = "2.0a"
+    signed: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,19 +144,4 @@ class Response:
     response: EiResponse = field(default_factory=EiResponse)
     ven_id: str | None = None
     profile: Profile = "2.0a"
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownMessage:
-    """A well-formed message this version has no class for; ``name`` is its element's local name.
-
-    ``profile`` is None when the namespace is neither that of 2.0a nor that of 2.0b.
-    """
-
-    name: str
-    namespace: str
-    profile: Profile | None = None
-    raw: bytes = field(default=b"", repr=False)
-
-
-Message: TypeAlias = RequestEvent | DistributeEvent | CreatedEvent | Response | UnknownMessage
+    signed: bool = field(default=False, compare=False)
