@@ -81,7 +81,7 @@ class FleetRun:
         self.fleet = Fleet(seed=scenario.seed)
         self._groups = add_groups(self.fleet, scenario, shard)
         for change in changes:
-            getattr(self.fleet,"event_set_at")(
+            getattr(self.fleet, "event_set_at")(
                 change.event_id, change.modification_number, round(change.at * _US)
             )
         profiles = {group.profile for group in self._groups.groups}
