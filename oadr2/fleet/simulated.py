@@ -7,6 +7,7 @@ reach each VEN.
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ def carry_out(vtn: SimulatedVtn, change: EventChange) -> None:
 
 def serve(connection: Connection, events: Sequence[EventChange]) -> None:
     """The whole life of the process: listen, say where, play the events, end when told to."""
+    # Ctrl-C reaches every process of the terminal; the parent says when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     vtn = SimulatedVtn(keep_answers=_KEPT_ANSWERS, remember_vens=False)
     try:
         with VtnServer(vtn) as server, contextlib.suppress(EOFError):
