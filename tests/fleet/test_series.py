@@ -77,11 +77,16 @@ def test_a_generator_that_keeps_up_is_not_saturated() -> None:
 
 def test_every_sign_of_saturation() -> None:
     busy = [Point(t, 1.0, cpu_s=0.99 if t < 3 else 0.1) for t in range(1, 11)]
-    slow = snapshot(10.0, 1000, [5], schedule_lag=histogram([250_000]))
+    slow = snapshot(10.0, 1000, [5], schedule_lag=histogram([250_000] * 1001))
     late = Snapshot(
-        **{**{f: getattr(slow, f) for f in slow.__slots__}, "counters": {"polls": 1000, "late": 2}}
+        **{**{f: getattr(slow, f) for f in slow.__slots__}, "counters": {"polls": 1000, "late": 11}}
     )
     reasons = list(saturation_of(late, busy, 1))
-    assert reasons[0] == "2 of 1000 polls were sent late"
+    assert reasons[0] == "11 of 1000 polls were sent late"
     assert "250 ms after they were due" in reasons[1]
     assert reasons[2] == "a process used its whole core in 2 of 10 steps of 1 s"
+
+
+def test_a_few_late_polls_say_nothing() -> None:
+    few = snapshot(10.0, 100, [5], schedule_lag=histogram([250_000] * 1000))
+    assert list(saturation_of(replace(few, counters={"polls": 100, "late": 10}), (), 1)) == []
