@@ -69,8 +69,10 @@ class Wiring:
 class Connections:
     """What the three plans have in common: opening, counting, closing. For a running event loop.
 
-    ``opening`` says how many connections are being opened.
+    ``opening`` says how many connections are being opened; ``shared``, whether one may serve any row.
     """
+
+    shared = False
 
     def __init__(self, wiring: Wiring) -> None:
         self._owner = wiring.owner
@@ -258,6 +260,8 @@ class PerVen(Connections):
 
 class Pool(Connections):
     """All VENs share some connections; the one used last is taken first."""
+
+    shared = True
 
     def __init__(self, wiring: Wiring, size: int) -> None:
         super().__init__(wiring)
