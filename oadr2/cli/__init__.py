@@ -7,7 +7,8 @@ help or a settings file needs the rest.
 
 Exit codes: 0 done, 1 it failed, 2 the command or the settings file is wrong, 130 ended by Ctrl-C
 and 143 by SIGTERM before it was done (``poll`` and ``vtn`` are done when told to end: 0);
-``validate`` has 3 besides, for messages that there is no schema for.
+``validate`` has 3 besides, for messages that there is no schema for, and ``fleet`` 99, for a
+threshold that was broken.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from oadr2.cli.configuration import apply_settings_file, refuse_secret_option
 from oadr2.cli.event_text import printable
 from oadr2.errors import ConfigurationError, OadrError
 
-VERBS: Final = ("demo", "poll", "push", "xmpp", "vtn", "decode", "validate", "fingerprint")
+VERBS: Final = ("demo", "poll", "push", "xmpp", "vtn", "decode", "validate", "fingerprint", "fleet")
 
 _DESCRIPTION = """\
 OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of payloads.
@@ -39,7 +40,8 @@ OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of
   oadr2 vtn                                   be a VTN to try a VEN against
   oadr2 decode FILE                           read a payload
   oadr2 validate FILE...                      hold payloads against the schema
-  oadr2 fingerprint CERT                      what a VTN asks of a certificate\
+  oadr2 fingerprint CERT                      what a VTN asks of a certificate
+  oadr2 fleet                                 be many VENs: a load test with a report\
 """
 
 

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Final, Protocol
@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 from oadr2 import __version__
 from oadr2.errors import OadrError
 from oadr2.fleet.failures import Failure, FailureGate
+from oadr2.fleet.loop import run as run_loop
 from oadr2.fleet.messages import Begin, Done, Failed, Ready, Stop
 from oadr2.fleet.result import Result, result_of
 from oadr2.fleet.scenario import Scenario
@@ -32,6 +33,9 @@ _TICK_S: Final = 1.0
 
 class Run(Protocol):
     """What a part needs of :class:`oadr2.fleet.run.FleetRun`."""
+
+    def expect(self, changes: Iterable[PlannedChange]) -> None:
+        """Know when which version of an event is set at the VTN."""
 
     async def run(self) -> None:
         """Play the stages to their end, or until :meth:`stop`."""
@@ -53,7 +57,6 @@ class RunMaker(Protocol):
         *,
         shard: tuple[int, int],
         on_failure: Callable[[Failure], None] | None,
-        changes: tuple[PlannedChange, ...],
     ) -> Run: ...
 
 
@@ -102,7 +105,7 @@ def run_part(connection: Connection, plan: PartPlan) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = _Pipe(connection)
     try:
-        result = asyncio.run(_Part(connection, pipe, plan).run())
+        result = run_loop(_Part(connection, pipe, plan).run())
     except (OadrError, OSError) as error:
         pipe.send(Failed(str(error)))
     else:
@@ -121,18 +124,16 @@ class _Part:
     async def run(self) -> Result:
         plan = self._plan
         loop = asyncio.get_running_loop()
+        run = plan.make_run(
+            plan.scenario, plan.vtn_url, shard=plan.shard, on_failure=self._note_failure
+        )
         self._pipe.send(Ready())
         message = await loop.run_in_executor(None, self._receive)
-        begin = message.at if isinstance(message, Begin) else time.time()
-        changes = planned_changes(plan.scenario.events, begin) if plan.simulated else ()
-        run = plan.make_run(
-            plan.scenario,
-            plan.vtn_url,
-            shard=plan.shard,
-            on_failure=self._note_failure,
-            changes=changes,
-        )
-        if not isinstance(message, Begin):
+        if isinstance(message, Begin):
+            if plan.simulated:
+                run.expect(planned_changes(plan.scenario.events, message.at))
+            await asyncio.sleep(max(0.0, message.at - time.time()))
+        else:
             self._stopped = True
             run.stop()
         listener = threading.Thread(
@@ -150,6 +151,7 @@ class _Part:
         self._pipe.send(snapshot)
         return result_of(
             snapshot,
+            duration=plan.scenario.duration,
             scenario=scenario_text(plan.scenario),
             name=plan.scenario.name,
             shard=plan.shard,

@@ -241,6 +241,7 @@ def percentiles_ms(histogram: Histogram) -> dict[str, float] | None:
 def result_of(
     snapshot: Snapshot,
     *,
+    duration: float,
     scenario: str,
     name: str,
     shard: tuple[int, int],
@@ -251,7 +252,10 @@ def result_of(
     environment: Mapping[str, Any],
     interrupted: bool,
 ) -> Result:
-    """The result of one process's part, from its last snapshot."""
+    """The result of one process's part, from its last snapshot; ``duration`` is the planned one.
+
+    Rates count from the begin to the planned end: what was under way then may take some seconds more.
+    """
     return Result(
         scenario=scenario,
         name=name,
@@ -259,7 +263,7 @@ def result_of(
         parts=(shard[0],),
         vtn=vtn,
         started_at=snapshot.at - snapshot.elapsed,
-        duration_s=snapshot.elapsed,
+        duration_s=min(snapshot.elapsed, duration),
         vens=snapshot.vens,
         counters=snapshot.counters,
         errors=snapshot.errors,

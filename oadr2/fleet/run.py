@@ -81,10 +81,7 @@ class FleetRun:
         self._rss_before = rss_bytes()
         self.fleet = Fleet(seed=scenario.seed)
         self._groups = add_groups(self.fleet, scenario, shard)
-        for change in changes:
-            self.fleet.event_set_at(
-                change.event_id, change.modification_number, round(change.at * _US)
-            )
+        self.expect(changes)
         profiles = {group.profile for group in self._groups.groups}
         self._heads = {profile: self._endpoint.heads(profile) for profile in profiles}
         self._only_heads = next(iter(self._heads.values())) if len(profiles) == 1 else None
@@ -116,6 +113,13 @@ class FleetRun:
         self._deadlines: Deadlines[Connection]
         self._connections: Connections
         self._timer: asyncio.TimerHandle | None = None
+
+    def expect(self, changes: Iterable[PlannedChange]) -> None:
+        """Say when which version of an event is set at the VTN, for the figures of propagation."""
+        for change in changes:
+            self.fleet.event_set_at(
+                change.event_id, change.modification_number, round(change.at * _US)
+            )
 
     async def run(self) -> None:
         """Play the stages to their end, or until :meth:`stop`; return when all connections are closed."""

@@ -8,7 +8,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from oadr2._core.histogram import Histogram
 from oadr2.errors import TransportError
@@ -28,7 +28,6 @@ class FakeRun:
         *,
         shard: tuple[int, int] = (0, 1),
         on_failure: Callable[[Failure], None] | None = None,
-        changes: tuple[PlannedChange, ...] = (),
     ) -> None:
         self.scenario = scenario
         self.vens = shard_of(scenario.vens, *shard)[1]
@@ -40,9 +39,13 @@ class FakeRun:
         self._random = random.Random(scenario.seed + shard[0])
         self._on_failure = on_failure or (lambda failure: None)
         self._stopped = asyncio.Event()
+        self._changes: list[PlannedChange] = []
+
+    def expect(self, changes: Iterable[PlannedChange]) -> None:
         self._changes = list(changes)
 
     async def run(self) -> None:
+        self.begun = time.time()
         end = self.begun + self.scenario.duration
         pause = 0.02
         while not self._stopped.is_set() and time.time() < end:

@@ -2,40 +2,62 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from oadr2._core.answers cimport Answer, add_answer, answer_new, answer_news, drop_answer, drop_list_answers
-from oadr2._core.answers cimport answer_bytes, write_answer
+from oadr2._core.answers cimport (
+    Answer,
+    add_answer,
+    answer_bytes,
+    answer_new,
+    answer_news,
+    drop_answer,
+    drop_list_answers,
+    write_answer,
+)
 from oadr2._core.clock cimport NO_TIME
 from oadr2._core.decode cimport decode_message
-from oadr2._core.definitions cimport EventDef, definitions_free
+from oadr2._core.definitions cimport EventDef
+from oadr2._core.figures cimport (
+    CLOSED,
+    CONNECT,
+    DNS,
+    ERROR_COUNT,
+    EVENTS_REFUSED,
+    EXCHANGES,
+    HTTP_4XX,
+    HTTP_5XX,
+    HTTP_OTHER,
+    LATE,
+    NO_ERROR,
+    OADR,
+    POLLS_DONE,
+    REPLIES_SENT,
+    REPLIES_WITHHELD,
+    SCHEMA,
+    SKIPPED,
+    TIMEOUT,
+    TLS,
+    XML,
+    Figures,
+)
 from oadr2._core.groups cimport (
     DRAW_ANSWER_DELAY,
     DRAW_OFFSET,
     DRAW_REQUEST_ID,
-    DRAW_START,
     DRAW_WHICH_FAULT,
     DUPLICATE,
-    OFFLINE,
     OPTS_IN,
     SILENT,
     Group,
-    behaviour_of,
     drawn,
     fraction,
-    group_free,
     identity_of,
-    ids_from,
-    pattern_from,
-    patterns_from,
-    room_needed,
-    row_of_id,
     ven_id_of,
 )
-from oadr2._core.histogram cimport Histogram, hist_record
-from oadr2._core.judge cimport FOREVER, Identity
+from oadr2._core.histogram cimport hist_record
+from oadr2._core.judge cimport Identity
 from oadr2._core.listplan cimport definition_object, plan_refusals, text_of
 from oadr2._core.message cimport (
     DECODE_INVALID,
@@ -48,8 +70,6 @@ from oadr2._core.message cimport (
     NO_INDEX,
     OPT_IN,
     OPT_OUT,
-    PROFILE_A,
-    PROFILE_B,
     Message,
     message_clear,
 )
@@ -65,13 +85,8 @@ from oadr2._core.plan cimport (
     plan_list,
 )
 from oadr2._core.rows cimport (
-    CHANGE_CANCELLED,
-    CHANGE_COMPLETED,
-    CHANGE_INTERVAL,
     CHANGE_MODIFIED,
     CHANGE_NEW,
-    CHANGE_STARTED,
-    CHANGE_VANISHED,
     PHASE_FINISHED,
     Row,
     Table,
@@ -84,32 +99,25 @@ from oadr2._core.rows cimport (
     table_init,
     table_level,
 )
-from oadr2._core.table cimport change_rows, checked_opt, event_of, held_row, names_from, rules_from, write_opt
+from oadr2._core.table cimport change_rows, checked_opt, event_of, held_row, write_opt
 from oadr2._core.text cimport Str
 from oadr2._core.vens cimport (
     ANSWER_FAILED,
     AT_REST,
     FIRST_MESSAGE,
     HEARD,
-    POLL_DUE,
     POLLS,
+    POLL_DUE,
     SENT_ANSWER,
     SENT_POLL,
     TAKEN,
     Ven,
-    next_change,
-    next_due_row,
     next_slot,
     place_of,
-    queue_again,
     queue_change,
     queue_row,
     retry_moment,
     take_change,
-    take_rows,
-    vens_free,
-    vens_init,
-    vens_reserve,
 )
 from oadr2._core.writer cimport (
     write_request_event,
@@ -119,10 +127,10 @@ from oadr2._core.writer cimport (
 )
 from oadr2._core.xml cimport XML_ENCODING
 
+from oadr2._core.figures import ERROR_NAMES
 from oadr2._core.listplan import OPTS
 from oadr2._core.table import first as first_of_pair
-from oadr2.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
-from oadr2.policy import VtnPolicy
+from oadr2.errors import RemoteProtocolError
 
 SERVICE_EI_EVENT = 0
 SERVICE_OADR_POLL = 1
@@ -141,15 +149,6 @@ ERROR_HTTP_OTHER = HTTP_OTHER
 ERROR_XML = XML
 ERROR_SCHEMA = SCHEMA
 ERROR_OADR = OADR
-# In the order of the numbers above; receive() gives them negative. An oadr error is counted by its code.
-ERROR_NAMES = (
-    "", "dns", "connect", "tls", "timeout", "closed", "http_4xx", "http_5xx", "http_other", "xml", "schema", "oadr",
-)
-COUNTER_NAMES = (  # in the order of Counter
-    "polls", "exchanges", "events_new", "events_modified", "events_cancelled", "events_vanished", "events_refused",
-    "events_started", "events_stepped", "events_completed", "replies_sent", "replies_withheld", "late", "skipped",
-)
-PROFILES = {"2.0a": PROFILE_A, "2.0b": PROFILE_B}
 
 cdef extern from *:
     """
@@ -162,46 +161,25 @@ cdef enum:
     OBJECTS_KEPT = 1000     # Events made for people
 
 
-cdef double share(object value, str name) except -1.0:
-    cdef double number = value
-    if not 0.0 <= number <= 1.0:
-        raise ConfigurationError(f"{name} is {value}: a share is between 0 and 1")
-    return number
-
-
 @cython.final
-cdef class Fleet:
+cdef class Fleet(FleetRows):
     """Many VENs in one: what each sends and when, and what becomes of what it receives.
 
     Not thread-safe. All times are whole microseconds since 1970, UTC.
     """
 
     def __cinit__(self):
-        vens_init(&self.vens)
         plan_init(&self.plan)
         writer_init(&self.writer)
         table_init(&self.empty)
         memset(&self.changes, 0, sizeof(self.changes))
-        memset(&self.definitions, 0, sizeof(self.definitions))
-        memset(&self.room, 0, sizeof(self.room))
-        memset(&self.other, 0, sizeof(self.other))
-        memset(self.counts, 0, sizeof(self.counts))
-        memset(self.errors_of, 0, sizeof(self.errors_of))
-        memset(self.refused_with, 0, sizeof(self.refused_with))
         self.owner = MessageOwner.__new__(MessageOwner)
-        self.texts = []
+        self.figures = Figures()
         self.objects = {}
         self.set_at = {}
         self.news = []
         self.error_class = self.error_text = ""
         self.late_after = 100_000
-        self.request_latency = Histogram()
-        self.request_intended = Histogram()
-        self.answer_latency = Histogram()
-        self.answer_intended = Histogram()
-        self.seen = Histogram()
-        self.acknowledged = Histogram()
-        self.lag = Histogram()
 
     def __init__(self, *, uint64_t seed=0):
         if self.vens.count:
@@ -211,244 +189,7 @@ cdef class Fleet:
     def __dealloc__(self):
         plan_free(&self.plan)
         changes_free(&self.changes)
-        vens_free(&self.vens)
-        definitions_free(&self.definitions)
         writer_free(&self.writer)
-        free(self.room.text)
-        free(self.room.names)
-        free(self.other.text)
-        free(self.taken)
-
-    # -- who ------------------------------------------------------------------------------------
-
-    def add_group(self, uint32_t count, *, ven_ids="ven_{n}", uint64_t first_number=0, first_place=None,
-                  str profile="2.0a", policy=VtnPolicy(), vtn_ids=(), market_contexts=(), signals=("SIMPLE",),
-                  group_ids=(), resource_ids=(), party_ids=(), int64_t poll_interval, double jitter=0.1,
-                  double opt_in=1.0, answer_delay=(0, 0), double silent=0.0, double offline=0.0,
-                  double duplicate=0.0, double stale=0.0, double wrong_ids=0.0):
-        """Add VENs that share a configuration; the row of the first."""
-        cdef Group g
-        cdef Group* old
-        cdef Ven* ven
-        cdef uint32_t i
-        cdef list texts = []
-        cdef Str ven_id
-        self.check_free()
-        memset(&g, 0, sizeof(g))
-        if count == 0:
-            raise ConfigurationError("a group has no VENs: count is 0")
-        if poll_interval <= 0:
-            raise ConfigurationError(f"poll_interval is {poll_interval} us: it must be positive")
-        if profile not in PROFILES:
-            raise ConfigurationError(f'profile is {profile!r}: use "2.0a" or "2.0b"')
-        if policy.strict:
-            raise ConfigurationError("a fleet does not hold messages against the schema: leave out policy.strict")
-        if self.vens.group_count >= 65535:
-            raise ConfigurationError("more than 65,535 groups")
-        g.first = self.vens.count
-        g.count = count
-        g.first_number = first_number
-        g.first_place = self.vens.count if first_place is None else <uint64_t>first_place
-        g.profile = PROFILES[profile]
-        g.jitter = share(jitter, "jitter")
-        g.opt_in = share(opt_in, "opt_in")
-        g.silent = share(silent, "silent")
-        g.offline = share(offline, "offline")
-        g.duplicate = share(duplicate, "duplicate")
-        g.stale = share(stale, "stale")
-        g.wrong_ids = share(wrong_ids, "wrong_ids")
-        g.delay_least, g.delay_most = answer_delay
-        if not 0 <= g.delay_least <= g.delay_most:
-            raise ConfigurationError(f"answer_delay is {answer_delay}: give the shortest and the longest, us")
-        try:
-            rules_from(&g.rules, policy, "optIn")
-            g.rules.definitions = &self.definitions
-            names_from(&g.rules.vtn_ids, vtn_ids, texts)
-            names_from(&g.rules.market_contexts, market_contexts, texts)
-            names_from(&g.rules.signals, signals, texts)
-            patterns_from(&g.groups, group_ids, texts)
-            patterns_from(&g.resources, resource_ids, texts)
-            patterns_from(&g.parties, party_ids, texts)
-            if isinstance(ven_ids, str):
-                pattern_from(&g.ven, ven_ids, texts)
-                if not g.ven.numbered and count > 1:
-                    raise ConfigurationError(f"{count} VENs cannot share the id {ven_ids!r}: put {{n}} into it")
-            else:
-                ids = list(ven_ids)
-                if len(ids) != count:
-                    raise ConfigurationError(f"{len(ids)} ids for {count} VENs")
-                ids_from(&g, ids)
-            self.grow_rooms(&g)
-            for i in range(count):
-                self.room.used = 0
-                ven_id = ven_id_of(&g, g.first + i, &self.room)
-                for k in range(self.vens.group_count):
-                    if row_of_id(&self.vens.groups[k], ven_id) >= 0:
-                        raise ConfigurationError(f"VEN id {text_of(ven_id)!r} is in the fleet already")
-            if vens_reserve(&self.vens, count) < 0:
-                raise MemoryError()
-        except BaseException:
-            group_free(&g)
-            raise
-        self.texts.append(texts)
-        self.vens.groups[self.vens.group_count] = g
-        memset(&self.vens.items[g.first], 0, count * sizeof(Ven))
-        for i in range(g.first, g.first + count):
-            ven = &self.vens.items[i]
-            ven.group = <uint16_t>self.vens.group_count
-            ven.due = FOREVER
-            ven.next_poll = FOREVER
-            ven.interval = poll_interval
-            ven.behaviour = <uint8_t>behaviour_of(&g, self.vens.seed, g.first_place + (i - g.first))
-        self.vens.group_count += 1
-        self.vens.count += count
-        return g.first
-
-    cdef int grow_rooms(self, const Group* g) except -1:
-        # Blocks are replaced, not grown: other groups' room is never larger than what is kept.
-        cdef size_t text = 0
-        cdef uint32_t names = 0
-        cdef char* one
-        cdef char* two
-        cdef Str* strs
-        room_needed(g, &text, &names)
-        if text > self.room.room:
-            one = <char*>realloc(self.room.text, text)
-            if one == NULL:
-                raise MemoryError()
-            self.room.text = one
-            two = <char*>realloc(self.other.text, text)
-            if two == NULL:
-                raise MemoryError()
-            self.other.text = two
-            self.room.room = text
-        if names > self.room.name_room:
-            strs = <Str*>realloc(self.room.names, names * sizeof(Str))
-            if strs == NULL:
-                raise MemoryError()
-            self.room.names = strs
-            self.room.name_room = names
-        return 0
-
-    def __len__(self):
-        return self.vens.count
-
-    cdef Ven* ven(self, uint32_t row) except NULL:
-        if row >= self.vens.count:
-            raise IndexError(f"no row {row}: the fleet has {self.vens.count}")
-        return &self.vens.items[row]
-
-    cdef int check_range(self, uint32_t first, uint32_t count) except -1:
-        if <uint64_t>first + count > self.vens.count:
-            raise IndexError(f"no rows {first} to {<uint64_t>first + count}: the fleet has {self.vens.count}")
-        return 0
-
-    def ven_id(self, uint32_t row):
-        """The id of a row's VEN."""
-        cdef Ven* ven = self.ven(row)
-        self.room.used = 0
-        return text_of(ven_id_of(&self.vens.groups[ven.group], row, &self.room))
-
-    def row_of(self, str ven_id not None):
-        """The row with this id. KeyError."""
-        cdef bytes encoded = ven_id.encode()
-        cdef Str s
-        cdef int64_t row
-        s.ptr = PyBytes_AS_STRING(encoded)
-        s.len = <uint32_t>PyBytes_GET_SIZE(encoded)
-        for i in range(self.vens.group_count):
-            row = row_of_id(&self.vens.groups[i], s)
-            if row >= 0:
-                return row
-        raise KeyError(ven_id)
-
-    # -- when -----------------------------------------------------------------------------------
-
-    def start(self, uint32_t first, uint32_t count, int64_t begin, int64_t spread):
-        """Let rows poll, the first times spread evenly over [begin, begin + spread), offline ones excepted."""
-        cdef uint32_t row
-        cdef Ven* ven
-        cdef double step
-        self.check_range(first, count)
-        if spread < 0:
-            raise ValueError(f"spread is {spread} us: it cannot be negative")
-        step = <double>spread / count if count else 0.0
-        for row in range(first, first + count):
-            ven = &self.vens.items[row]
-            if ven.behaviour & OFFLINE:
-                continue
-            ven.first = begin + <int64_t>(step * ((row - first) + fraction(
-                drawn(self.vens.seed, place_of(&self.vens, row), DRAW_START, 0))))
-            ven.next_poll = ven.first
-            ven.flags |= POLLS
-        self.requeue(first, count)
-
-    def stop(self, uint32_t first, uint32_t count):
-        """Let rows poll no more; answers that wait are still sent."""
-        cdef uint32_t row
-        self.check_range(first, count)
-        for row in range(first, first + count):
-            self.vens.items[row].next_poll = FOREVER
-            self.vens.items[row].flags &= <uint8_t>~POLLS
-        self.requeue(first, count)
-
-    def set_poll_interval(self, uint32_t first, uint32_t count, int64_t interval):
-        """From the next poll of each row on."""
-        cdef uint32_t row
-        self.check_range(first, count)
-        if interval <= 0:
-            raise ValueError(f"interval is {interval} us: it must be positive")
-        for row in range(first, first + count):
-            self.vens.items[row].interval = interval
-
-    def poll_at(self, uint32_t first, uint32_t count, int64_t moment):
-        """Let rows poll once at the same moment, offline ones excepted; afterwards as usual."""
-        cdef uint32_t row
-        cdef Ven* ven
-        self.check_range(first, count)
-        for row in range(first, first + count):
-            ven = &self.vens.items[row]
-            if ven.behaviour & OFFLINE:
-                continue
-            if not ven.flags & POLLS:
-                ven.flags |= POLLS
-                ven.first = moment
-            ven.next_poll = moment
-        self.requeue(first, count)
-
-    cdef void requeue(self, uint32_t first, uint32_t count) noexcept:
-        cdef uint32_t row
-        if count > self.vens.count // 8:
-            queue_again(&self.vens)
-            return
-        for row in range(first, first + count):
-            queue_row(&self.vens, row)
-
-    @property
-    def next_due(self):
-        """When take_due() has something to give; None: never."""
-        cdef int64_t moment = next_due_row(&self.vens)
-        return None if moment == FOREVER else moment
-
-    @property
-    def next_change(self):
-        """When advance() has something to do; None: never."""
-        cdef int64_t moment = next_change(&self.vens)
-        return None if moment == FOREVER else moment
-
-    def take_due(self, int64_t now, uint32_t limit):
-        """Rows whose time has come, the earliest first: each is in an exchange until that ends."""
-        cdef uint32_t count
-        cdef uint32_t* taken
-        limit = min(limit, self.vens.count)
-        if limit > self.taken_room:
-            taken = <uint32_t*>realloc(self.taken, <size_t>limit * sizeof(uint32_t))
-            if taken == NULL:
-                raise MemoryError()
-            self.taken = taken
-            self.taken_room = limit
-        count = take_rows(&self.vens, now, limit, self.taken)
-        return memoryview(PyBytes_FromStringAndSize(<char*>self.taken, count * sizeof(uint32_t))).cast("I")
 
     # -- one exchange ---------------------------------------------------------------------------
 
@@ -485,9 +226,9 @@ cdef class Fleet:
         if ven.flags & FIRST_MESSAGE:
             ven.flags &= <uint8_t>~FIRST_MESSAGE
             late = now - ven.intended
-            hist_record(&self.lag.hist, late)
+            hist_record(&self.figures.lag.hist, late)
             if late > self.late_after:
-                self.counts[LATE] += 1
+                self.figures.counts[LATE] += 1
         ven.sent = now
         return body
 
@@ -497,10 +238,10 @@ cdef class Fleet:
         return SERVICE_EI_EVENT
 
     cdef int fail(self, int error, str text) except -1:
-        self.errors_of[error] += 1
+        self.figures.errors_of[error] += 1
         if error == OADR:
             self.error_class = f"oadr_{self.owner.message.response_code}"
-            self.refused_with[self.owner.message.response_code % 1000] += 1
+            self.figures.refused_with[self.owner.message.response_code % 1000] += 1
         else:
             self.error_class = ERROR_NAMES[error]
         self.error_text = text
@@ -568,11 +309,11 @@ cdef class Fleet:
             error = self.check()
         if error == 0 and m.kind == KIND_DISTRIBUTE_EVENT:
             self.apply(row, ven, g, now)
-        self.counts[EXCHANGES] += 1
-        self.counts[POLLS_DONE] += 1
+        self.figures.counts[EXCHANGES] += 1
+        self.figures.counts[POLLS_DONE] += 1
         ven.polls += 1
-        hist_record(&self.request_latency.hist, now - ven.sent)
-        hist_record(&self.request_intended.hist, now - ven.intended)
+        hist_record(&self.figures.request_latency.hist, now - ven.sent)
+        hist_record(&self.figures.request_intended.hist, now - ven.intended)
         if error:
             self.failed(row, now, 0)
             return -error
@@ -582,7 +323,7 @@ cdef class Fleet:
             slot = next_slot(&self.vens, row, ven.sent, now, &skipped)
             if slot < ven.next_poll:
                 ven.next_poll = slot
-            self.counts[SKIPPED] += <uint64_t>skipped
+            self.figures.counts[SKIPPED] += <uint64_t>skipped
         return self.go_on(row, now)
 
     cdef int take_acknowledgement(self, uint32_t row, Ven* ven, bytes body, int64_t now) except? -1:
@@ -597,16 +338,16 @@ cdef class Fleet:
                 error = self.fail(SCHEMA, f"{text_of(m.name)} where an oadrResponse was due")
             elif error == 0:
                 error = self.check()
-        self.counts[EXCHANGES] += 1
-        hist_record(&self.answer_latency.hist, now - ven.sent)
-        hist_record(&self.answer_intended.hist, now - ven.intended)
+        self.figures.counts[EXCHANGES] += 1
+        hist_record(&self.figures.answer_latency.hist, now - ven.sent)
+        hist_record(&self.figures.answer_intended.hist, now - ven.intended)
         ven.failures = 0
         ven.flags &= <uint8_t>~ANSWER_FAILED
         if error == 0:
-            self.counts[REPLIES_SENT] += 1
+            self.figures.counts[REPLIES_SENT] += 1
             if not answer.repeated:
                 for i in range(answer.news):
-                    hist_record(&self.acknowledged.hist, now - answer_news(answer)[i])
+                    hist_record(&self.figures.acknowledged.hist, now - answer_news(answer)[i])
         if error == 0 and answer.times > 1:
             answer.times -= 1
             answer.repeated = 1
@@ -621,11 +362,6 @@ cdef class Fleet:
         ven.state = AT_REST
         queue_row(&self.vens, row)
         return -error
-
-    cdef int check_free(self) except -1:
-        if self.busy:
-            raise LocalProtocolError("a function that is asked for an opt cannot use the fleet: return the opt")
-        return 0
 
     cdef int go_on(self, uint32_t row, int64_t now) noexcept:
         # 1: the row sends another message at once; 0: its exchange has ended.
@@ -677,9 +413,9 @@ cdef class Fleet:
             raise ValueError(f"{error_class} is not an error of a transport")
         if ven.state == AT_REST:
             raise ValueError(f"row {row} is not in an exchange")
-        self.errors_of[error_class] += 1
+        self.figures.errors_of[error_class] += 1
         if HTTP_4XX <= error_class <= HTTP_OTHER:
-            self.counts[EXCHANGES] += 1
+            self.figures.counts[EXCHANGES] += 1
         if ven.state == SENT_POLL:
             ven.polls += 1
         self.failed(row, now, max(0, min(retry_after, LONGEST_WAIT)))
@@ -767,10 +503,10 @@ cdef class Fleet:
             if self.changes.items[i].kind in (CHANGE_NEW, CHANGE_MODIFIED):
                 moment = self.moment_set(self.changes.items[i].definition)
                 if moment != NO_TIME and moment >= ven.first:
-                    hist_record(&self.seen.hist, now - moment)
+                    hist_record(&self.figures.seen.hist, now - moment)
         for i in range(self.plan.refused_count):
             if self.plan.refused[i].code != 200:
-                self.counts[EVENTS_REFUSED] += 1
+                self.figures.counts[EVENTS_REFUSED] += 1
         if self.changed is not None and ven.flags & HEARD and (self.plan.refused_count or self.plan.reason):
             self.news.append((row, (), tuple(plan_refusals(&self.plan, m))))
         if answer != NULL:
@@ -816,7 +552,7 @@ cdef class Fleet:
         if p.answer_count == 0 and p.reason == 0:
             return NULL
         if ven.behaviour & SILENT:
-            self.counts[REPLIES_WITHHELD] += 1
+            self.figures.counts[REPLIES_WITHHELD] += 1
             return NULL
         if write_answer(&self.writer, p, &self.owner.message, g, me, held, row, ven.behaviour,
                         drawn(self.vens.seed, place, DRAW_WHICH_FAULT, 0), &self.other) != 0:
@@ -859,23 +595,8 @@ cdef class Fleet:
     cdef int collect(self, uint32_t row) except -1:
         """Count the changes, tell who wants to know of them, forget them."""
         cdef uint32_t i
-        cdef int kind
         for i in range(self.changes.count):
-            kind = self.changes.items[i].kind
-            if kind == CHANGE_NEW:
-                self.counts[EVENTS_NEW] += 1
-            elif kind == CHANGE_MODIFIED:
-                self.counts[EVENTS_MODIFIED] += 1
-            elif kind == CHANGE_CANCELLED:
-                self.counts[EVENTS_CANCELLED] += 1
-            elif kind == CHANGE_VANISHED:
-                self.counts[EVENTS_VANISHED] += 1
-            elif kind == CHANGE_STARTED:
-                self.counts[EVENTS_STARTED] += 1
-            elif kind == CHANGE_INTERVAL:
-                self.counts[EVENTS_STEPPED] += 1
-            elif kind == CHANGE_COMPLETED:
-                self.counts[EVENTS_COMPLETED] += 1
+            self.figures.count_change(self.changes.items[i].kind)
         try:
             if self.changes.count and self.changed is not None and self.vens.items[row].flags & HEARD:
                 if len(self.objects) > OBJECTS_KEPT:
@@ -890,7 +611,8 @@ cdef class Fleet:
         cdef list news = self.news
         self.news = []
         for row, changes, refusals in news:
-            self.changed(row, changes, refusals)
+            if self.changed is not None:
+                self.changed(row, changes, refusals)
         return 0
 
     def listen(self, changed=None, asked=None):
@@ -996,31 +718,14 @@ cdef class Fleet:
     @property
     def counters(self):
         """Whole numbers that only grow, by name."""
-        cdef dict found = {name: self.counts[<int>i] for i, name in enumerate(COUNTER_NAMES)}
-        found["events_applied"] = (
-            found["events_new"] + found["events_modified"] + found["events_cancelled"] + found["events_vanished"]
-        )
-        return found
+        return self.figures.counters()
 
     @property
     def errors(self):
         """How many exchanges came to nothing, by class."""
-        cdef int i
-        cdef dict found = {}
-        for i in range(1, ERROR_COUNT):
-            if self.errors_of[i] and i != OADR:
-                found[ERROR_NAMES[i]] = self.errors_of[i]
-        for i in range(1000):
-            if self.refused_with[i]:
-                found[f"oadr_{i}"] = self.refused_with[i]
-        return found
+        return self.figures.errors()
 
     @property
     def histograms(self):
-        """The histograms themselves: they go on counting."""
-        return {
-            "request_event": {"latency": self.request_latency, "latency_from_intended": self.request_intended},
-            "created_event": {"latency": self.answer_latency, "latency_from_intended": self.answer_intended},
-            "propagation": {"seen": self.seen, "acknowledged": self.acknowledged},
-            "schedule_lag": self.lag,
-        }
+        """The histograms themselves, us: they go on counting."""
+        return self.figures.histograms()

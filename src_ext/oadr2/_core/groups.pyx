@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
-from oadr2._core.judge cimport Identity, Names, Rules, same_text
+from oadr2._core.judge cimport Identity, Names, same_text
 from oadr2._core.text cimport Str
 from oadr2._core.writer cimport is_xml_text
 

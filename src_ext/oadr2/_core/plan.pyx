@@ -1,7 +1,7 @@
 """What one oadrDistributeEvent does to a table. See plan.pxd; the table of rules is facts.md 2.2."""
 
 from libc.math cimport isnan
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 

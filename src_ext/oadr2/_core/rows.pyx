@@ -1,6 +1,6 @@
 """The rows of one VEN's event table. See rows.pxd."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
@@ -14,12 +14,7 @@ from oadr2._core.judge cimport (
     same_text,
     signal_supported,
 )
-from oadr2._core.message cimport (
-    NO_NUMBER,
-    OPT_IN,
-    IntervalData,
-    SignalData,
-)
+from oadr2._core.message cimport NO_NUMBER, OPT_IN, IntervalData, SignalData
 from oadr2._core.text cimport Str
 
 cdef enum:

@@ -3,7 +3,7 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport floor, isfinite
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memset
 
@@ -39,7 +39,6 @@ from oadr2._core.message cimport (
     KIND_DISTRIBUTE_EVENT,
     KIND_RESPONSE,
     NO_NUMBER,
-    OPT_IN,
     PROFILE_A,
     PROFILE_B,
     AnswerData,

@@ -1,7 +1,7 @@
 """The VENs of a fleet as rows. See vens.pxd."""
 
 cimport cython
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
@@ -18,7 +18,7 @@ from oadr2._core.due cimport (
 )
 from oadr2._core.groups cimport DRAW_BACK_OFF, DRAW_JITTER, drawn, fraction, group_free
 from oadr2._core.judge cimport FOREVER
-from oadr2._core.rows cimport Table, table_deadline, table_free
+from oadr2._core.rows cimport table_deadline, table_free
 
 
 cdef void vens_init(Vens* v) noexcept nogil:
