@@ -7,6 +7,7 @@ task lives as long as a connection is being opened, and one wheel watches all de
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -333,5 +334,8 @@ def _family(sources: tuple[str, ...]) -> socket.AddressFamily | None:
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return one_line(error.verify_message)
-    reason = getattr(error, "reason", None) or error.strerror
+    if isinstance(error, ssl.SSLError | socket.gaierror) or not error.errno:
+        reason = getattr(error, "reason", None) or error.strerror
+    else:
+        reason = os.strerror(error.errno)  # asyncio writes a text of its own
     return one_line(str(reason or error or type(error).__name__))
