@@ -7,6 +7,7 @@ task lives as long as a connection is being opened, and one wheel watches all de
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -69,8 +70,10 @@ class Wiring:
 class Connections:
     """What the three plans have in common: opening, counting, closing. For a running event loop.
 
-    ``opening`` says how many connections are being opened.
+    ``opening`` says how many connections are being opened; ``shared``, whether one may serve any row.
     """
+
+    shared = False
 
     def __init__(self, wiring: Wiring) -> None:
         self._owner = wiring.owner
@@ -259,6 +262,8 @@ class PerVen(Connections):
 class Pool(Connections):
     """All VENs share some connections; the one used last is taken first."""
 
+    shared = True
+
     def __init__(self, wiring: Wiring, size: int) -> None:
         super().__init__(wiring)
         self._size = size
@@ -329,5 +334,8 @@ def _family(sources: tuple[str, ...]) -> socket.AddressFamily | None:
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return one_line(error.verify_message)
-    reason = getattr(error, "reason", None) or error.strerror
+    if isinstance(error, ssl.SSLError | socket.gaierror) or not error.errno:
+        reason = getattr(error, "reason", None) or error.strerror
+    else:
+        reason = os.strerror(error.errno)  # asyncio writes a text of its own
     return one_line(str(reason or error or type(error).__name__))

@@ -39,8 +39,9 @@ _ERRORS: Final = {name: number for number, name in enumerate(ERROR_NAMES)}
 
 def microsecond_clock() -> Callable[[], int]:
     """Microseconds since 1970 that never jump: the wall clock as it was when this was called, going on."""
-    started = time.time_ns() - time.perf_counter_ns()
-    return lambda: (started + time.perf_counter_ns()) // 1000
+    elapsed = time.perf_counter
+    started = time.time_ns() // 1000 - int(elapsed() * 1e6)
+    return lambda: started + int(elapsed() * 1e6)
 
 
 class FleetRun:
@@ -110,7 +111,7 @@ class FleetRun:
         self._loop: asyncio.AbstractEventLoop
         self._done: asyncio.Future[None] | None = None
         self._deadlines: Deadlines[Connection]
-        self._connections: Connections | None = None
+        self._connections: Connections
         self._timer: asyncio.TimerHandle | None = None
 
     def expect(self, changes: Iterable[PlannedChange]) -> None:
@@ -182,7 +183,7 @@ class FleetRun:
             elapsed=(now - self._begun) / _US if self._begun else 0.0,
             vens=len(fleet),
             vens_active=self._active,
-            connections=0 if self._connections is None else self._connections.open,
+            connections=0 if self._done is None else self._connections.open,
             counters=counters,
             errors=fleet.errors,
             latency={name: kind["latency"].copy() for name, kind in kinds.items()},
@@ -214,7 +215,7 @@ class FleetRun:
             if change is not None and change <= now:
                 fleet.advance(now, _ADVANCED)
             for connection in self._deadlines.expired(self._loop.time()):
-                self._of(connection).expired(connection)
+                self._connections.expired(connection)
             self._send_due(now)
             self._finish_when_idle()
             if self._running:
@@ -294,8 +295,6 @@ class FleetRun:
     def _send_due(self, now: int) -> None:
         """Send what is due, as long as there are connections."""
         connections = self._connections
-        if connections is None:
-            return
         left = min(_BATCH, connections.room())
         while left > 0 and self._urgent:
             self._begin(self._urgent.popleft())
@@ -316,7 +315,7 @@ class FleetRun:
         return len(rows) > 0
 
     def _begin(self, row: int) -> None:
-        connection = self._connections.take(row)  # type: ignore[union-attr]
+        connection = self._connections.take(row)
         if connection is not None:
             self._send(connection, row)
 
@@ -325,7 +324,11 @@ class FleetRun:
         body = fleet.compose(row, self._clock())
         heads = self._only_heads or self._heads[self._groups.of(row).profile]
         connection.request = body
-        self._deadlines.watch(connection, self._loop.time() + self._answer_timeout)
+        deadline = self._loop.time() + self._answer_timeout
+        if connection.slot < 0 or not connection.answers:
+            self._deadlines.watch(connection, deadline)
+        else:
+            connection.deadline = deadline
         connection.send(b"%b%d\r\n\r\n%b" % (heads[fleet.service(row)], len(body), body))
 
     # what connections tell (oadr2.fleet.connections.ConnectionsOwner)
@@ -376,11 +379,11 @@ class FleetRun:
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
-        self._of(connection).closed(connection)
+        self._connections.closed(connection)
 
     def _answered(self, connection: Connection, status: int, body: bytes) -> None:
         row = connection.row
-        connections = self._of(connection)
+        connections = self._connections
         if 200 <= status <= 299:
             more = self.fleet.receive(row, body, self._clock())
             if more > 0:
@@ -391,25 +394,27 @@ class FleetRun:
                     self._urgent.append(row)
                 return
             if more < 0:
-                error_class, message = self.fleet.last_error()
-                self._note(
-                    row,
-                    error_class,
-                    message,
-                    request=connection.request,
-                    answer=body,
-                    status=status,
-                )
+                self._not_taken(connection, status, body)
         else:
             self._refused(connection, status, body)
-        connections.release(connection)
-        self._ended(row)
+        if self._retrying:
+            self._retrying.discard(row)
         # At the limit the next goes out at once instead of with the next tick.
-        if self._backlog and not self._ending and connections.room() > 0:
-            self._under_way += 1
-            self._begin(self._backlog.popleft())
+        if self._backlog and connections.shared and connection.reusable and connection.answers > 1:
+            connection.row = row = self._backlog.popleft()
+            self._send(connection, row)
             if not self._backlog:
                 self._take(self._clock())
+            return
+        connections.release(connection)
+        self._under_way -= 1
+        if self._ending:
+            self._finish_when_idle()
+
+    def _not_taken(self, connection: Connection, status: int, body: bytes) -> None:
+        error_class, message = self.fleet.last_error()
+        row, request = connection.row, connection.request
+        self._note(row, error_class, message, request=request, answer=body, status=status)
 
     def _refused(self, connection: Connection, status: int, body: bytes) -> None:
         error_class = {4: "http_4xx", 5: "http_5xx"}.get(status // 100, "http_other")
@@ -468,8 +473,3 @@ class FleetRun:
     def _ven_name(self, row: int) -> tuple[int, str]:
         group = self._groups.of(row)
         return group.number + row - group.first, self.fleet.ven_id(row)
-
-    def _of(self, _connection: Connection) -> Connections:
-        if self._connections is None:
-            raise RuntimeError("the run has not begun")
-        return self._connections

@@ -611,7 +611,8 @@ cdef class Fleet(FleetRows):
         cdef list news = self.news
         self.news = []
         for row, changes, refusals in news:
-            self.changed(row, changes, refusals)
+            if self.changed is not None:
+                self.changed(row, changes, refusals)
         return 0
 
     def listen(self, changed=None, asked=None):
