@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import urllib.request
+from dataclasses import replace
 
 import pytest
 from fake_run import DyingRun, FailingRun, FakeRun
@@ -35,7 +37,7 @@ def played(test: LoadTest) -> Result:
 def test_parts_play_all_vens_and_sum_up(processes: int) -> None:
     failures: list[Failure] = []
     with LoadTest(
-        scenario(), make_run=FakeRun, processes=processes, on_failure=failures.append
+        scenario(), make_run=FakeRun, check=False, processes=processes, on_failure=failures.append
     ) as test:
         assert test.snapshot is None
         result = played(test)
@@ -52,13 +54,13 @@ def test_parts_play_all_vens_and_sum_up(processes: int) -> None:
 
 
 def test_a_shard_plays_its_part_only() -> None:
-    with LoadTest(scenario(), make_run=FakeRun, processes=2, shard=(1, 2)) as test:
+    with LoadTest(scenario(), make_run=FakeRun, check=False, processes=2, shard=(1, 2)) as test:
         result = played(test)
     assert (result.vens, result.parts, result.shards) == (500, (2, 3), 4)
 
 
 def test_stopping_gives_what_was_found_so_far() -> None:
-    with LoadTest(scenario(duration=3600.0), make_run=FakeRun) as test:
+    with LoadTest(scenario(duration=3600.0), make_run=FakeRun, check=False) as test:
         test.start()
         while test.snapshot is None:
             test.pump(0.2)
@@ -84,13 +86,24 @@ def test_a_part_that_fails_makes_the_run_fail(
 ) -> None:
     with (
         pytest.raises(RunFailedError, match=reason),
-        LoadTest(scenario(3600.0), make_run=make_run, processes=processes) as test,
+        LoadTest(scenario(3600.0), make_run=make_run, processes=processes, check=False) as test,
     ):
         played(test)
 
 
+def test_a_vtn_that_is_not_there_is_said_before_the_run() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        nobody = replace(scenario(), vtn_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with (
+            pytest.raises(RunFailedError, match=r"127\.0\.0\.1 port \d+ cannot be reached"),
+            LoadTest(nobody, make_run=FakeRun) as test,
+        ):
+            played(test)
+
+
 def test_no_process_is_left_behind() -> None:
-    with LoadTest(scenario(3600.0), make_run=FakeRun, processes=2) as test:
+    with LoadTest(scenario(3600.0), make_run=FakeRun, check=False, processes=2) as test:
         test.start()
         processes = [part.process for part in test._parts]
         pids = [process.pid for process in processes]
@@ -110,13 +123,13 @@ def test_no_process_is_left_behind() -> None:
 )
 def test_parts_that_cannot_be(arguments: dict[str, object], reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason):
-        LoadTest(scenario(), make_run=FakeRun, **arguments)  # type: ignore[arg-type]
+        LoadTest(scenario(), make_run=FakeRun, check=False, **arguments)  # type: ignore[arg-type]
 
 
 def test_shards_need_a_vtn_to_share() -> None:
     alone = Scenario((Group(10),), (Stage("hold", 1.0),))
     with pytest.raises(ConfigurationError, match="a shard needs a VTN URL"):
-        LoadTest(alone, make_run=FakeRun, shard=(0, 2))
+        LoadTest(alone, make_run=FakeRun, check=False, shard=(0, 2))
 
 
 EVENTS = (
@@ -165,7 +178,7 @@ def test_the_simulated_vtn_lists_its_events_when_the_run_has_begun() -> None:
     group = Group(10, poll_interval=1.0)
     events = (EventChange(0.0, "add", "the-event"),)
     alone = Scenario((group,), (Stage("hold", 30.0),), events=events)
-    with LoadTest(alone, make_run=FakeRun) as test:
+    with LoadTest(alone, make_run=FakeRun, check=False) as test:
         test.start()
         url = f"{test._url}/OpenADR2/Simple/EiEvent"
         request = urllib.request.Request(url, REQUEST, {"Content-Type": "application/xml"})

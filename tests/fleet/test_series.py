@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from results import histogram
 
@@ -78,9 +80,7 @@ def test_a_generator_that_keeps_up_is_not_saturated() -> None:
 def test_every_sign_of_saturation() -> None:
     busy = [Point(t, 1.0, cpu_s=0.99 if t < 3 else 0.1) for t in range(1, 11)]
     slow = snapshot(10.0, 1000, [5], schedule_lag=histogram([250_000] * 1001))
-    late = Snapshot(
-        **{**{f: getattr(slow, f) for f in slow.__slots__}, "counters": {"polls": 1000, "late": 11}}
-    )
+    late = replace(slow, counters={"polls": 1000, "late": 11})
     reasons = list(saturation_of(late, busy, 1))
     assert reasons[0] == "11 of 1000 polls were sent late"
     assert "250 ms after they were due" in reasons[1]
