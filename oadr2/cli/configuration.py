@@ -43,6 +43,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def whole_number(text: str) -> int:
+    """A whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise argparse.ArgumentTypeError("it must be a whole number above 0")
+    return value
+
+
 def web_address(text: str) -> str:
     """An http or https address. One that holds a password is refused, without repeating it."""
     try:
@@ -74,6 +85,7 @@ def listen_address(text: str) -> tuple[str, int]:
 
 _NUMBERS: Final[Mapping[Any, tuple[tuple[type, ...], str]]] = {
     int: ((int,), "a whole number"),
+    whole_number: ((int,), "a whole number"),
     float: ((int, float), "a number"),
     seconds: ((int, float), "a number of seconds"),
 }

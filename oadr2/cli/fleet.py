@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from oadr2.cli.configuration import add_secret_options, listen_address
+from oadr2.cli.configuration import add_secret_options, listen_address, whole_number
 from oadr2.fleet.scenario_file import read_connections, read_duration
 from oadr2.fleet.thresholds import Threshold, parse_threshold
 
@@ -64,20 +64,6 @@ def _duration(text: object) -> float:
     return value
 
 
-def _count(text: object) -> int:
-    words = str(text).replace("_", "")
-    if not (words.isascii() and words.isdigit()) or int(words) == 0:
-        raise ValueError("it must be a whole number above 0")
-    return int(words)
-
-
-def _seed(text: object) -> int:
-    words = str(text)
-    if not (words.isascii() and words.isdigit()):
-        raise ValueError("it must be a whole number, 0 or more")
-    return int(words)
-
-
 def _shard(text: object) -> tuple[int, int]:
     index, slash, shards = str(text).partition("/")
     digits = index.isascii() and index.isdigit() and shards.isascii() and shards.isdigit()
@@ -102,7 +88,7 @@ def add_parser(subparsers: Any) -> None:
         "files", nargs="*", metavar="SCENARIO.toml", help="what to do; or: merge, and results"
     )
     load = parser.add_argument_group("what is played")
-    load.add_argument("--vens", type=_option(_count), metavar="N", help="how many VENs (1000)")
+    load.add_argument("--vens", type=whole_number, metavar="N", help="how many VENs (1000)")
     load.add_argument("--profile", choices=("2.0a", "2.0b"), help="of all VENs (2.0a)")
     load.add_argument(
         "--poll-interval", type=_option(_duration), metavar="TIME", help="of each VEN (10s)"
@@ -116,7 +102,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="PLAN",
         help="per-ven, pool:N or per-poll (pool:100)",
     )
-    load.add_argument("--seed", type=_option(_seed), metavar="N", help="of all that is random (0)")
+    load.add_argument("--seed", type=int, metavar="N", help="of all that is random (0)")
     load.add_argument("--name", metavar="TEXT", help="of the load test, for the report")
     load.add_argument(
         "--threshold",
@@ -155,7 +141,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parts = parser.add_argument_group("more than one process, more than one machine")
     parts.add_argument(
-        "--processes", type=_option(_count), default=1, metavar="N", help="one for each core (1)"
+        "--processes", type=whole_number, default=1, metavar="N", help="one for each core (1)"
     )
     parts.add_argument(
         "--shard",

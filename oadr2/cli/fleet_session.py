@@ -216,6 +216,8 @@ def _play(args: argparse.Namespace, scenario: Scenario, make_run: RunMaker) -> t
             _view(console, Progress(scenario, scenario.vtn_url or "a simulated VTN"))
         )
         test.start()
+        for warning in test.warnings:
+            console.print(f"note: {warning}")
         told = False
         while not test.done:
             test.pump(_VIEW_S)

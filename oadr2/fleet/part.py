@@ -17,10 +17,11 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, Protocol
 
 from oadr2 import __version__
-from oadr2.errors import OadrError
+from oadr2.errors import ConfigurationError, OadrError
 from oadr2.fleet.failures import Failure, FailureGate
 from oadr2.fleet.loop import run as run_loop
 from oadr2.fleet.messages import Begin, Done, Failed, Ready, Stop
+from oadr2.fleet.preflight import preflight
 from oadr2.fleet.result import Result, result_of
 from oadr2.fleet.scenario import Scenario
 from oadr2.fleet.scenario_file import scenario_text
@@ -69,6 +70,7 @@ class PartPlan:
     shard: tuple[int, int]
     simulated: bool
     make_run: RunMaker
+    check: bool
 
 
 class _Pipe:
@@ -124,10 +126,11 @@ class _Part:
     async def run(self) -> Result:
         plan = self._plan
         loop = asyncio.get_running_loop()
+        warnings = await self._preflight() if plan.check else ()
         run = plan.make_run(
             plan.scenario, plan.vtn_url, shard=plan.shard, on_failure=self._note_failure
         )
-        self._pipe.send(Ready())
+        self._pipe.send(Ready(warnings))
         message = await loop.run_in_executor(None, self._receive)
         if isinstance(message, Begin):
             if plan.simulated:
@@ -162,6 +165,15 @@ class _Part:
             environment=environment(),
             interrupted=self._stopped,
         )
+
+    async def _preflight(self) -> tuple[str, ...]:
+        """What may spoil the run; raises ConfigurationError for what stands in its way."""
+        plan = self._plan
+        findings = await preflight(plan.scenario, plan.vtn_url, shard=plan.shard)
+        errors = [finding.text for finding in findings if finding.severity == "error"]
+        if errors:
+            raise ConfigurationError("; ".join(errors))
+        return tuple(finding.text for finding in findings)
 
     async def _watch(self, run: Run, recorder: SeriesRecorder) -> None:
         """A snapshot a second for the parent, and one at each end of a step for the series."""

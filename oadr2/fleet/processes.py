@@ -51,6 +51,10 @@ class LoadTest:
         shard: (i, n): this machine is part i of n.
         make_run: makes the run of one process; picklable by name.
         on_failure: called with each failure that is worth keeping.
+        check: look first whether the machine and the VTN are fit for the run.
+
+    Attributes:
+        warnings: after :meth:`start`, what may spoil the run, for people.
 
     Raises:
         ConfigurationError: shards without a VTN they could share.
@@ -65,6 +69,7 @@ class LoadTest:
         processes: int = 1,
         shard: tuple[int, int] = (0, 1),
         on_failure: Callable[[Failure], None] = lambda failure: None,
+        check: bool = True,
     ) -> None:
         index, shards = shard
         if not 0 <= index < shards:
@@ -81,6 +86,8 @@ class LoadTest:
         self._make_run = make_run
         self._shards = [(index * processes + number, parts) for number in range(processes)]
         self._on_failure = on_failure
+        self._check = check
+        self.warnings: list[str] = []
         self._spawn = multiprocessing.get_context("spawn")
         self._parts: list[_Part] = []
         self._vtn: tuple[BaseProcess, Connection] | None = None
@@ -106,7 +113,14 @@ class LoadTest:
         if self._url is None:
             self._url = self._start_vtn()
         for shard in self._shards:
-            plan = PartPlan(self.scenario, self._url, shard, self._vtn is not None, self._make_run)
+            plan = PartPlan(
+                scenario=self.scenario,
+                vtn_url=self._url,
+                shard=shard,
+                simulated=self._vtn is not None,
+                make_run=self._make_run,
+                check=self._check,
+            )
             ours, theirs = self._spawn.Pipe()
             process = self._spawn.Process(
                 target=run_part, args=(theirs, plan), name=f"oadr2-part-{shard[0]}", daemon=True
@@ -169,7 +183,7 @@ class LoadTest:
     def _start_vtn(self) -> str:
         ours, theirs = self._spawn.Pipe()
         process = self._spawn.Process(
-            target=serve, args=(theirs, self.scenario.events), name="oadr2-vtn", daemon=True
+            target=serve, args=(theirs, self.scenario), name="oadr2-vtn", daemon=True
         )
         process.start()
         theirs.close()
@@ -195,6 +209,7 @@ class LoadTest:
                 self._on_failure(message)
             case Ready():
                 part.ready = True
+                self.warnings += [text for text in message.warnings if text not in self.warnings]
             case Done():
                 part.result = message.result
             case Failed():

@@ -11,6 +11,9 @@ from oadr2.fleet.snapshot import Snapshot
 LATE_SHARE: Final = 0.001
 """More late polls than this share of all: the generator did not keep its schedule."""
 
+FEW: Final = 10
+"""So few polls say nothing: any machine is busy with something else for a moment."""
+
 LAG_US: Final = 100_000
 """A 99th percentile of the schedule's lag above this."""
 
@@ -24,10 +27,10 @@ BUSY_STEPS: Final = 0.1
 def saturation_of(snapshot: Snapshot, series: Sequence[Point], step: int) -> Iterator[str]:
     """Each sign that one process was at its limit, as a sentence with the figure."""
     polls, late = snapshot.counters.get("polls", 0), snapshot.counters.get("late", 0)
-    if late > LATE_SHARE * max(polls, 1):
+    if late > LATE_SHARE * polls and late > FEW:
         yield f"{late} of {polls} polls were sent late"
     lag = snapshot.schedule_lag.percentile(99)
-    if lag > LAG_US:
+    if lag > LAG_US and snapshot.schedule_lag.count > 100 * FEW:
         yield f"1 % of the polls were sent more than {lag / 1000:.0f} ms after they were due"
     busy = sum(point.cpu_s > BUSY * point.seconds for point in series)
     if busy > BUSY_STEPS * max(len(series), 1):

@@ -278,12 +278,12 @@ def default_stages(duration: float, poll_interval: float) -> tuple[Stage, ...]:
 
 
 def default_events(duration: float) -> tuple[EventChange, ...]:
-    """An event that is announced, changed and called off while the run lasts."""
+    """An event that is announced, changed and called off, with time in between for VENs to poll."""
     length = max(2 * duration, 60.0)
     return (
         EventChange(round(0.1 * duration, 1), "add", "peak", length, starts_in=5.0, level=1.0),
-        EventChange(round(0.35 * duration, 1), "modify", "peak", length, starts_in=5.0, level=2.0),
-        EventChange(round(0.6 * duration, 1), "cancel", "peak"),
+        EventChange(round(0.4 * duration, 1), "modify", "peak", length, starts_in=5.0, level=2.0),
+        EventChange(round(0.75 * duration, 1), "cancel", "peak"),
     )
 
 

@@ -7,14 +7,16 @@ reach each VEN.
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from oadr2.errors import OadrError
 from oadr2.fleet.messages import Begin, Failed, Listening, Stop
-from oadr2.fleet.scenario import EventChange
+from oadr2.fleet.preflight import connections_needed, raise_file_limit
+from oadr2.fleet.scenario import EventChange, Scenario
 from oadr2.sim import SimulatedVtn, VtnServer
 
 _KEPT_ANSWERS = 1000
@@ -54,15 +56,18 @@ def carry_out(vtn: SimulatedVtn, change: EventChange) -> None:
         vtn.cancel_event(change.event_id)
 
 
-def serve(connection: Connection, events: Sequence[EventChange]) -> None:
+def serve(connection: Connection, scenario: Scenario) -> None:
     """The whole life of the process: listen, say where, play the events, end when told to."""
+    # Ctrl-C reaches every process of the terminal; the parent says when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise_file_limit(connections_needed(scenario))
     vtn = SimulatedVtn(keep_answers=_KEPT_ANSWERS, remember_vens=False)
     try:
         with VtnServer(vtn) as server, contextlib.suppress(EOFError):
             connection.send(Listening(server.url))
             message = connection.recv()
             if isinstance(message, Begin):
-                for change in sorted(events, key=lambda change: change.at):
+                for change in sorted(scenario.events, key=lambda change: change.at):
                     wait = max(0.0, message.at + change.at - time.time())
                     if connection.poll(wait):
                         message = connection.recv()

@@ -82,7 +82,7 @@ class Threshold:
     """One condition.
 
     Attributes:
-        text: as it was written.
+        text: as it was written, with blanks where they belong.
         metric: a key of :data:`METRICS`; for ``errors`` of one class also that class.
         statistic: a key of :data:`STATISTICS`, or "" for counts and rates.
         comparison: ``<``, ``<=``, ``>``, ``>=`` or ``==``.
@@ -110,6 +110,7 @@ def parse_threshold(text: str) -> Threshold:
     if match is None:
         raise ConfigurationError(f"{text!r}: {_EXAMPLE}")
     first, second, comparison, number, unit = (part or "" for part in match.groups())
+    shown = f"{first} {second}".strip() + f" {comparison} {number}{unit}"
     if first in STATISTICS and not second:
         first, second = "latency", first
     metric = METRICS.get(first)
@@ -136,7 +137,7 @@ def parse_threshold(text: str) -> Threshold:
             raise ConfigurationError(f'{text!r}: {first} takes {units}, not "{unit}"')
         if metric.kind == "rate":
             unit = "/s"
-    return Threshold(" ".join(text.split()), first, statistic, comparison, limit, unit, error_class)
+    return Threshold(shown, first, statistic, comparison, limit, unit, error_class)
 
 
 def _units_of(metric: Metric) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ from oadr2._core.message cimport (
     KIND_DISTRIBUTE_EVENT,
     KIND_RESPONSE,
     NO_INDEX,
+    NO_NUMBER,
     OPT_IN,
     OPT_OUT,
     Message,
@@ -203,6 +204,7 @@ cdef class Fleet(FleetRows):
         cdef uint64_t number
         cdef int i
         cdef int64_t late
+        cdef int64_t reply_limit = NO_NUMBER if g.rules.reply_limit == <uint32_t>NO_NUMBER else g.rules.reply_limit
         self.check_free()
         if ven.state == AT_REST:
             raise ValueError(f"row {row} has nothing to send: take_due() did not give it")
@@ -219,7 +221,7 @@ cdef class Fleet(FleetRows):
             self.room.used = 0
             self.writer.used = 0
             if write_request_event(&self.writer, g.profile, g.rules.wrap_b, ven_id_of(g, row, &self.room),
-                                   request_id, g.rules.reply_limit) != 0:
+                                   request_id, reply_limit) != 0:
                 return writer_bytes(&self.writer)  # raises
             body = PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
             ven.state = SENT_POLL
