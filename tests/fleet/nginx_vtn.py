@@ -93,6 +93,7 @@ class NginxVtn:
         certificate, key: PEM files; with them it speaks TLS.
         client_ca: PEM file of the CA that clients need a certificate of.
         port: 0 takes a free one.
+        longer: the lengths of requests that get an oadrResponse, as a regular expression.
         log: what nginx writes of each request, in its own variables.
     """
 
@@ -107,6 +108,7 @@ class NginxVtn:
         connections: int = 2000,
         port: int = 0,
         log: str = "",
+        longer: str = "[6-9]..|....+",
     ) -> None:
         self._lists = lists
         self._hosts = hosts
@@ -114,6 +116,7 @@ class NginxVtn:
         self._connections = connections
         self.port = port
         self._log = log
+        self._longer = longer
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -200,7 +203,7 @@ class NginxVtn:
         return _CONFIG.format(
             files=self._connections + 100,
             connections=self._connections + 50,
-            longer="[6-9]..|....+",
+            longer=self._longer,
             listen=" ".join(f"listen {host}:{self.port}{kind} backlog=4096;" for host in hosts),
             tls=tls,
             log=f"log_format f '{self._log}'; access_log access.log f;"
