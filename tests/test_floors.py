@@ -51,7 +51,16 @@ FLOORS = {
 }
 
 # What outside libraries belong to which floor: none below it may import them.
-LIBRARY_FLOORS = {"lxml": 1, "xmlschema": 1, "httpx": 2, "uvicorn": 3, "slixmpp": 3, "rich": 5}
+LIBRARY_FLOORS = {
+    "lxml": 1,
+    "xmlschema": 1,
+    "httpx": 2,
+    "uvicorn": 3,
+    "slixmpp": 3,
+    "httptools": 4,
+    "uvloop": 4,
+    "rich": 5,
+}
 
 
 def floor(module: str) -> int:

@@ -213,7 +213,11 @@ class Connections:
             if self._sources:
                 self._turn += 1
                 plain.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-                plain.bind((self._sources[self._turn % len(self._sources)], 0))
+                source = self._sources[self._turn % len(self._sources)]
+                try:
+                    plain.bind((source, 0))
+                except OSError as error:
+                    raise OSError(0, f"from {source}: {_reason(error)}") from None
             await self._loop.sock_connect(plain, address)
         except BaseException:
             plain.close()

@@ -38,7 +38,7 @@ error_log error.log warn;
 worker_rlimit_nofile {files};
 events {{ worker_connections {connections}; }}
 http {{
-  access_log off;
+  {log}
   keepalive_requests 1000000000;
   keepalive_timeout 3600s;
   default_type application/xml;
@@ -93,6 +93,8 @@ class NginxVtn:
         certificate, key: PEM files; with them it speaks TLS.
         client_ca: PEM file of the CA that clients need a certificate of.
         port: 0 takes a free one.
+        longer: the lengths of requests that get an oadrResponse, as a regular expression.
+        log: what nginx writes of each request, in its own variables.
     """
 
     def __init__(
@@ -105,12 +107,16 @@ class NginxVtn:
         client_ca: Path | None = None,
         connections: int = 2000,
         port: int = 0,
+        log: str = "",
+        longer: str = "[6-9]..|....+",
     ) -> None:
         self._lists = lists
         self._hosts = hosts
         self._tls = (certificate, key, client_ca)
         self._connections = connections
         self.port = port
+        self._log = log
+        self._longer = longer
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -142,12 +148,14 @@ class NginxVtn:
         deadline = time.monotonic() + 30
         while True:
             try:
-                socket.create_connection((self._hosts[0], self.port), 1).close()
-                return
+                connection = socket.create_connection((self._hosts[0], self.port), 1)
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError((folder / "out").read_text()) from None
                 time.sleep(0.02)
+            else:
+                connection.close()
+                return
 
     def stop(self) -> None:
         """Kill it, connections and all; :meth:`start` has it back on the same port."""
@@ -155,6 +163,18 @@ class NginxVtn:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def log(self) -> list[str]:
+        """Its lines, since :meth:`clear_log`."""
+        return self._log_file.read_text().splitlines()
+
+    def clear_log(self) -> None:
+        self._log_file.write_text("")  # nginx appends, so it goes on from here
+
+    @property
+    def _log_file(self) -> Path:
+        assert self._folder is not None
+        return Path(self._folder.name) / "access.log"
 
     def __enter__(self) -> Self:
         self.start()
@@ -183,9 +203,12 @@ class NginxVtn:
         return _CONFIG.format(
             files=self._connections + 100,
             connections=self._connections + 50,
-            longer="[6-9]..|....+",
+            longer=self._longer,
             listen=" ".join(f"listen {host}:{self.port}{kind} backlog=4096;" for host in hosts),
             tls=tls,
+            log=f"log_format f '{self._log}'; access_log access.log f;"
+            if self._log
+            else "access_log off;",
             locations="".join(
                 _LOCATION.format(name=name, body=_word(body), response=_word(RESPONSE))
                 for name, body in self._lists.items()

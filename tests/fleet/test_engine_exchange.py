@@ -97,7 +97,12 @@ BAD_REPLIES = [
     (b"\x00\xff", ERROR_XML, "xml", ""),
     (ONE[:-20], ERROR_XML, "xml", ""),
     (document("oadrRequestEvent", ""), ERROR_SCHEMA, "schema", ""),
-    (ONE.replace(b"<ei:vtnID>vtn</ei:vtnID>", b"<ei:vtnID><x/></ei:vtnID>"), ERROR_SCHEMA, "schema", ""),
+    (
+        ONE.replace(b"<ei:vtnID>vtn</ei:vtnID>", b"<ei:vtnID><x/></ei:vtnID>"),
+        ERROR_SCHEMA,
+        "schema",
+        "",
+    ),
     (response(463, "not registered"), ERROR_OADR, "oadr_463", "not registered"),
     (distribute_event(response_code=500), ERROR_OADR, "oadr_500", "no description"),
     ('<?xml version="1.0" encoding="latin-1"?><a>ä'.encode("latin-1"), ERROR_XML, "xml", ""),
@@ -168,7 +173,11 @@ def test_targets_from_patterns_choose_the_row():
     takers = {"half-6": [1], "r07": [2], "ven_5": [0], "p": [0, 1, 2], "all": [0, 1, 2], "r7": []}
     for name, payload in lists.items():
         fleet = fleet_of(
-            3, group_ids=["all", "half-{n}"], resource_ids="r{n:02}", party_ids=["p"], first_number=5
+            3,
+            group_ids=["all", "half-{n}"],
+            resource_ids="r{n:02}",
+            party_ids=["p"],
+            first_number=5,
         )
         for row in fleet.take_due(NOW, 9):
             fleet.compose(row, NOW)
