@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-import time
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
