@@ -110,7 +110,7 @@ class NginxVtn:
         log: str = "",
         longer: str = "[6-9]..|....+",
     ) -> None:
-        self._lists = lists
+        self.lists = lists
         self._hosts = hosts
         self._tls = (certificate, key, client_ca)
         self._connections = connections
@@ -211,7 +211,7 @@ class NginxVtn:
             else "access_log off;",
             locations="".join(
                 _LOCATION.format(name=name, body=_word(body), response=_word(RESPONSE))
-                for name, body in self._lists.items()
+                for name, body in self.lists.items()
             ),
         )
 
