@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oadr2._core.histogram import Histogram
+from oadr2.fleet.part import pool_of
 from oadr2.fleet.result import Result
 from oadr2.fleet.saturation import saturation_of
 from oadr2.fleet.scenario import Scenario
@@ -90,7 +91,7 @@ def live_view(progress: Progress, *, width: int, ascii_only: bool = False) -> Re
         _durations(progress, snapshot),
         Text(),
         *_errors(snapshot),
-        *_warnings(snapshot),
+        *_warnings(progress, snapshot),
     )
 
 
@@ -163,8 +164,8 @@ def _errors(snapshot: Snapshot) -> Iterator[RenderableType]:
     yield errors
 
 
-def _warnings(snapshot: Snapshot) -> Iterator[RenderableType]:
-    for reason in saturation_of(snapshot, (), 1):
+def _warnings(progress: Progress, snapshot: Snapshot) -> Iterator[RenderableType]:
+    for reason in saturation_of(snapshot, (), 1, pool=pool_of(progress.scenario)):
         yield Text(f"  the generator itself is the bottleneck: {reason}", "bold yellow")
 
 

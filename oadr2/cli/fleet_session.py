@@ -34,6 +34,7 @@ from oadr2.fleet.scenario import (
     Scenario,
     default_events,
     default_stages,
+    numbered,
 )
 from oadr2.fleet.scenario_file import (
     DEFAULT_DURATION,
@@ -131,7 +132,7 @@ def _groups(args: argparse.Namespace, groups: tuple[Group, ...]) -> tuple[Group,
                 raise ConfigurationError(
                     "--vens does not go with a list of ven_ids: change the list"
                 )
-    return tuple(
+    return numbered(
         dataclasses.replace(group, count=count, **changes)
         for group, count in zip(groups, counts, strict=True)
     )

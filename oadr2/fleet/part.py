@@ -21,7 +21,7 @@ from oadr2.errors import ConfigurationError, OadrError
 from oadr2.fleet.failures import Failure, FailureGate
 from oadr2.fleet.loop import run as run_loop
 from oadr2.fleet.messages import Begin, Done, Failed, Ready, Stop
-from oadr2.fleet.preflight import preflight
+from oadr2.fleet.preflight import connections_needed, preflight
 from oadr2.fleet.result import Result, result_of
 from oadr2.fleet.scenario import Scenario
 from oadr2.fleet.scenario_file import scenario_text
@@ -164,6 +164,7 @@ class _Part:
             series=recorder.points,
             environment=environment(),
             interrupted=self._stopped,
+            pool=pool_of(plan.scenario, plan.shard),
         )
 
     async def _preflight(self) -> tuple[str, ...]:
@@ -205,6 +206,13 @@ class _Part:
             pass
         self._stopped = True
         loop.call_soon_threadsafe(run.stop)
+
+
+def pool_of(scenario: Scenario, shard: tuple[int, int] = (0, 1)) -> int | None:
+    """How many connections a part shares; None when it has no pool."""
+    if scenario.connections.kind != "pool":
+        return None
+    return connections_needed(scenario, shard)
 
 
 def environment() -> dict[str, Any]:

@@ -251,9 +251,11 @@ def result_of(
     series: Sequence[Point],
     environment: Mapping[str, Any],
     interrupted: bool,
+    pool: int | None = None,
 ) -> Result:
     """The result of one process's part, from its last snapshot; ``duration`` is the planned one.
 
+    ``pool`` is how many connections the part had to share, None when each VEN had its own.
     Rates count from the begin to the planned end: what was under way then may take some seconds more.
     """
     return Result(
@@ -277,7 +279,7 @@ def result_of(
         step=step,
         series=tuple(series),
         thresholds=thresholds,
-        saturation=tuple(saturation_of(snapshot, series, step)),
+        saturation=tuple(saturation_of(snapshot, series, step, pool=pool)),
         environment=(environment,),
         interrupted=interrupted,
     )

@@ -24,14 +24,27 @@ BUSY_STEPS: Final = 0.1
 """So many busy steps are too many."""
 
 
-def saturation_of(snapshot: Snapshot, series: Sequence[Point], step: int) -> Iterator[str]:
-    """Each sign that one process was at its limit, as a sentence with the figure."""
+def saturation_of(
+    snapshot: Snapshot, series: Sequence[Point], step: int, *, pool: int | None = None
+) -> Iterator[str]:
+    """Each sign that one process was at its limit, as a sentence with the figure.
+
+    ``pool`` is how many connections it had to share, None when each VEN had its own.
+    """
+    late = list(_late(snapshot))
+    yield from late
+    used = max((point.connections for point in series), default=snapshot.connections)
+    if late and pool is not None and used >= pool:
+        yield f"all {pool} connections of the pool were in use: a larger pool may help"
+    busy = sum(point.cpu_s > BUSY * point.seconds for point in series)
+    if busy > BUSY_STEPS * max(len(series), 1):
+        yield f"a process used its whole core in {busy} of {len(series)} steps of {step} s"
+
+
+def _late(snapshot: Snapshot) -> Iterator[str]:
     polls, late = snapshot.counters.get("polls", 0), snapshot.counters.get("late", 0)
     if late > LATE_SHARE * polls and late > FEW:
         yield f"{late} of {polls} polls were sent late"
     lag = snapshot.schedule_lag.percentile(99)
     if lag > LAG_US and snapshot.schedule_lag.count > 100 * FEW:
         yield f"1 % of the polls were sent more than {lag / 1000:.0f} ms after they were due"
-    busy = sum(point.cpu_s > BUSY * point.seconds for point in series)
-    if busy > BUSY_STEPS * max(len(series), 1):
-        yield f"a process used its whole core in {busy} of {len(series)} steps of {step} s"

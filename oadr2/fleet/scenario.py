@@ -6,7 +6,8 @@ moments. Durations are float seconds, shares are from 0.0 to 1.0. ``scenario_fil
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -253,12 +254,22 @@ class Scenario:
         _check(bool(self.groups), "group", "there is none: a load test needs VENs")
         _check(bool(self.stages), "stage", "there is none: a load test needs stages or a duration")
         _check(0 <= self.seed < 1 << 63, "seed", "it is 0 or more")
+        self._check_numbers()
         known = set()
         for change in sorted(self.events, key=lambda change: change.at):
             if change.action == "add":
                 known.add(change.event_id)
             wanted = f"{change.action} of {change.event_id!r} before it is added"
             _check(change.event_id in known, "event", wanted)
+
+    def _check_numbers(self) -> None:
+        ends: dict[str, int] = {}
+        for group in sorted(self.groups, key=lambda group: group.first_number):
+            if isinstance(group.ven_ids, str):
+                taken = ends.get(group.ven_ids, 0) > group.first_number
+                reason = f"two groups have {group.ven_ids!r} with the same numbers"
+                _check(not taken, "group", f"{reason}: give one another pattern or first_number")
+                ends[group.ven_ids] = group.first_number + group.count
 
     @property
     def vens(self) -> int:
@@ -269,6 +280,20 @@ class Scenario:
     def duration(self) -> float:
         """Seconds from the first stage's begin to the last one's end."""
         return sum(stage.duration for stage in self.stages)
+
+
+def numbered(groups: Iterable[Group]) -> tuple[Group, ...]:
+    """The groups with numbers moved up where a pattern's would be given twice."""
+    ends: dict[str, int] = {}
+    found = []
+    for group in groups:
+        if isinstance(group.ven_ids, str):
+            first = max(group.first_number, ends.get(group.ven_ids, 0))
+            ends[group.ven_ids] = first + group.count
+            found.append(replace(group, first_number=first))
+        else:
+            found.append(group)
+    return tuple(found)
 
 
 def default_stages(duration: float, poll_interval: float) -> tuple[Stage, ...]:

@@ -44,6 +44,7 @@ from oadr2.fleet.scenario import (
     Tls,
     default_events,
     default_stages,
+    numbered,
 )
 from oadr2.fleet.thresholds import Threshold, parse_threshold
 from oadr2.policy import VtnPolicy
@@ -251,6 +252,8 @@ class _Reader:
         groups = [self.group(keys, table) for keys, table in self.tables("group")]
         if not groups:
             raise self.file.error("there is no [[group]]: write one with count = 100")
+        if not any("first_number" in table for _, table in self.tables("group")):
+            groups = list(numbered(groups))
         stages = [
             self.make(Stage, _STAGE_READERS, keys, table, required=("kind", "duration"))
             for keys, table in self.tables("stage")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from oadr2._core.histogram import Histogram
@@ -116,14 +116,25 @@ class SeriesRecorder:
         self._loop_lag = 0.0
 
     def finish(self, snapshot: Snapshot) -> None:
-        """End the last step with the last snapshot, early; unless nothing came after the one before."""
+        """End the series with the last snapshot: less than half a step is added to the step before."""
         before = self._before
-        if (
-            before is None
-            or snapshot.counters != before.counters
-            or snapshot.errors != before.errors
-        ):
-            self.add(snapshot)
+        if before is not None and not _news(before, snapshot):
+            return
+        rest = snapshot.elapsed - (before.elapsed if before else 0.0)
+        self.add(snapshot)
+        if rest < self.step / 2 and len(self.points) > 1:
+            last = self.points.pop()
+            whole = merge_series([[self.points[-1]], [replace(last, t=self.points[-1].t)]])[0]
+            self.points[-1] = replace(
+                whole,
+                seconds=self.points[-1].seconds + last.seconds,
+                vens_active=self.points[-1].vens_active,
+                connections=self.points[-1].connections,
+            )
+
+
+def _news(before: Snapshot, after: Snapshot) -> bool:
+    return after.counters != before.counters or after.errors != before.errors
 
 
 def _growth(

@@ -74,6 +74,12 @@ def test_options_win_over_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert scenario.seed == 3
 
 
+def test_more_vens_than_the_file_has_are_numbered_on(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("s.toml").write_text("[[group]]\ncount = 5\n[[group]]\ncount = 5\n")
+    groups = parse_scenario(printed(capsys, "s.toml", "--vens", "40")).groups
+    assert [(group.first_number, group.count) for group in groups] == [(0, 20), (20, 20)]
+
+
 def test_a_settings_file_gives_options(capsys: pytest.CaptureFixture[str]) -> None:
     Path("c.toml").write_text('[fleet]\nvens = 7\nthreshold = "p99 < 1s"\nduration = "3s"\n')
     scenario = parse_scenario(printed(capsys, "-c", "c.toml", "--threshold", "p50 < 1s"))

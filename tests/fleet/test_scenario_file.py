@@ -146,6 +146,11 @@ def test_what_is_written_reads_back(text: str, explain: bool) -> None:
     )
 
 
+def test_groups_with_one_pattern_are_numbered_on() -> None:
+    groups = parse_scenario("[[group]]\ncount = 5\n[[group]]\ncount = 3\n").groups
+    assert [(group.first_number, group.count) for group in groups] == [(0, 5), (5, 3)]
+
+
 def test_a_long_list_of_ids_is_summed_up() -> None:
     ids = tuple(f"ven-{n}" for n in range(2000))
     written = scenario_text(Scenario((Group(2000, ven_ids=ids),), (Stage("hold", 1.0),)))
@@ -191,6 +196,10 @@ def test_a_long_list_of_ids_is_summed_up() -> None:
         (
             "duration = 5\n[[group]]\ncount = 5\n[[stage]]\nkind = 'hold'\nduration = 5",
             "line 1: duration does not go with [[stage]]",
+        ),
+        (
+            "[[group]]\ncount = 5\n[[group]]\ncount = 5\nfirst_number = 4",
+            "two groups have 'ven_{n}' with the same numbers: give one another pattern",
         ),
         ("[[group]]\ncount = 5\n[[stage]]\nkind = 'hold'", "line 3: duration is missing"),
         (

@@ -17,7 +17,7 @@ def snapshot(elapsed: float, polls: int, latencies: list[int], **more: object) -
         at=1000 + elapsed,
         elapsed=elapsed,
         vens=10,
-        vens_active=5,
+        vens_active=more.pop("vens_active", 5),  # type: ignore[arg-type]
         connections=2,
         counters={"polls": polls, "late": 0},
         errors={"dns": polls // 10} if polls >= 10 else {},
@@ -55,8 +55,18 @@ def test_points_hold_what_was_added() -> None:
     )
     assert second.latency.recorded() == histogram([7, 8]).recorded()
     assert (second.loop_lag, second.cpu_s) == (0.3, 0.25)
-    recorder.finish(snapshot(2.6, 41, [5, 6, 7, 8, 9]))
-    assert recorder.points[2].counters["polls"] == 1
+    recorder.finish(snapshot(2.8, 41, [5, 6, 7, 8, 9]))
+    assert (recorder.points[2].t, recorder.points[2].counters["polls"]) == (3, 1)
+
+
+def test_a_short_rest_belongs_to_the_step_before_it() -> None:
+    recorder = SeriesRecorder(1)
+    recorder.add(snapshot(1.0, 10, [5]))
+    recorder.finish(snapshot(1.25, 12, [5, 6], vens_active=0))
+    (point,) = recorder.points
+    assert (point.t, point.seconds, point.vens_active) == (1, 1.25, 5)
+    assert point.counters["polls"] == 12
+    assert point.latency.recorded() == histogram([5, 6]).recorded()
 
 
 def test_a_point_reads_back() -> None:
@@ -90,3 +100,12 @@ def test_every_sign_of_saturation() -> None:
 def test_a_few_late_polls_say_nothing() -> None:
     few = snapshot(10.0, 100, [5], schedule_lag=histogram([250_000] * 1000))
     assert list(saturation_of(replace(few, counters={"polls": 100, "late": 10}), (), 1)) == []
+
+
+def test_a_pool_that_is_full_is_named() -> None:
+    late = replace(snapshot(10.0, 1000, [5]), counters={"polls": 1000, "late": 11})
+    points = [Point(t, 1.0, connections=2) for t in range(1, 11)]
+    assert list(saturation_of(late, points, 1, pool=3)) == ["11 of 1000 polls were sent late"]
+    assert list(saturation_of(late, points, 1, pool=2))[1] == (
+        "all 2 connections of the pool were in use: a larger pool may help"
+    )
