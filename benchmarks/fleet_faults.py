@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "fleet")]
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests" / "fleet"))
 
 from nginx_vtn import NginxVtn, stored_list
 
@@ -83,7 +84,8 @@ async def restart(options: argparse.Namespace) -> bool:
         end = run.snapshot()
         took = end.elapsed - back.elapsed
         print(
-            f"{end.elapsed:6.1f} s  {end.counters['events_new'] - vens} of {vens} have recovered, in {took:.1f} s"
+            f"{end.elapsed:6.1f} s  {end.counters['events_new'] - vens} of {vens} have recovered,"
+            f" in {took:.1f} s"
         )
         print(
             f"reconnects a second at most: {peak}; evenly over the interval: {vens / interval:.0f}"

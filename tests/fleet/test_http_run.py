@@ -372,13 +372,13 @@ def test_what_could_not_be_sent_is_late_and_not_forgotten() -> None:
 def test_a_spike_begins_at_once_and_a_herd_comes_together() -> None:
     """By the interval of a minute there would be hardly any poll in so short a run."""
     stages = (Stage("hold", 0.1), Stage("spike", 1.0, factor=300.0), Stage("hold", 0.1))
-    server, seen, _ = serve(
+    _, seen, _ = serve(
         scenario(10, 60.0, stages=stages, connections=PLANS["per-ven"]),
         lambda number, request: ok(NEVER),
     )
     assert seen.counters["polls"] >= 20
     herd = (Stage("ramp", 0.5), Stage("herd", 1.0))
-    server, seen, _ = serve(
+    _, seen, _ = serve(
         scenario(10, 60.0, stages=herd, connections=PLANS["per-ven"]),
         lambda number, request: ok(NEVER),
     )
