@@ -1,6 +1,7 @@
 """One load of a fleet in a process of its own, for bench_fleet_http.py: prints its figures as JSON.
 
-    python fleet_load.py URL VENS INTERVAL SECONDS [per-ven|per-poll|pool:N] [--group ID] [--certs FOLDER]
+    python fleet_load.py URL VENS INTERVAL SECONDS [per-ven|per-poll|pool:N]
+        [--group ID] [--certs FOLDER] [--prime LIST]
 
 The processor time is that of the generator alone: whoever serves, serves from another process.
 """
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -33,6 +35,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("connections", nargs="?", default="pool:16")
     parser.add_argument("--group", default="")
     parser.add_argument("--certs", type=Path)
+    parser.add_argument("--prime", type=Path, help="a list that every VEN has before the run")
     return parser.parse_args()
 
 
@@ -51,6 +54,17 @@ def scenario(options: argparse.Namespace) -> Scenario:
     )
 
 
+def prime(run: FleetRun, body: bytes) -> None:
+    """Give every VEN the list, without a network, as if it had polled before."""
+    fleet = run.fleet
+    now = round(time.time() * 1e6)
+    fleet.start(0, len(fleet), now, 0)
+    for row in fleet.take_due(now, len(fleet)):
+        fleet.compose(row, now)
+        fleet.receive(row, body, now)
+    fleet.stop(0, len(fleet))
+
+
 async def main(options: argparse.Namespace) -> dict[str, object]:
     plan = scenario(options)
     for finding in await preflight(plan, options.url):
@@ -58,6 +72,8 @@ async def main(options: argparse.Namespace) -> dict[str, object]:
             sys.exit(finding.text)
     failures: list[Failure] = []
     run = FleetRun(plan, options.url, on_failure=failures.append)
+    if options.prime:
+        prime(run, options.prime.read_bytes())
     task = asyncio.ensure_future(run.run())
     await asyncio.sleep(options.seconds / _HALF)
     half = run.snapshot()

@@ -1,15 +1,9 @@
 """The engine of a fleet (src_ext/oadr2/_core/fleet.pyx). All times are whole microseconds since 1970, UTC."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias, TypedDict, final
+from typing import Final, TypedDict, final
 
-from oadr2._core.fleetrows import FleetRows
+from oadr2._core.fleetevents import FleetEvents
 from oadr2._core.histogram import Histogram
-from oadr2.model import Event, OptType
-
-# As EventTable.take_changes() and EventTable.refusals() give them.
-_ChangeRow: TypeAlias = tuple[Any, str, str, int, OptType, Event, str]
-_Refusal: TypeAlias = tuple[str, str, int, int, str]
 
 # What Fleet.service() gives.
 SERVICE_EI_EVENT: Final[int]
@@ -32,7 +26,6 @@ ERROR_SCHEMA: Final[int]
 ERROR_OADR: Final[int]
 # By these numbers; an ERROR_OADR is counted as oadr_NNN.
 ERROR_NAMES: Final[tuple[str, ...]]
-OPTS: Final[dict[str, int]]
 
 class _Histograms(TypedDict):
     request_event: dict[str, Histogram]
@@ -41,7 +34,7 @@ class _Histograms(TypedDict):
     schedule_lag: Histogram
 
 @final
-class Fleet(FleetRows):
+class Fleet(FleetEvents):
     late_after: int
     def __init__(self, *, seed: int = 0) -> None: ...
     def compose(self, row: int, now: int) -> bytes: ...
@@ -49,19 +42,6 @@ class Fleet(FleetRows):
     def receive(self, row: int, body: bytes | bytearray | memoryview, now: int) -> int: ...
     def last_error(self) -> tuple[str, str]: ...
     def give_up(self, row: int, error_class: int, now: int, retry_after: int = 0) -> None: ...
-    def event_set_at(self, event_id: str, number: int, at: int) -> None: ...
-    def listen(
-        self,
-        changed: Callable[[int, Sequence[_ChangeRow], Sequence[_Refusal]], object] | None = None,
-        asked: Callable[[int, Event], OptType | None] | None = None,
-    ) -> None: ...
-    def hear(self, first: int, count: int, wanted: bool = True) -> None: ...
-    def set_opt(
-        self, row: int, event_id: str, opt_type: str, now: int, vtn_id: str | None = None
-    ) -> None: ...
-    def advance(self, now: int, limit: int) -> int: ...
-    def level(self, row: int, now: int) -> tuple[float, str | None]: ...
-    def events(self, row: int) -> list[Event]: ...
     @property
     def counters(self) -> dict[str, int]: ...
     @property

@@ -37,7 +37,7 @@ class ClientContexts:
     """The context for each VEN, made when it is first wanted.
 
     Args:
-        limit: contexts kept; one in use lives on with its connections. One takes about 0.1 MB with a
+        limit: contexts kept; one in use lives on with its connections. One takes about 30 kB with a
             CA file of its own, and some MB with the CAs of the system.
     """
 

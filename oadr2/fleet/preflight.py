@@ -28,7 +28,7 @@ _TIME_WAIT: Final = 60.0  # s for which a port that closed first is not used aga
 _BYTES_PER_VEN: Final = 500
 _BYTES_PER_CONNECTION: Final = 6_000
 _BYTES_PER_TLS_CONNECTION: Final = 60_000
-_BYTES_PER_CONTEXT: Final = 100_000
+_BYTES_PER_CONTEXT: Final = 30_000
 _BYTES_PER_CONTEXT_OF_SYSTEM: Final = 1_500_000
 
 

@@ -258,6 +258,8 @@ class FleetRun:
             self._active -= step.count
         elif step.action == "interval":
             fleet.set_poll_interval(step.first, step.count, max(1, seconds))
+            # Their next polls are planned by the old interval; they do not wait for those.
+            fleet.start(step.first, step.count, moment, seconds)
         else:
             fleet.poll_at(step.first, step.count, moment)
 

@@ -23,7 +23,7 @@ class Step:
     """One thing done to ``count`` rows from ``first`` on, ``at`` seconds after the run's begin.
 
     ``start``: they begin to poll, spread over ``seconds``. ``stop``: they stop. ``interval``: they poll
-    every ``seconds`` from now on. ``herd``: all poll at this moment.
+    every ``seconds`` from now on, the first ones spread over as long. ``herd``: all poll at this moment.
     """
 
     at: float

@@ -45,6 +45,7 @@ http {{
   types {{}}
   client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; scgi_temp_path t; uwsgi_temp_path t;
   map $content_length $is_answer {{ default 0; "~^({longer})$" 1; }}
+  {garbage}
   server {{
     {listen}
     {tls}
@@ -54,6 +55,7 @@ http {{
 """
 _LOCATION: Final = """\
     location ~ ^/{name}/ {{
+      {garbage}
       if ($is_answer) {{ return 200 '{response}'; }}
       return 200 '{body}';
     }}
@@ -94,6 +96,7 @@ class NginxVtn:
         client_ca: PEM file of the CA that clients need a certificate of.
         port: 0 takes a free one.
         longer: the lengths of requests that get an oadrResponse, as a regular expression.
+        garbage: share of the connections, such as "10%", that get no XML.
         log: what nginx writes of each request, in its own variables.
     """
 
@@ -109,14 +112,16 @@ class NginxVtn:
         port: int = 0,
         log: str = "",
         longer: str = "[6-9]..|....+",
+        garbage: str = "",
     ) -> None:
-        self._lists = lists
+        self.lists = lists
         self._hosts = hosts
         self._tls = (certificate, key, client_ca)
         self._connections = connections
         self.port = port
         self._log = log
         self._longer = longer
+        self._garbage = garbage
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -200,18 +205,24 @@ class NginxVtn:
             tls += f" ssl_client_certificate {client_ca}; ssl_verify_client on;"
         kind = "" if certificate is None else " ssl"
         hosts = [f"[{host}]" if ":" in host else host for host in self._hosts]
+        garbage = "if ($garbage) { return 200 '<not><xml>'; }" if self._garbage else ""
         return _CONFIG.format(
             files=self._connections + 100,
             connections=self._connections + 50,
             longer=self._longer,
             listen=" ".join(f"listen {host}:{self.port}{kind} backlog=4096;" for host in hosts),
             tls=tls,
+            garbage=f'split_clients "$connection" $garbage {{ {self._garbage} 1; * 0; }}'
+            if self._garbage
+            else "",
             log=f"log_format f '{self._log}'; access_log access.log f;"
             if self._log
             else "access_log off;",
             locations="".join(
-                _LOCATION.format(name=name, body=_word(body), response=_word(RESPONSE))
-                for name, body in self._lists.items()
+                _LOCATION.format(
+                    name=name, garbage=garbage, body=_word(body), response=_word(RESPONSE)
+                )
+                for name, body in self.lists.items()
             ),
         )
 

@@ -1,6 +1,7 @@
-"""A fleet of a few VENs against as many EventHandlers: the same payloads at the same times, the same of everything.
+"""A fleet of a few VENs against as many EventHandlers: the same payloads at the same times.
 
-A single VEN is a fleet of one (docs/architecture.md): the two share the table, and this holds the rest together.
+A single VEN is a fleet of one: the two share the event table, and this holds the rest together (same
+events, opts, levels, deadlines and, byte for byte, the same replies).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def without_request_id(body: bytes) -> bytes:
 
 
 events = st.builds(
-    lambda name, number, **more: event(name, number, **more),
+    event,
     st.sampled_from(("a", "b", "c")),
     st.integers(0, 3),
     status=st.sampled_from(("far", "near", "active", "active", "completed", "cancelled")),

@@ -40,7 +40,9 @@ class World:
 
 def test_changes_are_told_with_the_vens_id():
     told = []
-    world = World(on_change=lambda ven_id, change: told.append((ven_id, change.kind, change.event_id)))
+    world = World(
+        on_change=lambda ven_id, change: told.append((ven_id, change.kind, change.event_id))
+    )
     world.deliver(ONE, 1)
     assert told == [("ven_1", "new", "e1"), ("ven_1", "started", "e1")]
     told.clear()
@@ -79,7 +81,9 @@ def test_a_vens_own_callback_counts_instead_of_that_for_all():
     assert heard == ["own", "own", "all", "all"]
 
 
-@pytest.mark.parametrize(("given", "expected"), [("optIn", "optIn"), ("optOut", "optOut"), (None, "optIn")])
+@pytest.mark.parametrize(
+    ("given", "expected"), [("optIn", "optIn"), ("optOut", "optOut"), (None, "optIn")]
+)
 def test_who_is_asked_decides(given, expected):
     asked = []
     world = World(on_event=lambda ven_id, event: asked.append((ven_id, event.event_id)) or given)
@@ -90,14 +94,18 @@ def test_who_is_asked_decides(given, expected):
 
 
 def test_a_modified_event_is_asked_about_and_keeps_its_opt_without_an_answer():
-    world = World(on_event=lambda ven_id, event: "optOut" if event.modification_number == 3 else None)
+    world = World(
+        on_event=lambda ven_id, event: "optOut" if event.modification_number == 3 else None
+    )
     assert world.deliver(ONE, 1) == ["optOut"]
     assert world.deliver(distribute_event(event("e1", 4)), 1) == ["optOut"]
 
 
 def test_refusals_are_told_once():
     told = []
-    world = World(on_change=lambda ven_id, change: told.append((ven_id, change.kind, change.reason)))
+    world = World(
+        on_change=lambda ven_id, change: told.append((ven_id, change.kind, change.reason))
+    )
     bad = distribute_event(event("e1", level=9))
     world.deliver(bad, 0)
     world.deliver(bad, 0)

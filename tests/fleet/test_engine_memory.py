@@ -85,7 +85,7 @@ def test_a_hundred_thousand_exchanges_leave_nothing():
         pytest.skip("this C library does not say what it has allocated (mallinfo2)")
     fleet = Fleet(seed=2)
     fleet.add_group(10, poll_interval=SECOND, duplicate=0.3, opt_in=0.5)
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     now = NOW
 
     def work() -> None:

@@ -182,7 +182,7 @@ def test_a_herd_comes_at_once_and_scatters_again():
     fleet = Fleet(seed=1)
     fleet.add_group(50, poll_interval=100 * SECOND)
     fleet.start(0, 50, NOW, 100 * SECOND)
-    before = [row for row in range(50)]
+    before = list(range(50))
     herd = NOW + 500 * SECOND
     fleet.poll_at(0, 50, herd)
     assert list(fleet.take_due(herd - 1, 99)) == []

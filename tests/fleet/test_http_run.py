@@ -369,6 +369,23 @@ def test_what_could_not_be_sent_is_late_and_not_forgotten() -> None:
     assert kept > 3 * seen.latency["request_event"].percentile(50)
 
 
+def test_a_spike_begins_at_once_and_a_herd_comes_together() -> None:
+    """By the interval of a minute there would be hardly any poll in so short a run."""
+    stages = (Stage("hold", 0.1), Stage("spike", 1.0, factor=300.0), Stage("hold", 0.1))
+    _, seen, _ = serve(
+        scenario(10, 60.0, stages=stages, connections=PLANS["per-ven"]),
+        lambda number, request: ok(NEVER),
+    )
+    assert seen.counters["polls"] >= 20
+    herd = (Stage("ramp", 0.5), Stage("herd", 1.0))
+    _, seen, _ = serve(
+        scenario(10, 60.0, stages=herd, connections=PLANS["per-ven"]),
+        lambda number, request: ok(NEVER),
+    )
+    assert seen.counters["polls"] == 20
+    assert seen.vens_active == 10
+
+
 def test_stop_ends_within_a_second_and_kills_what_hangs() -> None:
     server = Server(never)
 
