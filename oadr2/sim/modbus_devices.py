@@ -15,17 +15,17 @@ import contextlib
 import logging
 import math
 import sys
-import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-_Result = TypeVar("_Result")
+from oadr2.sim.loop_thread import LoopThread
+
 # Function codes.
 _READ_DISCRETE_INPUTS: Final = 2
 _READ_INPUT_REGISTERS: Final = 4
@@ -164,10 +164,7 @@ class ModbusDevices:
         #: The port of each entry of ``devices``, known after :meth:`start`.
         self.ports = [port + place if port else 0 for place in range(len(self._groups))]
         self._servers: dict[int, ModbusTcpServer] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="oadr2-modbus-devices", daemon=True
-        )
+        self._thread = LoopThread("oadr2-modbus-devices")
 
     def start(self) -> None:
         """Listen on every port.
@@ -177,27 +174,24 @@ class ModbusDevices:
         """
         self._thread.start()
         try:
-            self._call(self.serve())
+            self._thread.call(self.serve())
         except OSError:
             self.stop()
             raise
 
     def stop(self) -> None:
         """End all connections and servers."""
-        if not self._thread.is_alive():
-            return
-        self._call(self._leave())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        for place in list(self._servers):
+            self.switch_off(place)
+        self._thread.stop()
 
     def switch_off(self, place: int = 0) -> None:
         """Take the device at ``place`` off the network: connections end, new ones are refused."""
-        self._call(self._switch_off(place))
+        self._thread.call(self._switch_off(place))
 
     def switch_on(self, place: int = 0) -> None:
         """Bring it back on the port it had."""
-        self._call(self._switch_on(place))
+        self._thread.call(self._switch_on(place))
 
     def __enter__(self) -> Self:
         self.start()
@@ -215,9 +209,6 @@ class ModbusDevices:
         """Listen on every port, in the running loop."""
         for place in range(len(self._groups)):
             await self._switch_on(place)
-
-    def _call(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _switch_on(self, place: int) -> None:
         server = ModbusTcpServer(
@@ -239,14 +230,6 @@ class ModbusDevices:
             await asyncio.sleep(0)
         await server.shutdown()  # type: ignore[no-untyped-call]
         await asyncio.sleep(0)  # their transports end a round later
-
-    async def _leave(self) -> None:
-        for place in list(self._servers):
-            await self._switch_off(place)
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
