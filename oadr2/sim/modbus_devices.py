@@ -267,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     async def serve() -> None:
         await devices.serve()
-        print(f"listening {devices.ports[0]}", flush=True)
+        print("listening", *devices.ports, flush=True)
         await asyncio.Event().wait()
 
     with contextlib.suppress(KeyboardInterrupt):

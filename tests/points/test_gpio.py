@@ -255,7 +255,7 @@ def test_a_chip_that_is_unplugged_is_a_device_error(board):
         board.present = False
         with pytest.raises(DeviceError, match="line 2: No such device"):
             await driver.write(address, 0)
-        with pytest.raises(DeviceError, match="line 2: No such device"):
+        with pytest.raises(DeviceError, match="line 2: No such file"):
             await driver.read(address)
 
     run(table(board), work)
