@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, TypeAlias, TypeVar
 
 from oadr2.errors import one_line
@@ -15,7 +16,7 @@ from oadr2.points.rules import Released
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
-#: Requests handed to a driver at a time. A batch that times out is cut to half of it the next time.
+#: Requests handed to a driver at a time.
 LARGEST_BATCH: Final = 64
 _GRACE_S: Final = 1.0  # for a driver to notice that it was cancelled
 
@@ -28,7 +29,8 @@ class Device:
     """A driver and what waits for it.
 
     A task exists only while something waits. Writes go before reads, several at once where the
-    driver can do that.
+    driver can do that. When a batch fails as a whole, those in it go one by one and behind the
+    others until they succeed: one address that hangs must not fail its neighbours for ever.
 
     Args:
         key: the driver's name and the device's key, for messages.
@@ -44,7 +46,8 @@ class Device:
         self._done = done
         self._writes: dict[Hashable, tuple[Hashable, Write]] = {}
         self._reads: dict[Hashable, Hashable] = {}
-        self._batch = LARGEST_BATCH
+        self._suspects: dict[Hashable, None] = {}  # longest untried first
+        self._silences = 0  # of single requests, in a row
         self._worker: asyncio.Task[None] | None = None
         self._stuck: asyncio.Future[Any] | None = None
         self._lock = asyncio.Lock()
@@ -62,6 +65,7 @@ class Device:
         """Forget what waits for this owner; what is under way is told of all the same."""
         self._writes.pop(owner, None)
         self._reads.pop(owner, None)
+        self._suspects.pop(owner, None)
 
     async def check(self, address: Hashable) -> str:
         """What is wrong with this address, or ""; writes nothing."""
@@ -98,21 +102,31 @@ class Device:
             await self._limited(self.driver.connect())
         except DeviceError as error:
             await self._forget_connection()
-            reason = one_line(str(error))
-            writes, reads = self._writes, self._reads
-            self._writes, self._reads = {}, {}
-            for owner, (_, write) in writes.items():
-                self._done(owner, write, None, reason)
-            for owner in reads:
-                self._done(owner, Read(), None, reason)
+            self._fail_all(one_line(str(error)))
             return
         if self._writes:
             await self._write_batch()
         else:
             await self._read_batch()
 
+    def _fail_all(self, reason: str) -> None:
+        writes, reads = self._writes, self._reads
+        self._writes, self._reads = {}, {}
+        for owner, (_, write) in writes.items():
+            self._done(owner, write, None, reason)
+        for owner in reads:
+            self._done(owner, Read(), None, reason)
+
+    def _next_owners(self, waiting: Mapping[Hashable, object]) -> list[Hashable]:
+        """Whose requests go next: many that are above suspicion, or one that is not."""
+        if not self._suspects:
+            return list(islice(waiting, LARGEST_BATCH))
+        plain = (owner for owner in waiting if owner not in self._suspects)
+        owners = list(islice(plain, LARGEST_BATCH))
+        return owners or [next(owner for owner in self._suspects if owner in waiting)]
+
     async def _write_batch(self) -> None:
-        owners = list(self._writes)[: self._batch]
+        owners = self._next_owners(self._writes)
         taken = [(owner, *self._writes.pop(owner)) for owner in owners]
         plain: list[tuple[Hashable, Hashable, Write, float]] = []
         for owner, address, write in taken:
@@ -123,7 +137,8 @@ class Device:
         if not plain:
             return
         items = [(address, value) for _, address, _, value in plain]
-        results = await self._batched(lambda: self.driver.write_many(items), len(items))
+        call = self.driver.write_many(items)
+        results = await self._batched(call, [owner for owner, _, _, _ in plain])
         for (owner, _, write, _), result in zip(plain, results, strict=True):
             failed = isinstance(result, DeviceError)
             self._done(owner, write, None, one_line(str(result)) if failed else "")
@@ -137,9 +152,9 @@ class Device:
             self._done(owner, write, None, "")
 
     async def _read_batch(self) -> None:
-        owners = list(self._reads)[: self._batch]
+        owners = self._next_owners(self._reads)
         addresses = [self._reads.pop(owner) for owner in owners]
-        results = await self._batched(lambda: self.driver.read_many(addresses), len(owners))
+        results = await self._batched(self.driver.read_many(addresses), owners)
         for owner, result in zip(owners, results, strict=True):
             if isinstance(result, DeviceError):
                 self._done(owner, Read(), None, one_line(str(result)))
@@ -147,19 +162,26 @@ class Device:
                 self._done(owner, Read(), result, "")
 
     async def _batched(
-        self, call: Callable[[], Awaitable[Sequence[_Result]]], count: int
+        self, call: Awaitable[Sequence[_Result]], owners: Sequence[Hashable]
     ) -> Sequence[_Result | DeviceError]:
-        """The results of a call over ``count`` requests; an error of the whole is one of each."""
+        """The results of a call for these owners; an error of the whole is one of each."""
+        count = len(owners)
+        for owner in owners:
+            self._suspects.pop(owner, None)
         try:
-            results = await self._limited(call())
+            results = await self._limited(call)
         except DeviceError as error:
-            self._batch = max(1, count // 2)  # one address that hangs must not fail all for ever
+            self._suspects.update(dict.fromkeys(owners))
+            self._silences += count == 1
             await self._forget_connection()
+            if self._silences > 1:  # it is the device, and not this address
+                self._silences = 0
+                self._fail_all(one_line(str(error)))
             return [error] * count
+        self._silences = 0
         if len(results) != count:
             broken = DeviceError(f"{self.key}: the driver gave {len(results)} results for {count}")
             return [broken] * count
-        self._batch = min(LARGEST_BATCH, self._batch * 2)
         return results
 
     async def _forget_connection(self) -> None:

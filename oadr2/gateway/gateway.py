@@ -42,6 +42,9 @@ _log = logging.getLogger("oadr2.gateway")
 DeviceKey: TypeAlias = tuple[DriverClass, Hashable]
 
 LONGEST_SLEEP: Final = 0.5  # seconds; an override given on the command line is seen within this
+FIRST_WORD: Final = (
+    5.0  # seconds a VTN has to answer the first poll before loads are moved without it
+)
 _SLICE: Final = 250  # points between two turns of the event loop, so that writes go out meanwhile
 _CLOCK_STEP: Final = 1.0  # seconds the two clocks may part before that is a step, not drift
 _PRUNE_EVERY: Final = 3600.0
@@ -192,17 +195,19 @@ class Gateway:
         """Work until :meth:`stop`.
 
         Raises:
-            StoreError: a file cannot be opened.
+            StoreError: a file cannot be opened, or another gateway works with it.
             ConfigurationError: a VEN's settings are of no use.
         """
         try:
             if not self.dry_run:
                 self._state = StateFile(self.settings.db)
+                self._state.claim()
                 self._log_state = StateFile(
                     self.settings.db
                 )  # its own, so that nobody waits for it
                 self.journal = Journal(self._log_state)
             await self._apply(self.settings)
+            await self._hear_first_words()
             self._systemd.ready()
             while not self._stopping:
                 self._wake.clear()
@@ -212,6 +217,14 @@ class Gateway:
         finally:
             self._systemd.stopping()
             await self._close()
+
+    async def _hear_first_words(self) -> None:
+        """Give each VTN a moment to say what it wants, so that no load is moved twice at the start."""
+        end = self._monotonic() + FIRST_WORD
+        while not self._stopping and self._monotonic() < end:
+            if all(link.heard or link.problem for link in self.links.values()):
+                return
+            await asyncio.sleep(0.01)
 
     # -- settings ---------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ open the same file at the same time.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import threading
@@ -115,6 +116,7 @@ class StateFile:
         if not create and not Path(self.path).is_file():
             raise StoreError(f"{self.path}: there is no such file: has the gateway ever run?")
         self._lock = threading.Lock()
+        self._claim: int | None = None
         with self._errors():
             self._connection = sqlite3.connect(
                 self.path, timeout=5.0, isolation_level=None, check_same_thread=False
@@ -138,10 +140,34 @@ class StateFile:
     ) -> None:
         self.close()
 
+    def claim(self) -> None:
+        """Be the one gateway that works with this file, until it is closed or the process ends.
+
+        Raises:
+            StoreError: another one does already.
+        """
+        if self.path == ":memory:" or self._claim is not None:
+            return
+        try:
+            lock = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{self.path}-lock: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise StoreError(
+                f"{self.path}: another gateway works with this file: end it, or name another db"
+            ) from None
+        self._claim = lock
+
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
         with self._lock, self._errors():
             self._connection.close()
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
 
     # -- overrides --------------------------------------------------------------------------------
 

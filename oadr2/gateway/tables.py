@@ -12,15 +12,15 @@ from typing import Any, Final, NoReturn
 from oadr2.errors import ConfigurationError
 from oadr2.settings_file import SettingsFile
 
+_NUMBER: Final = r"(\d+(?:\.\d+)?)"
 _PARTS: Final = re.compile(
-    r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?",
-    re.ASCII,
+    "".join(rf"(?:{_NUMBER}{unit})?" for unit in ("d", "h", "m(?!s)", "s", "ms")), re.ASCII
 )
-_UNITS_S: Final = (86400.0, 3600.0, 60.0, 1.0)
+_UNITS_S: Final = (86400.0, 3600.0, 60.0, 1.0, 0.001)
 
 
 def read_seconds(value: object) -> float:
-    """``"30s"``, ``"1h30m"``, ``"2d"`` or a number of seconds.
+    """``"30s"``, ``"1h30m"``, ``"2d"``, ``"500ms"`` or a number of seconds.
 
     Raises:
         ConfigurationError: it is neither, or not finite, or negative.
