@@ -164,8 +164,8 @@ class MqttDriver(Driver[Broker, Topic]):
             default="{value}",
             check=_need_value,
         ),
-        "on": Setting("address", str, "word for 1, such as ON", default=None),
-        "off": Setting("address", str, "word for 0, such as OFF", default=None),
+        "payload_on": Setting("address", str, "word for 1, such as ON", default=None),
+        "payload_off": Setting("address", str, "word for 0, such as OFF", default=None),
         "json_path": Setting(
             "address",
             str,
@@ -565,11 +565,11 @@ def _broker(settings: dict[str, Any]) -> Broker:
 
 
 def _topic(settings: dict[str, Any]) -> Topic:
-    for one, other in (("on", "off"), ("off", "on")):
+    for one, other in (("payload_on", "payload_off"), ("payload_off", "payload_on")):
         if settings[one] is not None and settings[other] is None:
             raise SettingError(one, f"it is given without {other}")
-    if settings["on"] is not None and settings["on"] == settings["off"]:
-        raise SettingError("off", "it must differ from on")
+    if settings["payload_on"] is not None and settings["payload_on"] == settings["payload_off"]:
+        raise SettingError("payload_off", "it must differ from payload_on")
     path = tuple(settings["json_path"].split(".")) if settings["json_path"] else ()
     if settings["json_path"] is not None and not all(path or ("",)):
         raise SettingError("json_path", "it must be names with dots between")
@@ -577,6 +577,8 @@ def _topic(settings: dict[str, Any]) -> Topic:
         command=settings["topic"],
         state=settings["state_topic"] or settings["topic"],
         json_path=path,
+        on=settings["payload_on"],
+        off=settings["payload_off"],
         availability=settings["availability_topic"],
         **{
             key: settings[key]
@@ -584,8 +586,6 @@ def _topic(settings: dict[str, Any]) -> Topic:
                 "qos",
                 "retain",
                 "payload",
-                "on",
-                "off",
                 "available",
                 "unavailable",
                 "settle",

@@ -135,8 +135,8 @@ class TestMqtt(DriverConformance):
                 (tables(state_topic="heaters/#"), "state_topic"),
                 (tables(qos=3), "qos"),
                 (tables(payload="on"), "payload"),
-                (tables(on="ON"), "on"),
-                (tables(on="ON", off="ON"), "off"),
+                (tables(payload_on="ON"), "payload_on"),
+                (tables(payload_on="ON", payload_off="ON"), "payload_off"),
                 (tables(json_path="a..b"), "json_path"),
                 (tables(json_path=""), "json_path"),
                 (tables(ca_file="ca.pem"), "ca_file"),
@@ -160,8 +160,12 @@ def topic(**keys):
         ({}, 1.0, "1"),
         ({}, -0.5, "-0.5"),
         ({"payload": '{"limit": {value}}'}, 70.0, '{"limit": 70}'),
-        ({"on": "ON", "off": "OFF"}, 1.0, "ON"),
-        ({"on": "ON", "off": "OFF", "payload": '{"state": "{value}"}'}, 0.0, '{"state": "OFF"}'),
+        ({"payload_on": "ON", "payload_off": "OFF"}, 1.0, "ON"),
+        (
+            {"payload_on": "ON", "payload_off": "OFF", "payload": '{"state": "{value}"}'},
+            0.0,
+            '{"state": "OFF"}',
+        ),
     ],
 )
 def test_how_a_command_is_written(keys, value, payload):
@@ -169,7 +173,8 @@ def test_how_a_command_is_written(keys, value, payload):
 
 
 @pytest.mark.parametrize(
-    ("keys", "value"), [({"on": "ON", "off": "OFF"}, 0.5), ({}, float("nan")), ({}, float("inf"))]
+    ("keys", "value"),
+    [({"payload_on": "ON", "payload_off": "OFF"}, 0.5), ({}, float("nan")), ({}, float("inf"))],
 )
 def test_a_value_without_a_word_is_refused(keys, value):
     with pytest.raises(ValueError):
@@ -182,12 +187,12 @@ def test_a_value_without_a_word_is_refused(keys, value):
         ({}, b"21.5", 21.5),
         ({}, b" 3 \n", 3.0),
         ({}, b"", None),
-        ({"on": "ON", "off": "OFF"}, b"ON", 1.0),
-        ({"on": "ON", "off": "OFF"}, b"OFF", 0.0),
+        ({"payload_on": "ON", "payload_off": "OFF"}, b"ON", 1.0),
+        ({"payload_on": "ON", "payload_off": "OFF"}, b"OFF", 0.0),
         ({"json_path": "a.b"}, b'{"a": {"b": 7}}', 7.0),
         ({"json_path": "a"}, b'{"a": true}', 1.0),
         ({"json_path": "a"}, b'{"a": null}', None),
-        ({"json_path": "a", "on": "heat", "off": "idle"}, b'{"a": "idle"}', 0.0),
+        ({"json_path": "a", "payload_on": "heat", "payload_off": "idle"}, b'{"a": "idle"}', 0.0),
     ],
 )
 def test_how_a_state_is_read(keys, payload, value):
@@ -200,7 +205,7 @@ def test_how_a_state_is_read(keys, payload, value):
         ({}, b"warm"),
         ({}, b"nan"),
         ({}, b"\xff\xfe"),
-        ({"on": "ON", "off": "OFF"}, b"MAYBE"),
+        ({"payload_on": "ON", "payload_off": "OFF"}, b"MAYBE"),
         ({"json_path": "a"}, b"{"),
         ({"json_path": "a"}, b"[" * 100_000),
         ({"json_path": "a.b"}, b'{"a": 1}'),
@@ -398,7 +403,9 @@ def test_home_assistant_is_shown_points_with_a_label(broker, tables, heaters):
 
 
 def test_on_and_off_are_shown_as_a_binary_sensor():
-    kind, payload = topic(on="ON", off="OFF", label="x", availability_topic="s").announcement()
+    kind, payload = topic(
+        payload_on="ON", payload_off="OFF", label="x", availability_topic="s"
+    ).announcement()
     assert kind == "binary_sensor/oadr2_x/config"
     shown = json.loads(payload)
     assert (shown["payload_on"], shown["payload_off"]) == ("ON", "OFF")
