@@ -50,7 +50,18 @@ FLOORS = {
 }
 
 # What outside libraries belong to which floor: none below it may import them.
-LIBRARY_FLOORS = {"lxml": 1, "xmlschema": 1, "httpx": 2, "uvicorn": 3, "slixmpp": 3, "rich": 5}
+LIBRARY_FLOORS = {
+    "lxml": 1,
+    "xmlschema": 1,
+    "httpx": 2,
+    "aiomqtt": 3,
+    "bacpypes3": 3,
+    "gpiod": 3,
+    "pymodbus": 3,
+    "slixmpp": 3,
+    "uvicorn": 3,
+    "rich": 5,
+}
 
 
 def floor(module: str) -> int:

@@ -106,7 +106,7 @@ def test_the_example_is_what_the_document_says():
 @pytest.mark.parametrize("name", DRIVERS)
 def test_every_key_of_every_driver_is_documented(name):
     for key in find_driver(name).settings:
-        assert f"`{key}`" in SECTIONS[name], f"docs/drivers.md, {name}: lacks {key}"
+        assert re.search(rf"`{key}(`| = )", SECTIONS[name]), f"docs/drivers.md, {name}: lacks {key}"
 
 
 @pytest.mark.parametrize("name", DRIVERS)
