@@ -40,7 +40,7 @@ VERBS: Final = (
     "fingerprint",
 )
 # Their -c names a gateway's file (docs/gateway.md), not one with options.
-_OWN_FILE: Final = frozenset({"gateway", "audit", "points"})
+_OWN_FILE: Final = frozenset({"gateway", "audit"})
 
 _DESCRIPTION = """\
 OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of payloads.

@@ -50,6 +50,12 @@ def add_parser(subparsers: Any) -> None:
         help="what is printed to standard error (default: %(default)s)",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="instead of running")
+    demo = actions.add_parser(
+        "demo",
+        help="a gateway, a VTN and three simulated loads, in this terminal",
+        description="See an event at three simulated loads, in half a minute. Needs no file.",
+    )
+    demo.add_argument("--fast", action="store_true", help="in a few seconds")
     check = actions.add_parser(
         "check",
         help="hold the file against its devices, without writing",
@@ -86,6 +92,10 @@ def run(args: argparse.Namespace) -> int:
     from oadr2.cli import gateway_session  # noqa: PLC0415 - it brings httpx and the drivers
 
     match args.action:
+        case "demo":
+            from oadr2.cli import gateway_demo  # noqa: PLC0415 - it brings the simulated VTN
+
+            return gateway_demo.run(args)
         case "check":
             return gateway_session.check(args)
         case "override":

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C."""
     path = config_of(args)
     settings = read_configuration(path)
-    with _log_to_standard_error(args):
+    with log_to_standard_error(args):
         asyncio.run(_serve(path, settings, args.dry_run))
     return 0
 
@@ -122,9 +122,11 @@ async def _serve(path: Path, settings: GatewaySettings, dry_run: bool) -> None:
 
 
 @contextlib.contextmanager
-def _log_to_standard_error(args: argparse.Namespace) -> Iterator[None]:
+def log_to_standard_error(args: argparse.Namespace) -> Iterator[None]:
+    """The package's own log, in the format and of the level asked for."""
     logger = logging.getLogger("oadr2")
     lines = LogLines(LineWriter(sys.stderr, args.log_format, line_text))
+    lines.addFilter(_FirstOfItsKind())
     before = logger.level, logger.propagate
     logger.addHandler(lines)
     logger.setLevel(args.log_level.upper())
@@ -135,3 +137,21 @@ def _log_to_standard_error(args: argparse.Namespace) -> Iterator[None]:
         logger.removeHandler(lines)
         logger.setLevel(before[0])
         logger.propagate = before[1]
+
+
+class _FirstOfItsKind(logging.Filter):
+    """A VTN that stays away is one line, and not one for each poll."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not getattr(record, "failed_poll", False):
+            if record.name == "oadr2.poll":
+                self._last = ""  # it works again, and says so
+            return True
+        problem = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
+        repeated = problem == self._last
+        self._last = problem
+        return not repeated

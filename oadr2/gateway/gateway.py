@@ -49,6 +49,7 @@ _SLICE: Final = 250  # points between two turns of the event loop, so that write
 _CLOCK_STEP: Final = 1.0  # seconds the two clocks may part before that is a step, not drift
 _PRUNE_EVERY: Final = 3600.0
 _RETRY_STORE: Final = 1.0
+_JOURNAL_DELAY: Final = 0.05
 # Records after which what the point remembers may be something new.
 _MEMORABLE: Final = frozenset({"found", "control", "write", "verified", "disobeyed", "drift"})
 _WARNINGS: Final = frozenset({"failed", "disobeyed", "drift", "alert"})
@@ -108,6 +109,8 @@ class Gateway:
         self._log_state: StateFile | None = None
         self._devices: dict[DeviceKey, Device] = {}
         self._contacts: dict[str, Contact] = {}
+        self._records: list[tuple[float, LivePoint, Record]] = []
+        self._failsafe: list[LivePoint] = []  # those that give a silent VTN up
         self._overrides: dict[str, StoredOverride] = {}
         self._affected: dict[str, None] = {}  # points of which something else may be wanted
         self._changed_vens: dict[str, None] = {}
@@ -239,6 +242,9 @@ class Gateway:
         memories = self._memories(now)
         for point in settings.points:
             self._place(point, old_points.get(point.name), memories.get(point.name), now)
+        self._failsafe = [
+            live for live in self.points.values() if live.settings.rules.failsafe is not None
+        ]
         self._unheard = sum(not live.heard for live in self.points.values())
         for live in old_points.values():
             if self.points.get(live.settings.name) is not live:
@@ -339,6 +345,7 @@ class Gateway:
             await link.close()
         await asyncio.gather(*(device.close() for device in self._devices.values()))
         if self.journal is not None:
+            self._hand_over()
             self.journal.close()
         for state in (self._state, self._log_state):
             if state is not None:
@@ -490,19 +497,24 @@ class Gateway:
             _log.log(level, "%s", record_text(name, record))
         if self.journal is None:
             return
-        entry = AuditEntry(
-            self._clock(),
-            name,
-            record.kind,
-            record.old,
-            record.new,
-            record.read_back,
-            record.vtn_id,
-            record.event_id,
-            record.reason,
+        if not self._records:  # later, for at the beginning of an event writes come first
+            asyncio.get_running_loop().call_later(_JOURNAL_DELAY, self._hand_over)
+        self._records.append((self._clock(), live, record))
+
+    def _hand_over(self) -> None:
+        """Give the journal what has gathered."""
+        records, self._records = self._records, []
+        if self.journal is None:
+            return
+        memories: dict[str, Memory] = {}
+        for _, live, record in records:
+            if record.kind in _MEMORABLE and live.settings.name not in memories:
+                memory = live.point.memory
+                if memory is not None:
+                    memories[live.settings.name] = to_wall_clock(memory, self._ahead)
+        self.journal.add(
+            [(at, live.settings.name, record) for at, live, record in records], memories
         )
-        memory = live.point.memory if record.kind in _MEMORABLE else None
-        self.journal.add(entry, None if memory is None else to_wall_clock(memory, self._ahead))
 
     # -- what VENs tell ---------------------------------------------------------------------------
 
@@ -512,9 +524,8 @@ class Gateway:
 
     def _heard(self, ven: str) -> None:
         """The VTN speaks; points that had given it up are to follow it again."""
-        for live in self.points.values():
-            failsafe = live.settings.rules.failsafe
-            if failsafe is not None and live.point.silent and ven in live.settings.vens:
+        for live in self._failsafe:
+            if live.point.silent and ven in live.settings.vens:
                 self._affected[live.settings.name] = None
         if self._affected:
             self._wake.set()
@@ -585,8 +596,10 @@ def setting_text(value: Setting | None) -> str:
 def record_text(name: str, record: Record | AuditEntry) -> str:
     """A record of a point in one line."""
     parts = [f"{name} {record.kind}"]
-    if record.old is not None or record.new is not None:
+    if record.old is not None and record.new is not None:
         parts.append(f"{setting_text(record.old)} -> {setting_text(record.new)}")
+    elif record.new is not None:
+        parts.append(setting_text(record.new))
     if record.read_back is not None:
         parts.append(f"read back {record.read_back:g}")
     if record.event_id:

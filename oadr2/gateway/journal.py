@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from dataclasses import replace
-from typing import Final
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from oadr2.errors import StoreError
 from oadr2.gateway.state import AuditEntry, StateFile
-from oadr2.points.point import Memory
+from oadr2.points.point import Memory, Record
 
 _log = logging.getLogger(__name__)
 
 #: Lines kept in memory while the file cannot be written; the oldest go first.
 MOST_WAITING: Final = 100_000
 _RETRY_S: Final = 1.0
+
+
+#: When (seconds since 1970), which point, and what happened.
+Line: TypeAlias = tuple[float, str, Record]
 
 
 class Journal:
@@ -30,7 +35,7 @@ class Journal:
     def __init__(self, state: StateFile) -> None:
         self._state = state
         self._changed = threading.Condition()
-        self._entries: deque[AuditEntry] = deque(maxlen=MOST_WAITING)
+        self._lines: deque[Line] = deque(maxlen=MOST_WAITING)
         self._memories: dict[str, Memory] = {}
         self._writing = False
         self._closing = False
@@ -39,19 +44,20 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="oadr2-journal", daemon=True)
         self._thread.start()
 
-    def add(self, entry: AuditEntry, memory: Memory | None = None) -> None:
-        """Write this line soon, and keep this memory of its point."""
+    def add(
+        self, lines: Iterable[Line], memories: Mapping[str, Memory] = MappingProxyType({})
+    ) -> None:
+        """Write these lines soon, and keep what these points remember."""
         with self._changed:
-            self._entries.append(entry)
-            if memory is not None:
-                self._memories[entry.point] = memory
+            self._lines.extend(lines)
+            self._memories.update(memories)
             self._changed.notify()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until everything added so far is in the file; whether it is."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: not (self._entries or self._memories or self._writing), timeout
+                lambda: not (self._lines or self._memories or self._writing), timeout
             )
 
     def close(self) -> None:
@@ -64,19 +70,19 @@ class Journal:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._entries or self._memories or self._closing)
-                if not (self._entries or self._memories):
+                self._changed.wait_for(lambda: self._lines or self._memories or self._closing)
+                if not (self._lines or self._memories):
                     return
-                entries, memories = tuple(self._entries), dict(self._memories)
-                self._entries.clear()
+                lines, memories = tuple(self._lines), dict(self._memories)
+                self._lines.clear()
                 self._memories.clear()
                 self._writing = True
-            failed = self._write(entries, memories)
+            failed = self._write(lines, memories)
             with self._changed:
                 self._writing = False
                 if failed:
-                    room = MOST_WAITING - len(self._entries)
-                    self._entries.extendleft(reversed(entries[-room:] if room else ()))
+                    room = MOST_WAITING - len(self._lines)
+                    self._lines.extendleft(reversed(lines[-room:] if room else ()))
                     self._memories = memories | self._memories
                     if self._closing:
                         return
@@ -84,9 +90,9 @@ class Journal:
                 if failed:
                     self._changed.wait(_RETRY_S)
 
-    def _write(self, entries: tuple[AuditEntry, ...], memories: dict[str, Memory]) -> bool:
+    def _write(self, lines: tuple[Line, ...], memories: dict[str, Memory]) -> bool:
         try:
-            self._state.append(entries, memories)
+            self._state.append((_entry(*line) for line in lines), memories)
         except StoreError as error:
             if not self.problem:
                 _log.error("the audit log cannot be written, its lines wait: %s", error)
@@ -98,11 +104,21 @@ class Journal:
         return False
 
 
+def _entry(at: float, point: str, record: Record) -> AuditEntry:
+    return AuditEntry(
+        at,
+        point,
+        record.kind,
+        record.old,
+        record.new,
+        record.read_back,
+        record.vtn_id,
+        record.event_id,
+        record.reason,
+    )
+
+
 def to_wall_clock(memory: Memory, ahead: float) -> Memory:
     """The memory with its times moved by ``ahead`` seconds (wall clock less the point's clock)."""
     since = memory.controlled_since
-    return replace(
-        memory,
-        changed_at=memory.changed_at + ahead,
-        controlled_since=None if since is None else since + ahead,
-    )
+    return Memory(memory.value, memory.changed_at + ahead, None if since is None else since + ahead)

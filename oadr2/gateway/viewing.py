@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from oadr2.gateway.view import Counts, EventView, GatewayView, PointView, VenView
 
 if TYPE_CHECKING:
-    from oadr2.gateway.gateway import Gateway, LivePoint
-    from oadr2.gateway.planner import PlannedEvent
+    from oadr2.gateway.planner import PlannedEvent, Planner
+    from oadr2.gateway.state import StoredOverride
 
 
-def view_of(gateway: Gateway) -> GatewayView:
+class Viewed(Protocol):
+    """What is looked at; :class:`oadr2.gateway.gateway.Gateway` is the real one."""
+
+    @property
+    def now(self) -> float: ...
+    @property
+    def ready(self) -> bool: ...
+
+    started_at: float
+    dry_run: bool
+    counts: Counter[str]
+    links: Any
+    points: Any
+    planner: Planner
+    journal: Any
+
+    def silence(self, ven: str) -> float: ...
+    def override_of(self, name: str) -> StoredOverride | None: ...
+
+
+def view_of(gateway: Viewed) -> GatewayView:
     """How the gateway stands now."""
     counts = gateway.counts
     return GatewayView(
@@ -71,7 +91,7 @@ def _event_view(event: PlannedEvent) -> EventView:
     )
 
 
-def _point_view(gateway: Gateway, live: LivePoint) -> PointView:
+def _point_view(gateway: Viewed, live: Any) -> PointView:
     settings, point = live.settings, live.point
     override = gateway.override_of(settings.name) if point.override is not None else None
     return PointView(

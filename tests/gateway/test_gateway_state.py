@@ -14,12 +14,16 @@ from oadr2.errors import StoreError
 from oadr2.gateway.journal import Journal, to_wall_clock
 from oadr2.gateway.notify import Systemd
 from oadr2.gateway.state import AuditEntry, StateFile, StoredOverride
-from oadr2.points.point import Memory
+from oadr2.points.point import Memory, Record
 from oadr2.points.rules import RELEASED
 
 
 def entry(number: int, point: str = "a", event_id: str = "", kind: str = "write") -> AuditEntry:
     return AuditEntry(1000.0 + number, point, kind, 1.0, RELEASED, None, "vtn", event_id, "why")
+
+
+def line(number: int) -> tuple[float, str, Record]:
+    return 1000.0 + number, "a", Record("write", 1.0, RELEASED, None, "vtn", "", "why")
 
 
 def test_the_audit_log_is_searched(tmp_path: Path) -> None:
@@ -102,19 +106,19 @@ def test_the_journal_keeps_its_lines_while_the_disk_is_full(
 ) -> None:
     with StubbornState(tmp_path / "s.db") as state:
         journal = Journal(state)
-        journal.add(entry(0))
+        journal.add([line(0)])
         assert journal.flush()
         state.broken = True
         for number in range(1, 5):
-            journal.add(entry(number), Memory(float(number), 1.0, None))
+            journal.add([line(number)], {"a": Memory(float(number), 1.0, None)})
         assert not journal.flush(0.1)
         assert journal.problem == "the disk is full"
         state.broken = False
         assert journal.flush()
         assert journal.problem == ""
-        journal.add(entry(5))
+        journal.add([line(5)])
         journal.close()
-        assert [found.at for found in state.search()] == [1000.0 + n for n in range(6)]
+        assert state.search() == [entry(number) for number in range(6)]
         assert state.memories()["a"].value == 4.0
     assert sum("lines wait" in record.message for record in caplog.records) == 1
 

@@ -16,7 +16,12 @@ LIBRARIES = {"modbus": "pymodbus", "mqtt": "aiomqtt", "bacnet": "bacpypes3", "gp
 def test_a_missing_library_is_one_line_that_says_what_to_install(name):
     program = f"""
 import sys
-sys.modules[{LIBRARIES[name]!r}] = None
+class Absent:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == {LIBRARIES[name]!r}:
+            raise ModuleNotFoundError(f"No module named {{name}}", name=name)
+sys.meta_path.insert(0, Absent)
 from oadr2.errors import ConfigurationError
 from oadr2.points.drivers import find_driver
 try:
