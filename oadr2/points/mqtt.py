@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -484,6 +485,8 @@ class MqttDriver(Driver[Broker, Topic]):
             max_inflight_messages=_AT_ONCE,
             max_concurrent_outgoing_calls=_AT_ONCE,
             tls_context=context,
+            # A full window would otherwise wait for the broker's delayed acknowledgement, 40 ms.
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         client.pending_calls_threshold = _AT_ONCE
         return client
