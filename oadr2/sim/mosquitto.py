@@ -124,7 +124,6 @@ class MosquittoBroker:
             "user root",  # of no effect unless root starts it, who could then not read the folder
             "persistence false",
             "max_queued_messages 0",
-            "set_tcp_nodelay true",
             f"allow_anonymous {'true' if self._users is None else 'false'}",
         ]
         if self._certificate is not None and self._key is not None:
