@@ -1,0 +1,92 @@
+"""A simulated BACnet/IP device, in a process of its own, for examples and tests::
+
+    python -m oadr2.sim.bacnet_device --port 47809
+
+It has the commandable objects analog-output 1 to 4, binary-output 1 and multi-state-output 1, an
+analog-value 1 that is not commandable, and an analog-input 1. Write an object such as
+``analog-output 1`` on its standard input, and it tells the present value. Needs bacpypes3
+(``pip install 'oadr2[bacnet]'``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+
+from bacpypes3.ipv4.app import NormalApplication
+from bacpypes3.local.analog import AnalogInputObject, AnalogOutputObject, AnalogValueObject
+from bacpypes3.local.binary import BinaryOutputObject
+from bacpypes3.local.device import DeviceObject
+from bacpypes3.local.multistate import MultiStateOutputObject
+from bacpypes3.pdu import IPv4Address
+from bacpypes3.primitivedata import ObjectIdentifier
+
+#: The present value of each analog output that nobody commands.
+RELINQUISH_DEFAULT = 20.0
+
+
+async def serve(host: str, port: int) -> None:
+    """Answer until standard input ends."""
+    application = NormalApplication(
+        DeviceObject(objectIdentifier=("device", 1), objectName="simulated", vendorIdentifier=999),
+        IPv4Address(f"{host}:{port}"),
+    )
+    for number in range(1, 5):
+        application.add_object(
+            AnalogOutputObject(
+                objectIdentifier=("analog-output", number),
+                objectName=f"setpoint {number}",
+                presentValue=RELINQUISH_DEFAULT,
+                units="percent",
+            )
+        )
+    application.add_object(
+        BinaryOutputObject(
+            objectIdentifier=("binary-output", 1),
+            objectName="relay",
+            presentValue="inactive",
+            polarity="normal",
+        )
+    )
+    application.add_object(
+        MultiStateOutputObject(
+            objectIdentifier=("multi-state-output", 1),
+            objectName="mode",
+            presentValue=1,
+            numberOfStates=4,
+        )
+    )
+    for kind, made in (("analog-value", AnalogValueObject), ("analog-input", AnalogInputObject)):
+        application.add_object(
+            made(objectIdentifier=(kind, 1), objectName=kind, presentValue=7.0, units="percent")
+        )
+    server = application.normal.server
+    while server.local_transport is None:
+        await asyncio.sleep(0.01)
+    print(f"listening {server.local_transport.get_extra_info('sockname')[1]}", flush=True)
+
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        kind, _, instance = line.decode().strip().partition(" ")
+        found = application.get_object_id(ObjectIdentifier((kind, int(instance or 0))))
+        print(float(found.presentValue) if found is not None else "none", flush=True)
+    application.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Be a device until standard input ends."""
+    parser = argparse.ArgumentParser(prog="python -m oadr2.sim.bacnet_device")
+    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=47808, help="0 takes a free one")
+    options = parser.parse_args(arguments)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(options.host, options.port))
+
+
+if __name__ == "__main__":
+    main()
