@@ -11,6 +11,7 @@ in 2.0a and in 2.0b, which is less than the schema does (field-notes.md 10):
     ?  at most one
     *  any number
     +  at least one
+    -  of no use to us: passed over, but named, so that the scanner expects it
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ NAMESPACES = {  # facts.md 1.1; 2.0a and 2.0b share every namespace but their ow
 }
 
 LEAF = None
+PASSED_OVER = "passed over"
 
 DURATION = {"11 xcal:duration": LEAF}
 DATE_TIME = {"11 xcal:date-time": LEAF}
@@ -151,6 +153,7 @@ EVENT = (
                                 "?? ei:x-eiRecovery": DURATION,
                             },
                         ),
+                        "-- xcal:components": PASSED_OVER,
                     },
                 ),
                 "11 ei:eiEventSignals": (
@@ -240,6 +243,15 @@ DOCUMENT = {
     "?? oadr:oadrSignedObject": SIGNED,
     **MESSAGES,
 }
+# Optional by the schema, and sent by nearly every VTN: what the scanner expects, no more.
+OFTEN_SENT = {
+    "ei:eiResponse",
+    "ei:priority",
+    "ei:testEvent",
+    "ei:venID",
+    "xcal:tolerance",
+    "xcal:components",
+}
 
 
 def identifier(name: str) -> str:
@@ -274,7 +286,9 @@ class Tables:
             signs, child_name = key.split(" ")
             child_element = self.element(child_name)
             local = identifier(child_name.split(":")[1])
-            if isinstance(child, tuple):
+            if child is PASSED_OVER:
+                target = 0
+            elif isinstance(child, tuple):
                 child_state, tree = child
                 if child_state not in self.shared:
                     self.shared[child_state] = -1
@@ -325,23 +339,23 @@ def character_class(code: int) -> int:
 
 
 def following_elements(tables: Tables) -> list[int]:
-    """Which element likely begins after a start tag, then which after an end tag; 0: who knows.
+    """Which element likely begins after an element's start tag, then which after its end; 0: who knows.
 
-    Only guesses, which the scanner tries first and corrects as it reads.
+    By the element's state. Only guesses, which the scanner tries first and corrects as it reads.
     """
-    count = len(tables.elements) + 1
+    count = len(tables.states)
+    often = {tables.element(name) for name in OFTEN_SENT}
     after = [0] * (2 * count)
-    # event lists are what a VEN reads most: where contexts disagree, they decide
+    # event lists are what a VEN reads most: where a state has several parents, they decide
     for state in sorted(tables.states, key=lambda state: state["name"] != "DISTRIBUTE_EVENT"):
-        rows = [(element, signs) for element, (_, _, signs) in state["rows"].items()]
-        many = [element for element, signs in rows if set(signs) & {"*", "+"}]
-        usual = [bool(set(signs) & {"1", "w"}) or [element] == many for element, signs in rows]
-        for i, (element, _) in enumerate(rows):
-            later = [e for (e, _), often in zip(rows[i:], usual[i:], strict=True) if often]
-            if i == 0 and not after[state["element"]] and (element not in many or len(many) == 1):
-                after[state["element"]] = element
-            follower = element if element in many else next((e for e in later if e != element), 0)
-            after[count + element] = after[count + element] or follower
+        rows = [(element, *row) for element, row in state["rows"].items()]
+        usual = [e for e, _, _, signs in rows if set(signs) & {"1", "w"} or e in often]
+        many = {e for e, _, _, signs in rows if set(signs) & {"*", "+"}}
+        after[tables.states.index(state)] = next(iter(usual), rows[0][0] if rows else 0)
+        for i, (element, target, _, _) in enumerate(rows):
+            later = [row[0] for row in rows[i + 1 :] if row[0] in usual or {row[0]} == many]
+            follower = element if element in many else next(iter(later), 0)
+            after[count + target] = after[count + target] or follower
     after[0] = after[count] = 0
     return after
 
@@ -487,7 +501,7 @@ def write(folder: Path) -> None:
     )
     h += ["static const StateRow STATES[] = {", *masks, "};"]
     guesses = ",".join(map(str, following_elements(tables)))
-    h.append(f"static const uint8_t FOLLOWING[{2 * width}] = {{{guesses}}};")
+    h.append(f"static const uint8_t FOLLOWING[{2 * count}] = {{{guesses}}};")
     classes = ",".join(str(character_class(code)) for code in range(256))
     h.append(f"static const uint8_t BYTE_CLASS[256] = {{{classes}}};")
 
