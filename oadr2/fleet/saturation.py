@@ -44,7 +44,7 @@ def saturation_of(
 def _late(snapshot: Snapshot) -> Iterator[str]:
     polls, late = snapshot.counters.get("polls", 0), snapshot.counters.get("late", 0)
     if late > LATE_SHARE * polls and late > FEW:
-        yield f"{late} of {polls} polls were sent late"
+        yield f"{late:,} polls were late, {polls:,} were sent"
     lag = snapshot.schedule_lag.percentile(99)
     if lag > LAG_US and snapshot.schedule_lag.count > 100 * FEW:
         yield f"1 % of the polls were sent more than {lag / 1000:.0f} ms after they were due"

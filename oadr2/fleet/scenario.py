@@ -297,9 +297,13 @@ def numbered(groups: Iterable[Group]) -> tuple[Group, ...]:
 
 
 def default_stages(duration: float, poll_interval: float) -> tuple[Stage, ...]:
-    """VENs come in evenly over one poll interval, then go on to the end."""
-    ramp = min(poll_interval, round(duration / 3, 1 if duration < 30 else 0) or duration / 2)
-    return Stage("ramp", ramp), Stage("hold", duration - ramp)
+    """VENs come in evenly over one poll interval, then go on to the end.
+
+    A short run has no time for that: it is a piece of one that has lasted long.
+    """
+    if duration < 3 * poll_interval:
+        return (Stage("hold", duration),)
+    return Stage("ramp", poll_interval), Stage("hold", duration - poll_interval)
 
 
 def default_events(duration: float) -> tuple[EventChange, ...]:

@@ -67,7 +67,7 @@ def test_a_saturated_generator_is_told_at_once() -> None:
     progress = Progress(SCENARIO, "x")
     counters = {"polls": 1000, "exchanges": 1000, "late": 50}
     progress.add(snapshot(5.0, 1000, counters=counters))
-    assert "the generator itself is the bottleneck: 50 of 1000 polls were sent late" in drawn(
+    assert "the generator itself is the bottleneck: 50 polls were late, 1,000 were sent" in drawn(
         progress
     )
     assert "50 late" in progress_line(progress)

@@ -92,7 +92,7 @@ def test_every_sign_of_saturation() -> None:
     slow = snapshot(10.0, 1000, [5], schedule_lag=histogram([250_000] * 1001))
     late = replace(slow, counters={"polls": 1000, "late": 11})
     reasons = list(saturation_of(late, busy, 1))
-    assert reasons[0] == "11 of 1000 polls were sent late"
+    assert reasons[0] == "11 polls were late, 1,000 were sent"
     assert "250 ms after they were due" in reasons[1]
     assert reasons[2] == "a process used its whole core in 2 of 10 steps of 1 s"
 
@@ -105,7 +105,7 @@ def test_a_few_late_polls_say_nothing() -> None:
 def test_a_pool_that_is_full_is_named() -> None:
     late = replace(snapshot(10.0, 1000, [5]), counters={"polls": 1000, "late": 11})
     points = [Point(t, 1.0, connections=2) for t in range(1, 11)]
-    assert list(saturation_of(late, points, 1, pool=3)) == ["11 of 1000 polls were sent late"]
+    assert list(saturation_of(late, points, 1, pool=3)) == ["11 polls were late, 1,000 were sent"]
     assert list(saturation_of(late, points, 1, pool=2))[1] == (
         "all 2 connections of the pool were in use: a larger pool may help"
     )
