@@ -43,7 +43,7 @@ types: $(VENV)/installed-test ## mypy --strict, and the stubs of the compiled mo
 		--allowlist tools/stubtest_allowlist.txt $(CORE_MODULES)
 
 tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
-	@tools/install_prosody.sh
+	@tools/install_servers.sh prosody nginx mosquitto
 	@echo "== pytest" && $(BIN)/python -m pytest -n 2 $(TEST_ARGS)
 
 test-sanitize: $(VENV)/installed-test ## the tests on a core with AddressSanitizer and UBSan, in build/sanitized
@@ -64,7 +64,7 @@ bench-instructions: $(VENV)/installed ## instructions, counted by valgrind, agai
 	@$(BIN)/python benchmarks/instructions.py $(if $(UPDATE),--update)
 
 conformance: $(VENV)/installed-test ## run tests/conformance and tests/xmpp, write docs/conformance.md
-	@tools/install_prosody.sh
+	@tools/install_servers.sh prosody
 	@$(BIN)/python tools/write_conformance.py
 
 figures: bench ## bench, then write README.md's and docs/figures.md's tables

@@ -1,6 +1,6 @@
 """Faults under many VENs, with figures: run by hand, for it takes minutes.
 
-    python fleet_faults.py restart [--vens 50000] [--interval 30] [--down 10]
+    python fleet_faults.py restart [--vens 50000] [--interval 30] [--down 10] [--connections per-ven]
     python fleet_faults.py garbage [--vens 5000] [--interval 5] [--seconds 600]
 
 ``restart``: each VEN has its connection; nginx is killed, comes back with an event more, and every VEN
@@ -28,12 +28,13 @@ from oadr2.fleet.scenario import ConnectionPlan, Group, Scenario, Stage, Timeout
 _PER_ADDRESS = 25_000
 
 
-def scenario(vens: int, interval: float, seconds: float) -> Scenario:
+def scenario(options: argparse.Namespace, seconds: float) -> Scenario:
+    vens, (kind, _, size) = options.vens, options.connections.partition(":")
     addresses = tuple(f"127.0.0.{n + 1}" for n in range(-(-vens // _PER_ADDRESS)))
     return Scenario(
-        groups=(Group(vens, poll_interval=interval),),
+        groups=(Group(vens, poll_interval=options.interval),),
         stages=(Stage("hold", seconds),),
-        connections=ConnectionPlan("per-ven", source_addresses=addresses),
+        connections=ConnectionPlan(kind, int(size or 100), addresses),
         timeouts=Timeouts(connect=10.0, answer=10.0),
     )
 
@@ -49,7 +50,7 @@ async def checked(plan: Scenario, server: NginxVtn) -> FleetRun:
 async def restart(options: argparse.Namespace) -> bool:
     vens, interval = options.vens, options.interval
     with NginxVtn({"list": stored_list()}, connections=vens + 100) as server:
-        run = await checked(scenario(vens, interval, 1e6), server)
+        run = await checked(scenario(options, 1e6), server)
         task = asyncio.ensure_future(run.run())
 
         async def until(what: str, key: str, amount: int) -> None:
@@ -100,7 +101,7 @@ async def restart(options: argparse.Namespace) -> bool:
 async def garbage(options: argparse.Namespace) -> bool:
     vens, seconds = options.vens, options.seconds
     with NginxVtn({"list": stored_list()}, connections=vens + 100, garbage="10%") as server:
-        run = await checked(scenario(vens, options.interval, seconds), server)
+        run = await checked(scenario(options, seconds), server)
         task = asyncio.ensure_future(run.run())
         memory = []
         while not task.done():
@@ -125,6 +126,7 @@ def main() -> int:
     parser.add_argument("fault", choices=["restart", "garbage"])
     parser.add_argument("--vens", type=int, default=0)
     parser.add_argument("--interval", type=float, default=0.0)
+    parser.add_argument("--connections", default="per-ven")
     parser.add_argument("--down", type=float, default=10.0)
     parser.add_argument("--seconds", type=float, default=600.0)
     options = parser.parse_args()

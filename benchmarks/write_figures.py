@@ -26,6 +26,7 @@ SECTIONS = (
     "HTTP",
     "XMPP",
     "Fleet engine",
+    "Fleet over HTTP",
     "Memory",
 )
 UNITS = {

@@ -111,12 +111,12 @@ def test_the_build_stops_with_the_same_line(repository: Path, tmp_path: Path) ->
     ("present", "user", "words", "installs"),
     [
         (("prosody", "apt-get", "id"), 0, "", False),
-        (("apt-get", "id"), 0, "installing Prosody\n", True),
-        (("apt-get", "id"), 1000, "Prosody is missing, so the tests of XMPP are skipped", False),
-        (("id",), 0, "Prosody is missing, so the tests of XMPP are skipped", False),
+        (("apt-get", "id"), 0, "installing prosody\n", True),
+        (("apt-get", "id"), 1000, "prosody is missing, so the tests with it are skipped", False),
+        (("id",), 0, "prosody is missing, so the tests with it are skipped", False),
     ],
 )
-def test_prosody_is_installed_where_that_can_be_done_unasked(
+def test_a_server_is_installed_where_that_can_be_done_unasked(
     repository: Path,
     tmp_path: Path,
     present: tuple[str, ...],
@@ -132,8 +132,8 @@ def test_prosody_is_installed_where_that_can_be_done_unasked(
         program.chmod(0o755)
     shell = shutil.which("sh")
     assert shell is not None
-    script = Path("tools") / "install_prosody.sh"
-    done = run(shell, script, repository=repository, PATH=str(tmp_path))
+    script = Path("tools") / "install_servers.sh"
+    done = run(shell, script, "prosody", repository=repository, PATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(words)
     assert bool(words) == bool(done.stdout)

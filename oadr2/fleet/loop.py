@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A new loop; uvloop does an exchange in half the processor time."""
+    """A new loop; with uvloop an exchange takes about a sixth less processor time."""
     try:
         import uvloop  # noqa: PLC0415 - loaded for a fleet only, and only where it is installed
     except ModuleNotFoundError:

@@ -207,8 +207,9 @@ class NginxVtn:
         hosts = [f"[{host}]" if ":" in host else host for host in self._hosts]
         garbage = "if ($garbage) { return 200 '<not><xml>'; }" if self._garbage else ""
         return _CONFIG.format(
-            files=self._connections + 100,
-            connections=self._connections + 50,
+            files=self._connections * 6 // 5 + 100,
+            # nginx hangs up on idle ones when a sixteenth is left.
+            connections=self._connections * 6 // 5 + 50,
             longer=self._longer,
             listen=" ".join(f"listen {host}:{self.port}{kind} backlog=4096;" for host in hosts),
             tls=tls,
