@@ -7,6 +7,7 @@ import sys
 import threading
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import payloads
 import pytest
@@ -17,7 +18,7 @@ from message_strategies import messages, unhurried
 
 from oadr2 import ConfigurationError, RemoteProtocolError, encode, schema
 from oadr2.event import EventHandler
-from oadr2.model import CreatedEvent, EventResponse, RequestEvent, Targets
+from oadr2.model import CreatedEvent, EventResponse, Message, RequestEvent, Targets
 from oadr2.sim import SimulatedVtn
 
 ROOT = Path(__file__).parent.parent
@@ -247,6 +248,7 @@ def test_where_the_profiles_differ(fields, in_a, in_b):
 
 EI = payloads.NAMESPACES["ei"]
 STATUS = "<ei:eventStatus>far</ei:eventStatus>"
+MESSAGES = [f"oadr{message.__name__}" for message in get_args(Message)[:-1]]
 SENTENCES = [
     (
         event_list(status="activ"),
@@ -363,8 +365,7 @@ SENTENCES = [
     ),
     (
         b'<oadrPayload xmlns="http://openadr.org/oadr-2.0b/2012/07"><oadrSignedObject/></oadrPayload>',
-        "oadrRequestEvent, oadrDistributeEvent, oadrCreatedEvent or oadrResponse is missing "
-        "in oadrSignedObject",
+        f"{', '.join(MESSAGES[:-1])} or {MESSAGES[-1]} is missing in oadrSignedObject",
     ),
     (b"", "no well-formed XML: Document is empty"),
     (b"<a/>", "a is in no namespace: no OpenADR message"),
