@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from message_strategies import messages, unhurried
+from message_strategies import unhurried
+from service_strategies import messages
 
 from oadr2 import ConfigurationError, RemoteProtocolError, encode, schema
 from oadr2.event import EventHandler

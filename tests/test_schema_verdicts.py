@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from message_strategies import messages, unhurried
+from message_strategies import unhurried
+from service_strategies import messages
 from test_schema import CASES, DSIG, event_list
 
 from oadr2 import encode, schema

@@ -312,7 +312,7 @@ cdef void take(Walk* w, int token) noexcept nogil:
         return
     if token == TOKEN_LEAF and not row.object and not is_blank(s.text):
         inside = &SERVICE_STATE[row.state]
-        if inside.count == 1 and SERVICE_ROW[inside.first].type:
+        if inside.count == 1 and SERVICE_ROW[inside.first].type not in (0, TYPE_RAW):
             # <reportBackDuration>PT5M</...>, as several samples of the Alliance write it
             note(w, PROBLEM_BARE_TEXT, row.element, False, s.text)
             take_leaf(w, &SERVICE_ROW[inside.first], s.text)

@@ -29,7 +29,6 @@ from tables cimport (
     NS_EI,
     NS_OADR_B,
     NS_POWER,
-    NS_PYLD,
     NS_SCALE,
 )
 
@@ -75,7 +74,7 @@ cdef int put_service(FieldWriter f, object message, int row, bint wrap) except -
         writer_put(&f.w, root.open, root.open_length - 1)
         at = f.w.used
     put(&f.w, b' ei:schemaVersion="2.0b">')
-    f.namespaces = 1 << NS_OADR_B | 1 << NS_EI | 1 << NS_PYLD
+    f.namespaces = 1 << NS_OADR_B | 1 << NS_EI
     put_rows(f, root.state, message, shape_of(root.object), root.object)
     writer_put(&f.w, root.close, root.close_length)
     if wrap:
