@@ -45,7 +45,7 @@ NAMESPACES = {  # facts.md 1.1; 2.0a and 2.0b share every namespace but their ow
 
 # What the text of an element is. The event decoder knows its own by their place, the others go by this.
 LEAF = "text"
-TOKEN = "token"  # blanks around it mean nothing
+TRIMMED = "token"  # blanks around it mean nothing
 ID = "id"  # must not be empty
 WHOLE = "whole"  # xs:unsignedInt
 PERCENT = "percent"
@@ -130,7 +130,7 @@ UNIT = (
         "?? power:itemUnits item_units": LEAF,
         "?? oadr:itemDescription item_description": LEAF,
         "?? oadr:itemUnits item_units": LEAF,
-        "?? scale:siScaleCode si_scale_code": TOKEN,
+        "?? scale:siScaleCode si_scale_code": TRIMMED,
         "?? oadr:pulseFactor pulse_factor": NUMBER,
         "?? power:powerAttributes": {
             "?? power:hertz hertz": NUMBER,

@@ -76,30 +76,23 @@ class ServiceTables:
         self.states = [State("NONE", 0, None)]
         self.shared: dict[str, int] = {}
         self.attributes: dict[str, list[str]] = {}
-        self.add("DOCUMENT", 0, SERVICES, None, None, "", 0)
+        self.add(State("DOCUMENT", 0, None), SERVICES, None, "", 0)
         self.rows = [row for state in self.states for row in state.rows]
         for number, row in enumerate(self.rows, 1):
             row.number = number
 
     def add(
-        self,
-        name: str,
-        element: int,
-        children: dict[str, Any],
-        object_: str | None,
-        around: Row | None,
-        owner: str,
-        depth: int,
+        self, state: State, children: dict[str, Any], around: Row | None, owner: str, depth: int
     ) -> int:
-        """A state; ``around`` is the line of an element that has an attribute and no class."""
+        """The state's number; ``around`` is the line of an element that has an attribute and no class."""
+        name = state.name
         if depth > DEEPEST:
             raise SystemExit(f"generate_tables: {name} stands too deep")
         number = len(self.states)
-        state = State(name, element, object_, spares=around is not None and not around.fatal)
         self.states.append(state)
-        if object_:
-            owner = object_
-            self.attributes.setdefault(object_, [])
+        if state.object:
+            owner = state.object
+            self.attributes.setdefault(owner, [])
         bits: dict[str, int] = {}
         for key, child in children.items():
             signs, child_name, *given = key.split(" ")
@@ -133,21 +126,14 @@ class ServiceTables:
             elif isinstance(child, tuple):
                 child_state, tree, class_ = child
                 if child_state not in self.shared:
-                    self.shared[child_state] = self.add(
-                        child_state, row.element, tree, class_, None, "", depth + 1
-                    )
+                    below = State(child_state, row.element, class_)
+                    self.shared[child_state] = self.add(below, tree, None, "", depth + 1)
                 row.state = self.shared[child_state]
             else:
                 local = child_name.split(":")[1].replace("-", "_").upper()
-                row.state = self.add(
-                    f"{name}_{local}",
-                    row.element,
-                    child,
-                    None,
-                    row if attribute else None,
-                    owner,
-                    depth + 1,
-                )
+                below = State(f"{name}_{local}", row.element, None)
+                below.spares = attribute is not None and not row.fatal
+                row.state = self.add(below, child, row if attribute else None, owner, depth + 1)
         if around and len(state.rows) != 1:
             raise SystemExit(f"generate_tables: {name} must hold one element, {around.attribute}")
         return number
@@ -243,7 +229,7 @@ class ServiceTables:
         for attributes in self.attributes.values():
             h.append("    {" + (", ".join(f'"{name}"' for name in attributes) or "0") + "},")
         h.append("};")
-        h.append("static const char *const NAMESPACE_PREFIX[] = {\"\",")
+        h.append('static const char *const NAMESPACE_PREFIX[] = {"",')
         h += [f'    "{prefix.removesuffix("_a").removesuffix("_b")}",' for prefix in prefixes]
         h.append("};")
         h.append("typedef struct { const char *text; uint32_t length; } Word;")

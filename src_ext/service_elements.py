@@ -17,7 +17,7 @@ from elements import (
     RESPONSE,
     SIGNED_TEXT,
     TARGET,
-    TOKEN,
+    TRIMMED,
     UNITS,
 )
 
@@ -194,7 +194,7 @@ REPORT = (
                 "11 ei:reportType report_type": "report_type",
                 **SERVICE_UNITS,
                 "11 ei:readingType reading_type": "reading_type",
-                "?? emix:marketContext market_context": TOKEN,
+                "?? emix:marketContext market_context": TRIMMED,
                 "?? oadr:oadrSamplingRate sampling_rate": (
                     "SAMPLING_RATE",
                     {
@@ -278,7 +278,7 @@ SERVICES = {
             "11 ei:optID opt_id": ID,
             "11 ei:optType opt_type": "opt_type",
             "11 ei:optReason opt_reason": "opt_reason",
-            "?? emix:marketContext market_context": TOKEN,
+            "?? emix:marketContext market_context": TRIMMED,
             "11 ei:venID ven_id": ID,
             "!! xcal:vavailability vavailability": (
                 "VAVAILABILITY",

@@ -628,6 +628,7 @@ def test_gml_keeps_prefixes_used_in_values_and_shadowed_ones() -> None:
 
 # --- unknown messages ----------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("style", ["plain", "default_namespaces", "odd_prefixes", "utf16_little"])
 def test_a_message_nobody_knows_is_named(style: str) -> None:
     name = "oadrNobodyKnows"

@@ -191,18 +191,19 @@ def encode(message, *, bint wrap=True):
             the attribute, as in ``events[2].signals[0].intervals[1].value: must be finite, not nan``.
     """
     cdef FieldWriter f
-    cdef int service = service_row(message)
-    if service:
-        f = FieldWriter()
-        f.profile = PROFILE_B
-        put_service(f, message, service, wrap)
-        return writer_bytes(&f.w)
+    cdef int row
     if isinstance(message, UnknownMessage):
         return raw_bytes(message.raw)
     if not isinstance(message, (RequestEvent, CreatedEvent, Response, DistributeEvent)):
-        raise LocalProtocolError(
-            f"cannot encode {type(message).__name__}: it is no message of oadr2.model"
-        )
+        row = service_row(message)
+        if not row:
+            raise LocalProtocolError(
+                f"cannot encode {type(message).__name__}: it is no message of oadr2.model"
+            )
+        f = FieldWriter()
+        f.profile = PROFILE_B
+        put_service(f, message, row, wrap)
+        return writer_bytes(&f.w)
     f = FieldWriter()
     if message.profile == "2.0a":
         f.profile = PROFILE_A
