@@ -3,6 +3,9 @@
 ``distribute_event(profile, events, intervals)`` is an oadrDistributeEvent as VTNs send it: prefixed,
 indented, one SIMPLE signal per event, hour-long intervals. The smallest, one event of 3 intervals in
 2.0a, is about 3.8 kB. 2.0b documents are wrapped in oadrPayload, the only form openleadr reads.
+Styles other than "regular" are there because oadr2 reads an interval that is written like the one
+before by comparison: "irregular" intervals differ in durations and values, "mixed" ones are besides
+written on one line and on nine in turn, so that none is like the one before.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, TypeAlias
 
 Profile: TypeAlias = Literal["2.0a", "2.0b"]
+Style: TypeAlias = Literal["regular", "irregular", "mixed"]
 
 START = datetime(2026, 6, 1, 14, 0, 0, tzinfo=UTC)
 CREATED = datetime(2026, 5, 30, 9, 15, 0, tzinfo=UTC)
@@ -58,7 +62,28 @@ class EventValues(NamedTuple):
     response_required: str
 
 
-def expected(events: int, intervals: int) -> list[EventValues]:
+def irregular_intervals(count: int) -> tuple[IntervalValues, ...]:
+    return tuple(
+        IntervalValues(
+            uid,
+            timedelta(minutes=(5, 60, 15, 600, 30)[uid % 5]),
+            (0.25, 1.0, 12.5, 130.75, 2.0, 0.125, 1000.5)[uid % 7],
+        )
+        for uid in range(count)
+    )
+
+
+def regular_intervals(count: int) -> tuple[IntervalValues, ...]:
+    return tuple(IntervalValues(uid, HOUR, float(uid % 3 + 1)) for uid in range(count))
+
+
+def duration_text(duration: timedelta) -> str:
+    minutes = duration // timedelta(minutes=1)
+    return f"PT{minutes}M" if minutes % 60 else f"PT{minutes // 60}H"
+
+
+def expected(events: int, intervals: int, style: Style = "regular") -> list[EventValues]:
+    made = regular_intervals(intervals) if style == "regular" else irregular_intervals(intervals)
     return [
         EventValues(
             event_id=f"event-{number:05}",
@@ -69,16 +94,14 @@ def expected(events: int, intervals: int) -> list[EventValues]:
             event_status="far",
             test_event=False,
             dtstart=START + number * timedelta(days=1),
-            duration=intervals * HOUR,
+            duration=sum((interval.duration for interval in made), timedelta()),
             startafter=timedelta(minutes=5),
             notification=timedelta(hours=4),
             signal_name="SIMPLE",
             signal_type="level",
             signal_id="signal-1",
             current_value=0.0,
-            intervals=tuple(
-                IntervalValues(uid, HOUR, float(uid % 3 + 1)) for uid in range(intervals)
-            ),
+            intervals=made,
             ven_ids=(VEN_ID,),
             response_required="always",
         )
@@ -90,11 +113,11 @@ def time_text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def interval_text(interval: IntervalValues) -> str:
-    return f"""
+def interval_text(interval: IntervalValues, *, on_one_line: bool = False) -> str:
+    text = f"""
             <ei:interval>
               <xcal:duration>
-                <xcal:duration>PT1H</xcal:duration>
+                <xcal:duration>{duration_text(interval.duration)}</xcal:duration>
               </xcal:duration>
               <xcal:uid>
                 <xcal:text>{interval.uid}</xcal:text>
@@ -105,9 +128,17 @@ def interval_text(interval: IntervalValues) -> str:
                 </ei:payloadFloat>
               </ei:signalPayload>
             </ei:interval>"""
+    return "".join(map(str.strip, text.splitlines())) if on_one_line else text
 
 
-def event_text(event: EventValues) -> str:
+def intervals_text(intervals: tuple[IntervalValues, ...], style: Style) -> str:
+    return "".join(
+        interval_text(interval, on_one_line=style == "mixed" and interval.uid % 2 == 1)
+        for interval in intervals
+    )
+
+
+def event_text(event: EventValues, style: Style) -> str:
     return f"""
     <oadr:oadrEvent>
     <ei:eiEvent>
@@ -128,7 +159,7 @@ def event_text(event: EventValues) -> str:
             <xcal:date-time>{time_text(event.dtstart)}</xcal:date-time>
           </xcal:dtstart>
           <xcal:duration>
-            <xcal:duration>PT{len(event.intervals)}H</xcal:duration>
+            <xcal:duration>{duration_text(event.duration)}</xcal:duration>
           </xcal:duration>
           <xcal:tolerance>
             <xcal:tolerate>
@@ -143,7 +174,7 @@ def event_text(event: EventValues) -> str:
       </ei:eiActivePeriod>
       <ei:eiEventSignals>
         <ei:eiEventSignal>
-          <strm:intervals>{"".join(map(interval_text, event.intervals))}
+          <strm:intervals>{intervals_text(event.intervals, style)}
           </strm:intervals>
           <ei:signalName>{event.signal_name}</ei:signalName>
           <ei:signalType>level</ei:signalType>
@@ -163,20 +194,23 @@ def event_text(event: EventValues) -> str:
     </oadr:oadrEvent>"""
 
 
-def distribute_event(profile: Profile, events: int, intervals: int) -> bytes:
+def distribute_event(
+    profile: Profile, events: int, intervals: int, style: Style = "regular"
+) -> bytes:
     declarations = " ".join(
         [
             f'xmlns:oadr="{NAMESPACES[f"oadr-{profile}"]}"',
             *(f'xmlns:{p}="{uri}"' for p, uri in NAMESPACES.items() if "-" not in p),
         ]
     )
+    made = "".join(event_text(event, style) for event in expected(events, intervals, style))
     message = f"""<oadr:oadrDistributeEvent {declarations}>
     <ei:eiResponse>
       <ei:responseCode>200</ei:responseCode>
       <pyld:requestID/>
     </ei:eiResponse>
     <pyld:requestID>request-1</pyld:requestID>
-    <ei:vtnID>{VTN_ID}</ei:vtnID>{"".join(map(event_text, expected(events, intervals)))}
+    <ei:vtnID>{VTN_ID}</ei:vtnID>{made}
   </oadr:oadrDistributeEvent>"""
     if profile == "2.0b":
         oadr = NAMESPACES["oadr-2.0b"]
@@ -194,10 +228,15 @@ class Document(NamedTuple):
     profile: Profile
     events: int
     intervals: int
+    style: Style = "regular"
 
     @property
     def data(self) -> bytes:
-        return distribute_event(self.profile, self.events, self.intervals)
+        return distribute_event(self.profile, self.events, self.intervals, self.style)
+
+    @property
+    def values(self) -> list[EventValues]:
+        return expected(self.events, self.intervals, self.style)
 
     @property
     def title(self) -> str:
@@ -210,6 +249,8 @@ DOCUMENTS = [
     Document("100 events", "2.0a", 100, 3),
     Document("1 event of 1 interval", "2.0a", 1, 1),
     Document("1 event of 96 intervals", "2.0a", 1, 96),
+    Document("1 event of 96 irregular intervals", "2.0a", 1, 96, "irregular"),
+    Document("1 event of 96 intervals in mixed layout", "2.0a", 1, 96, "mixed"),
     Document("1 event", "2.0b", 1, 3),
     Document("10 events", "2.0b", 10, 3),
     Document("100 events", "2.0b", 100, 3),

@@ -13,6 +13,7 @@ on in 2.0a and in 2.0b, which is less than the schema does (field-notes.md 10):
     *  any number
     +  at least one
     m  at least one by the schema, none is only noted (services only)
+    -  of no use to us: passed over, but named, so that the scanner expects it
 
 ``child`` is what a text holds, or the lines of the elements inside: a dictionary, or a tuple with a
 name for it and the class of ``oadr2.model`` that it becomes. ``attribute`` is where the value goes in the
@@ -56,6 +57,7 @@ DATE_TIME_TEXT = "date_time"
 DURATION_TEXT = "duration"
 SIGNED_TEXT = "signed_duration"  # may be negative when we send it
 RAW = "raw"  # an element kept as XML
+PASSED_OVER = "passed over"
 # The rest are words from a list: WORDS in service_elements.py.
 
 DURATION = {"11 xcal:duration": DURATION_TEXT}
@@ -186,6 +188,7 @@ EVENT = (
                                 "?? ei:x-eiRecovery": DURATION,
                             },
                         ),
+                        "-- xcal:components": PASSED_OVER,
                     },
                 ),
                 "11 ei:eiEventSignals": (
@@ -271,4 +274,13 @@ DOCUMENT = {
     "?? oadr:oadrPayload": ("PAYLOAD", {"11 oadr:oadrSignedObject": SIGNED}),
     "?? oadr:oadrSignedObject": SIGNED,
     **MESSAGES,
+}
+# Optional by the schema, and sent by nearly every VTN: what the scanner expects, no more.
+OFTEN_SENT = {
+    "ei:eiResponse",
+    "ei:priority",
+    "ei:testEvent",
+    "ei:venID",
+    "xcal:tolerance",
+    "xcal:components",
 }

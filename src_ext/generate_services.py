@@ -14,8 +14,11 @@ from elements import NAMESPACES
 from service_elements import SERVICES, WORDS
 
 MOST_ATTRIBUTES = 16
-DEEPEST = 16  # levels below the message: message.pxd has room for a path of 20 elements
+DEEPEST = 16  # message.pxd has room for a path of 20 elements, and three may stand around a message
 NO_ATTRIBUTE = 255
+# The services' decoder lets the scanner guess by element: what follows its start tag, and, in so many
+# places shared by all, what follows its end.
+AFTER_END = 32
 
 # The bits of ServiceRow.flags.
 FLAGS = (
@@ -24,7 +27,6 @@ FLAGS = (
     "ROW_CHOICE",  # the schema wants exactly one of these
     "ROW_MANY",  # the value is one of a list
     "ROW_FATAL",  # when it cannot be read, the message is refused
-    "ROW_GIVEN",  # the attribute is this line's own, not that of an element around it
 )
 TYPES = (
     "text token id whole percent number boolean code date_time duration signed_duration raw word"
@@ -37,7 +39,6 @@ class Row:
     element: int
     sign: str
     attribute: str | None
-    given: bool
     many: bool
     fatal: bool
     type: str | None = None  # of a text
@@ -54,7 +55,6 @@ class Row:
             self.sign == "|",
             self.many,
             self.fatal,
-            self.given,
         )
         return sum(1 << n for n, bit in enumerate(bits) if bit)
 
@@ -76,18 +76,16 @@ class ServiceTables:
         self.states = [State("NONE", 0, None)]
         self.shared: dict[str, int] = {}
         self.attributes: dict[str, list[str]] = {}
-        self.add(State("DOCUMENT", 0, None), SERVICES, None, "", 0)
+        document = self.add(State("DOCUMENT", 0, None), SERVICES, None, "")
+        if self.height(document) > DEEPEST:
+            raise SystemExit("generate_tables: the messages of the services are too deep")
         self.rows = [row for state in self.states for row in state.rows]
         for number, row in enumerate(self.rows, 1):
             row.number = number
 
-    def add(
-        self, state: State, children: dict[str, Any], around: Row | None, owner: str, depth: int
-    ) -> int:
+    def add(self, state: State, children: dict[str, Any], around: Row | None, owner: str) -> int:
         """The state's number; ``around`` is the line of an element that has an attribute and no class."""
         name = state.name
-        if depth > DEEPEST:
-            raise SystemExit(f"generate_tables: {name} stands too deep")
         number = len(self.states)
         self.states.append(state)
         if state.object:
@@ -105,7 +103,6 @@ class ServiceTables:
                 self.element(child_name),
                 signs[1],
                 attribute,
-                bool(given),
                 many,
                 fatal,
                 owner=owner,
@@ -127,27 +124,20 @@ class ServiceTables:
                 child_state, tree, class_ = child
                 if child_state not in self.shared:
                     below = State(child_state, row.element, class_)
-                    self.shared[child_state] = self.add(below, tree, None, "", depth + 1)
+                    self.shared[child_state] = self.add(below, tree, None, "")
                 row.state = self.shared[child_state]
             else:
                 local = child_name.split(":")[1].replace("-", "_").upper()
                 below = State(f"{name}_{local}", row.element, None)
                 below.spares = attribute is not None and not row.fatal
-                row.state = self.add(below, child, row if attribute else None, owner, depth + 1)
+                row.state = self.add(below, child, row if attribute else None, owner)
         if around and len(state.rows) != 1:
             raise SystemExit(f"generate_tables: {name} must hold one element, {around.attribute}")
         return number
 
-    def places(self) -> list[dict[str, Any]]:
-        """The states as generate_tables.Tables has them, for guessing what follows what."""
-        return [
-            {
-                "name": state.name,
-                "element": state.element,
-                "rows": {row.element: (0, 0, row.sign) for row in state.rows},
-            }
-            for state in self.states
-        ]
+    def height(self, state: int) -> int:
+        """How many elements may stand in one another below this one."""
+        return 1 + max((self.height(row.state) for row in self.states[state].rows), default=0)
 
     def files(self, elements: dict[tuple[str, str], int]) -> dict[str, list[str]]:
         objects = ["", *self.attributes]
@@ -167,6 +157,7 @@ class ServiceTables:
         constants["SERVICE_STATES"] = len(self.states)
         constants["MOST_ATTRIBUTES"] = MOST_ATTRIBUTES
         constants["NO_ATTRIBUTE"] = NO_ATTRIBUTE
+        constants["AFTER_END"] = AFTER_END
         constants["WORDS_OPEN"], constants["WORDS_CLOSED"], constants["WORDS_STRICT"] = 0, 1, 2
         h.append("enum {")
         h += [f"    {name} = {value}," for name, value in constants.items()]

@@ -13,8 +13,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from elements import DOCUMENT, NAMESPACES
-from generate_services import ServiceTables
+from elements import DOCUMENT, NAMESPACES, OFTEN_SENT, PASSED_OVER
+from generate_services import AFTER_END, ServiceTables
 
 
 def identifier(name: str) -> str:
@@ -51,7 +51,9 @@ class Tables:
             signs, child_name, *_ = key.split(" ")
             child_element = self.element(child_name)
             local = identifier(child_name.split(":")[1])
-            if isinstance(child, tuple):
+            if child is PASSED_OVER:
+                target = 0
+            elif isinstance(child, tuple):
                 child_state, tree, *_ = child
                 if child_state not in self.shared:
                     self.shared[child_state] = -1
@@ -101,33 +103,34 @@ def character_class(code: int) -> int:
     return bits
 
 
-def following_elements(tables: Tables, services: ServiceTables) -> list[int]:
-    """Which element likely begins after a start tag, then which after an end tag; 0: who knows.
+def following_elements(tables: Tables) -> list[int]:
+    """Which element likely begins after an element's start tag, then which after its end; 0: who knows.
 
-    Only guesses, which the scanner tries first and corrects as it reads.
+    By the element's state. Only guesses, which the scanner tries first and corrects as it reads.
     """
-    count = len(tables.elements) + 1
+    count = len(tables.states)
+    often = {tables.element(name) for name in OFTEN_SENT}
     after = [0] * (2 * count)
-    # event lists are what a VEN reads most: where contexts disagree, they decide
-    states = sorted(tables.states, key=lambda state: state["name"] != "DISTRIBUTE_EVENT")
-    for state in states + services.places():
-        rows = [(element, signs) for element, (_, _, signs) in state["rows"].items()]
-        many = [element for element, signs in rows if set(signs) & {"*", "+"}]
-        usual = [bool(set(signs) & {"1", "w"}) or [element] == many for element, signs in rows]
-        for i, (element, _) in enumerate(rows):
-            later = [e for (e, _), often in zip(rows[i:], usual[i:], strict=True) if often]
-            if i == 0 and not after[state["element"]] and (element not in many or len(many) == 1):
-                after[state["element"]] = element
-            follower = element if element in many else next((e for e in later if e != element), 0)
-            after[count + element] = after[count + element] or follower
+    # event lists are what a VEN reads most: where a state has several parents, they decide
+    for state in sorted(tables.states, key=lambda state: state["name"] != "DISTRIBUTE_EVENT"):
+        rows = [(element, *row) for element, row in state["rows"].items()]
+        usual = [e for e, _, _, signs in rows if set(signs) & {"1", "w"} or e in often]
+        many = {e for e, _, _, signs in rows if set(signs) & {"*", "+"}}
+        after[tables.states.index(state)] = next(iter(usual), rows[0][0] if rows else 0)
+        for i, (element, target, _, _) in enumerate(rows):
+            later = [row[0] for row in rows[i + 1 :] if row[0] in usual or {row[0]} == many]
+            follower = element if element in many else next(iter(later), 0)
+            after[count + target] = after[count + target] or follower
     after[0] = after[count] = 0
     return after
 
 
 def write(folder: Path) -> None:
-    """Write the files into ``folder``, touching them only when they change."""
+    """Write both files into ``folder``, touching them only when they change."""
     tables = Tables()
     services = ServiceTables(tables.element)
+    if len(tables.elements) + AFTER_END >= 2 * len(tables.states):
+        raise SystemExit("generate_tables: Scanner.following has no room for guesses by element")
     locals_ = sorted({local for _, local in tables.elements})
     size = 2048
     a, b, c, d, slots = perfect_hash(locals_, size)
@@ -265,8 +268,8 @@ def write(folder: Path) -> None:
         "uint32_t wanted[2]; uint8_t children[32]; } StateRow;"
     )
     h += ["static const StateRow STATES[] = {", *masks, "};"]
-    guesses = ",".join(map(str, following_elements(tables, services)))
-    h.append(f"static const uint8_t FOLLOWING[{2 * width}] = {{{guesses}}};")
+    guesses = ",".join(map(str, following_elements(tables)))
+    h.append(f"static const uint8_t FOLLOWING[{2 * count}] = {{{guesses}}};")
     classes = ",".join(str(character_class(code)) for code in range(256))
     h.append(f"static const uint8_t BYTE_CLASS[256] = {{{classes}}};")
 

@@ -184,19 +184,15 @@ static inline int same_bytes(const char *a, const char *b, uint32_t n) {
 #define NAME_ROOM 32
 static inline int same_name(const char *a, const char *b, uint32_t n) {
 #ifdef OADR2_SSE2
-    uint32_t same;
-    if (likely(n <= 16)) {
-        same = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) a),
-                                                _mm_loadu_si128((const __m128i *) b)));
-        return !(~same & ((1u << n) - 1));
-    }
+    uint64_t same = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) a),
+                                                     _mm_loadu_si128((const __m128i *) b)));
+    if (likely(n <= 16)) /* the bits above are ones once inverted: there is always one to find */
+        return (uint32_t) __builtin_ctz(~(uint32_t) same) >= n;
     if (n <= NAME_ROOM) {
-        same = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) a),
-                                                _mm_loadu_si128((const __m128i *) b)));
-        same |= (uint32_t) _mm_movemask_epi8(
+        same |= (uint64_t) (uint32_t) _mm_movemask_epi8(
                     _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) (a + 16)),
                                    _mm_loadu_si128((const __m128i *) (b + 16)))) << 16;
-        return !(~same << (32 - n));
+        return (uint32_t) __builtin_ctzll(~same) >= n;
     }
 #endif
     return same_bytes(a, b, n);

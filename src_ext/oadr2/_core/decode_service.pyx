@@ -52,7 +52,7 @@ from oadr2._core.xml cimport (
     scanner_standalone,
 )
 from services cimport *
-from tables cimport BYTE_CLASS, CLASS_SPACE, NS_OADR_A
+from tables cimport BYTE_CLASS, CLASS_SPACE, ELEMENT_COUNT, NS_OADR_A
 
 cdef enum:
     MAX_LEVELS = 20         # generate_services.DEEPEST and what may stand around it
@@ -287,6 +287,7 @@ cdef void take(Walk* w, int token) noexcept nogil:
     cdef const ServiceRow* row = &SERVICE_ROW[SERVICE_STEP[level.state][s.element]]
     cdef const ServiceState* inside
     cdef Str text
+    s.last = s.element  # what follows is learned as the message is read
     if not row.element:
         if token == TOKEN_OPEN:
             scanner_skip(s)
@@ -310,7 +311,8 @@ cdef void take(Walk* w, int token) noexcept nogil:
             return
         take_leaf(w, row, s.text)
         return
-    if token == TOKEN_LEAF and not row.object and not is_blank(s.text):
+    if token == TOKEN_LEAF and row.attribute != NO_ATTRIBUTE and not row.object \
+            and not is_blank(s.text):
         inside = &SERVICE_STATE[row.state]
         if inside.count == 1 and SERVICE_ROW[inside.first].type not in (0, TYPE_RAW):
             # <reportBackDuration>PT5M</...>, as several samples of the Alliance write it
@@ -340,6 +342,7 @@ cdef int decode_service(Scanner* s, Message* m, const DecodeLimits* limits, cons
     while w.top and not w.failed and not s.error:
         token = scanner_next(s)
         if token == TOKEN_CLOSE:
+            s.last = ELEMENT_COUNT + w.levels[w.top].element % AFTER_END
             leave(&w)
         elif token != TOKEN_ERROR:
             take(&w, token)

@@ -13,9 +13,9 @@ from oadr2._core.xml cimport (
     XmlLimits,
     scanner_begin,
     scanner_free,
-    scanner_next,
     xml_error_text,
 )
+from oadr2._core.tags cimport next_token
 
 
 cdef str text_of(Str s):
@@ -41,7 +41,7 @@ def scan(bytes data not None, *, size=1 << 20, depth=64, attributes=64):
     try:
         if token == 0:
             while True:
-                token = scanner_next(&s)
+                token = next_token(&s)
                 if token == TOKEN_END:
                     return tokens
                 if token == TOKEN_ERROR:
@@ -49,6 +49,7 @@ def scan(bytes data not None, *, size=1 << 20, depth=64, attributes=64):
                 if token == TOKEN_CLOSE:
                     tokens.append(("close",))
                     continue
+                s.last = s.element  # what follows each element is learned as the payload is read
                 values = {}
                 for i in range(s.attribute_count):
                     attribute = &s.attributes[i]

@@ -7,7 +7,7 @@ there without a bounds check of its own.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from tables cimport ELEMENT_COUNT, NAMESPACE_COUNT
+from tables cimport NAMESPACE_COUNT, STATE_COUNT
 
 from oadr2._core.text cimport Arena, Str
 
@@ -75,7 +75,6 @@ cdef struct OpenElement:
     Str name                # as written: the end tag must repeat it
     uint32_t bindings       # how many were in scope outside
     uint32_t generation     # names the set of bindings outside
-    uint8_t element
 
 
 cdef struct UsualPrefix:    # how names of one of our namespaces were written last
@@ -124,9 +123,10 @@ cdef struct Scanner:
     bint root_seen
     bint start_unfinished   # the error is inside the element whose start tag was read last
     size_t copied           # bytes that scanner_standalone has written
-    # what the next start tag will probably be
-    uint16_t last           # the element that began last, or ELEMENT_COUNT + the one that ended last
-    uint8_t following[2 * ELEMENT_COUNT]
+    # what the next start tag will probably be: following[last], where the caller sets `last` to the
+    # state of the element that began last, or to STATE_COUNT + that of the one that ended last
+    uint16_t last
+    uint8_t following[2 * STATE_COUNT]
     UsualPrefix usual[NAMESPACE_COUNT]
     # room for what is open in most payloads; limits beyond it are met from the heap
     void* heap

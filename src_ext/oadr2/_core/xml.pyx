@@ -8,7 +8,6 @@ from tables cimport (
     CLASS_NAME_CHAR,
     CLASS_NAME_START,
     CLASS_SPACE,
-    ELEMENT_COUNT,
     ELEMENTS,
     FOLLOWING,
     NAME_SLOT,
@@ -23,7 +22,6 @@ from tables cimport (
     NS_UNKNOWN,
     NS_XML,
     NS_XMLNS,
-    ElementName,
     name_slot,
     namespace_slot,
 )
@@ -459,29 +457,6 @@ cdef inline bint at_tag(const char* p) noexcept nogil:
     return p[0] == c"<" and (p[1] == c"/" or byte_class(p + 1) & CLASS_NAME_START)
 
 
-cdef inline bint read_guessed_name(Scanner* s, const char* name) noexcept nogil:
-    """Whether the start tag is the one that was to be expected, without attributes; if so, take it in."""
-    cdef uint8_t guess = s.following[s.last]
-    cdef const ElementName* expected = &ELEMENTS[guess]
-    cdef const UsualPrefix* usual = &s.usual[expected.ns]
-    cdef const char* local = name + usual.length
-    if (
-        s.end - name < 8 + NAME_ROOM  # a prefix and a local name can be read at once, and one byte
-        or usual.generation != s.generation
-        or load64(name) & usual.mask != usual.bytes
-        or local[expected.length] != c">" and local[expected.length] != c"/"
-        or not same_name(local, expected.local, expected.length)
-    ):
-        return False
-    s.element = guess
-    s.ns = usual.ns
-    s.uri = usual.uri
-    s.local.ptr = local
-    s.local.len = expected.length
-    s.name.len = usual.length + expected.length
-    return True
-
-
 cdef const char* read_name(Scanner* s, const char* name) noexcept nogil:
     """Name and attributes of a start tag, up to its ``>`` or ``/>``; NULL (and ``s.error``)."""
     cdef const char* colon = NULL
@@ -536,12 +511,9 @@ cdef inline int read_start(Scanner* s, const char* p) noexcept nogil:
     s.name.len = 0
     s.attribute_count = 0
     s.outer_bindings = s.inner_bindings = s.binding_count
-    if read_guessed_name(s, name):
-        q = s.local.ptr + s.local.len
-    else:
-        q = read_name(s, name)
-        if q == NULL:
-            return fail(s, s.p, s.error)
+    q = read_name(s, name)
+    if q == NULL:
+        return fail(s, s.p, s.error)
     if s.depth >= s.limits.depth:
         return fail(s, p, XML_TOO_DEEP)
     if q[0] == c"/":
@@ -562,8 +534,6 @@ cdef inline int read_start(Scanner* s, const char* p) noexcept nogil:
             element.name = s.name
             element.bindings = s.outer_bindings
             element.generation = outer_generation
-            element.element = s.element
-            s.last = s.element
             s.text.ptr = text
             s.text.len = 0
             s.depth += 1
@@ -577,7 +547,6 @@ cdef inline int read_start(Scanner* s, const char* p) noexcept nogil:
         if q == NULL:
             return fail(s, s.p, s.error)
         s.p = q
-    s.last = ELEMENT_COUNT + s.element
     s.binding_count = s.outer_bindings
     s.generation = outer_generation
     return TOKEN_LEAF
@@ -642,7 +611,6 @@ cdef int scanner_next(Scanner* s) noexcept nogil:
     if p == NULL:
         return fail(s, s.p, s.error)
     s.p = p
-    s.last = ELEMENT_COUNT + element.element
     s.depth -= 1
     s.binding_count = element.bindings
     s.generation = element.generation
