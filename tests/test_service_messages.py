@@ -14,7 +14,9 @@ from service_cases import BARE, SERVICE_BY_NAME, SERVICE_CASES
 
 from oadr2 import decode, encode, model
 from oadr2.errors import LocalProtocolError, RemoteProtocolError
+from oadr2.event import EventHandler
 from oadr2.policy import Limits, VtnPolicy
+from oadr2.ven import Ven
 
 every_case = pytest.mark.parametrize(
     "case", SERVICE_CASES, ids=[case.name for case in SERVICE_CASES]
@@ -383,6 +385,21 @@ def test_a_subclass_is_sent_as_what_it_is() -> None:
         """A caller's own."""
 
     assert decode(encode(OwnPoll("ven-1"))) == model.Poll("ven-1")
+
+
+# --- where they do not belong --------------------------------------------------------------------
+
+
+@every_bare
+def test_the_event_service_refuses_them_and_keeps_its_events(case: Case) -> None:
+    handler = EventHandler("ven-1", oadr_profile_level="2.0b")
+    ven = Ven(handler)
+    name = case.tree[0].partition(":")[2]
+    for take in (handler.handle_payload, ven.receive_push):
+        with pytest.raises(RemoteProtocolError, match=name) as caught:
+            take(write(case.tree))
+        assert caught.value.response_code == 453
+    assert list(handler.get_active_events()) == []
 
 
 # --- samples -------------------------------------------------------------------------------------
