@@ -106,6 +106,7 @@ cdef tuple _TARGET_FIELDS = (
 
 
 @cython.final
+@cython.freelist(16)
 cdef class MessageOwner:
     # A new object is all zeros, which is what message_init makes of raw memory.
 
@@ -385,6 +386,8 @@ cdef int decode_into(MessageOwner owner, bytes data, const DecodeLimits* limits)
 
 
 @cython.final
+@cython.freelist(16)
+@cython.no_gc  # events are made of plain data, none of which can lead back here
 cdef class EventSequence:
     """The events of a decoded list; each is made when first asked for."""
 
