@@ -201,6 +201,34 @@ def advance() -> Scenario:
     return Scenario(prepare, act)
 
 
+def fleet_poll(required: bytes) -> Scenario:
+    """A VEN of a fleet asks, gets what it holds once more, and answers if it is asked to."""
+    from oadr2._core.fleet import Fleet  # noqa: PLC0415  as late as the other scenarios' modules
+
+    now = round(NOW * 1e6)
+    data = distribute_event("2.0a", 1, 3).replace(VEN_ID.encode(), b"ven_0")
+    data = data.replace(b">always<", b">" + required + b"<")
+    outcome = oadr2.model.EiResponse(200, "OK", "")
+    accepted = oadr2.encode(oadr2.model.Response(outcome, profile="2.0a"))
+
+    def act(fleet: Any) -> None:
+        fleet.poll_at(0, 1, now)
+        fleet.take_due(now, 1)
+        fleet.compose(0, now)
+        if fleet.receive(0, data, now) > 0:
+            fleet.compose(0, now)
+            fleet.receive(0, accepted, now)
+
+    def prepare() -> Any:
+        fleet = Fleet(seed=1)
+        fleet.add_group(10, poll_interval=1_000_000)
+        act(fleet)
+        assert len(fleet.events(0)) == 1
+        return fleet
+
+    return Scenario(prepare, act)
+
+
 REQUEST_ID = (b">request-1<", b">request-%d<")
 NUMBER = (b"<ei:modificationNumber>0<", b"<ei:modificationNumber>%d<")
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
@@ -219,6 +247,8 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "handle unchanged, 100 events": lambda: handle_again(100, REQUEST_ID[0], b""),
     "handle new requestID, 1 event": lambda: handle_again(1, *REQUEST_ID),
     "handle new requestID, 10 events": lambda: handle_again(10, *REQUEST_ID),
+    "fleet, poll of an unchanged event": lambda: fleet_poll(b"never"),
+    "fleet, poll and answer of an unchanged event": lambda: fleet_poll(b"always"),
     "oadrRequestEvent": request,
     "oadrCreatedEvent": created,
     "encode a list of 10 events": encode,

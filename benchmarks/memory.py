@@ -1,6 +1,6 @@
 """Resident memory of one object, from many of them, in a process that does nothing else.
 
-python memory.py table|table-event|handler|handler-event|openleadr COUNT      prints bytes
+python memory.py table|table-event|handler|handler-event|fleet|fleet-event|openleadr COUNT   prints bytes
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "handler-event": handler_with_event,
     "openleadr": openleadr,
 }
+FLEETS = {"fleet": False, "fleet-event": True}
 
 
 def resident() -> int:
@@ -80,10 +81,39 @@ def resident() -> int:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
+def fleet_rows(count: int, filled: bool) -> float:
+    """Bytes of one VEN of a fleet, all of them polling every 300 s; with an event, answered."""
+    from oadr2 import encode
+    from oadr2._core.fleet import Fleet
+    from oadr2.model import EiResponse, Response
+
+    now = round(NOW * 1e6)
+    event = EVENT.replace(f"<ei:venID>{VEN_ID}</ei:venID>".encode(), b"")
+    assert event != EVENT
+    accepted = encode(Response(EiResponse(200, "OK", ""), profile="2.0a"))
+    fleet = Fleet(seed=1)
+    before = resident()
+    fleet.add_group(count, poll_interval=300_000_000)
+    fleet.start(0, count, now, 300_000_000)
+    if filled:
+        for second in range(1, 301):
+            moment = now + second * 1_000_000
+            for row in fleet.take_due(moment, count):
+                fleet.compose(row, moment)
+                assert fleet.receive(row, event, moment) == 1
+                fleet.compose(row, moment)
+                assert fleet.receive(row, accepted, moment) == 0
+        assert fleet.counters["events_new"] == count
+    return (resident() - before) / count
+
+
 def main() -> int:
-    if len(sys.argv) != 3 or sys.argv[1] not in KINDS:
-        print(f"usage: {sys.argv[0]} {'|'.join(KINDS)} COUNT", file=sys.stderr)
+    if len(sys.argv) != 3 or sys.argv[1] not in (*KINDS, *FLEETS):
+        print(f"usage: {sys.argv[0]} {'|'.join((*KINDS, *FLEETS))} COUNT", file=sys.stderr)
         return 2
+    if sys.argv[1] in FLEETS:
+        print(fleet_rows(int(sys.argv[2]), filled=FLEETS[sys.argv[1]]))
+        return 0
     make = KINDS[sys.argv[1]]()
     count = int(sys.argv[2])
     first = [

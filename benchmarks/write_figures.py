@@ -25,6 +25,7 @@ SECTIONS = (
     "Times",
     "HTTP",
     "XMPP",
+    "Fleet engine",
     "Memory",
 )
 UNITS = {

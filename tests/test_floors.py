@@ -22,6 +22,7 @@ FLOORS = {
     "oadr2.policy": 0,
     "oadr2.schedule": 0,
     "oadr2.model": 0,
+    "oadr2.settings_file": 1,
     "oadr2.schema_report": 1,
     "oadr2.schema": 1,
     "oadr2.store": 1,
@@ -49,6 +50,7 @@ FLOORS = {
     "oadr2.xmpp_stream": 3,
     "oadr2.sim": 4,
     "oadr2.fleet": 4,
+    "oadr2.gateway": 4,
     "oadr2.cli": 5,
     "oadr2.__main__": 5,
 }

@@ -6,7 +6,7 @@ rich) inside ``run``, and only the module of the verb that was asked for is impo
 help or a settings file needs the rest.
 
 Exit codes: 0 done, 1 it failed, 2 the command or the settings file is wrong, 130 ended by Ctrl-C
-and 143 by SIGTERM before it was done (``poll`` and ``vtn`` are done when told to end: 0);
+and 143 by SIGTERM before it was done (``poll``, ``gateway`` and ``vtn`` are done when told to end: 0);
 ``validate`` has 3 besides, for messages that there is no schema for.
 """
 
@@ -26,7 +26,21 @@ from oadr2.cli.configuration import apply_settings_file, refuse_secret_option
 from oadr2.cli.event_text import printable
 from oadr2.errors import ConfigurationError, OadrError
 
-VERBS: Final = ("demo", "poll", "push", "xmpp", "vtn", "decode", "validate", "fingerprint")
+VERBS: Final = (
+    "demo",
+    "poll",
+    "push",
+    "xmpp",
+    "gateway",
+    "audit",
+    "points",
+    "vtn",
+    "decode",
+    "validate",
+    "fingerprint",
+)
+# Their -c names a gateway's file (docs/gateway.md), not one with options.
+_OWN_FILE: Final = frozenset({"gateway", "audit"})
 
 _DESCRIPTION = """\
 OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of payloads.
@@ -36,6 +50,9 @@ OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of
   oadr2 push --listen HOST:PORT --vtn-url URL --ven-id ID
                                               be a VEN that its VTN posts events to
   oadr2 xmpp --jid JID --ven-id ID            be a VEN on an XMPP server
+  oadr2 gateway -c FILE                       drive many loads behind one or several VENs
+  oadr2 audit -c FILE                         what a gateway did, and why
+  oadr2 points import REGISTRY.csv            VOLTTRON's device registry as points of a gateway
   oadr2 vtn                                   be a VTN to try a VEN against
   oadr2 decode FILE                           read a payload
   oadr2 validate FILE...                      hold payloads against the schema
@@ -103,15 +120,16 @@ def _run(arguments: list[str], verb: str | None) -> int:
             return
         modules[name] = importlib.import_module(f"oadr2.cli.{name}")
         modules[name].add_parser(subparsers)
-        subparsers.choices[name].add_argument(
-            "-c", "--config", metavar="FILE", help="read options from this TOML file"
-        )
+        if name not in _OWN_FILE:
+            subparsers.choices[name].add_argument(
+                "-c", "--config", metavar="FILE", help="read options from this TOML file"
+            )
 
     for name in (verb,) if verb else VERBS:
         load(name)
     if verb:
         _refuse_secrets(arguments, subparsers.choices[verb])
-        settings = _settings_file(arguments[1:])
+        settings = None if verb in _OWN_FILE else _settings_file(arguments[1:])
         if settings is not None:
             for name in VERBS:
                 load(name)

@@ -11,14 +11,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from oadr2.errors import ConfigurationError
+from oadr2.settings_file import SettingsFile
 
 _NEVER_FROM_FILE: Final = frozenset({"help", "config", "version"})
 
@@ -161,57 +160,6 @@ def _either(names: Sequence[str]) -> str:
 
 
 # --- the settings file -------------------------------------------------------
-
-
-class SettingsFile:
-    """A parsed TOML file that knows on which line each key stands."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        try:
-            self.text = self.path.read_bytes().decode("utf-8")
-        except OSError as error:
-            raise ConfigurationError(f"settings file {path}: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            raise ConfigurationError(
-                f"{path} line {line}: not UTF-8 text; save the file as UTF-8"
-            ) from None
-        try:
-            self.data: dict[str, Any] = tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(self._syntax_error(str(error))) from None
-
-    def _syntax_error(self, message: str) -> str:
-        place = re.search(r" \(at line (\d+), column (\d+)\)$", message)
-        if place:
-            what = message[: place.start()]
-            return f"{self.path} line {place[1]}, column {place[2]}: {what[0].lower()}{what[1:]}"
-        return f"{self.path}: {message}"
-
-    def line_of(self, *keys: str) -> int:
-        """The line (from 1) where the entry ``keys`` begins: ``line_of("poll", "interval")``.
-
-        tomllib keeps no positions, so ever longer beginnings of the text are parsed: the entry
-        begins right after the last one that is complete and lacks it. That holds for every way TOML
-        has to write a key.
-        """
-        lines = self.text.split("\n")
-        complete = 0
-        for count in range(1, len(lines) + 1):
-            try:
-                node: Any = tomllib.loads("\n".join(lines[:count]))
-            except tomllib.TOMLDecodeError:
-                continue  # in the middle of a value over several lines
-            for key in keys:
-                node = node.get(key) if isinstance(node, dict) else None
-            if node is not None:
-                break
-            complete = count
-        return complete + 1
-
-    def error(self, message: str, *keys: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.path} line {self.line_of(*keys)}: {message}")
 
 
 def apply_settings_file(

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from oadr2._core.clock cimport Dur
+from oadr2._core.definitions cimport Definitions
 from oadr2._core.message cimport DecodeLimits, EventData, IntervalData, SignalData, TargetEntry
 from oadr2._core.text cimport Str
 
@@ -70,6 +71,7 @@ cdef struct Rules:
     Names market_contexts   # none: any
     Names signals           # supported signal names
     DecodeLimits limits
+    Definitions* definitions    # where events are shared with other VENs; NULL: nowhere
     uint32_t rows           # how many events one table may hold
     uint32_t reply_limit    # the replyLimit asked for, NO_NUMBER: none; a list that long may be cut
     uint16_t codes[2][6]    # by profile (2.0a, 2.0b) and Refusal

@@ -2,7 +2,8 @@
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
-from oadr2._core.message cimport OPT_IN, EventDef
+from oadr2._core.definitions cimport EventDef
+from oadr2._core.message cimport OPT_IN, Message
 from oadr2._core.objects cimport MessageOwner
 from oadr2._core.plan cimport Plan
 from oadr2._core.rows cimport Row
@@ -24,6 +25,8 @@ cdef ListPlan new_plan(object table)
 cdef object definition_object(const EventDef* d)
 # What EventTable.writes gives; the table must not have changed since the plan was made.
 cdef tuple plan_writes(ListPlan p)
+# What ListPlan.refusals gives.
+cdef list plan_refusals(const Plan* p, const Message* m)
 # A row as the store keeps it: see EventTable.writes.
 cdef tuple stored_row(const Row* row, str opt_type)
 # A Reason or Remark, and Note bits, in words.

@@ -4,6 +4,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint32_t
 
+from oadr2._core.definitions cimport EventDef
 from oadr2._core.judge cimport (
     FOREVER,
     NOTE_INTERVAL_SUM,
@@ -13,7 +14,7 @@ from oadr2._core.judge cimport (
     REASON_UNREADABLE,
     reason_text,
 )
-from oadr2._core.message cimport NO_INDEX, NO_NUMBER, OPT_IN, OPT_OUT, EventData, EventDef
+from oadr2._core.message cimport NO_INDEX, NO_NUMBER, OPT_IN, OPT_OUT, EventData, Message
 from oadr2._core.objects cimport MessageOwner, event_object, event_problems
 from oadr2._core.plan cimport (
     OP_ADD,
@@ -23,6 +24,7 @@ from oadr2._core.plan cimport (
     OP_REPLACE,
     OP_TOUCH,
     Op,
+    Plan,
     plan_free,
     plan_init,
 )
@@ -123,25 +125,28 @@ cdef class ListPlan:
         A list refused as a whole is one entry with an empty eventID. A number is -1 when unreadable.
         An entry with code 200 is not refused, only odd.
         """
-        cdef uint32_t i
-        cdef const EventData* e
-        cdef list found = []
-        if self.plan.reason:
-            found.append((text_of(self.owner.message.vtn_id), "", -1, self.plan.code, remark(self.plan.reason, 0)))
-        for i in range(self.plan.refused_count):
-            e = &self.owner.message.events[self.plan.refused[i].event]
-            reason = remark(self.plan.refused[i].reason, 0)
-            if self.plan.refused[i].reason in (REASON_INVALID, REASON_UNREADABLE):
-                for problem in event_problems(&self.owner.message, self.plan.refused[i].event):
-                    if problem.fatal:
-                        reason = f"{reason}: {problem.reason} in {problem.path}"
-                        break
-            found.append((
-                text_of(self.plan.vtn_id), text_of(e.event_id),
-                -1 if e.modification_number == NO_NUMBER else e.modification_number,
-                self.plan.refused[i].code, reason,
-            ))
-        return found
+        return plan_refusals(&self.plan, &self.owner.message)
+
+
+cdef list plan_refusals(const Plan* p, const Message* m):
+    cdef uint32_t i
+    cdef const EventData* e
+    cdef list found = []
+    if p.reason:
+        found.append((text_of(m.vtn_id), "", -1, p.code, remark(p.reason, 0)))
+    for i in range(p.refused_count):
+        e = &m.events[p.refused[i].event]
+        reason = remark(p.refused[i].reason, 0)
+        if p.refused[i].reason in (REASON_INVALID, REASON_UNREADABLE):
+            for problem in event_problems(m, p.refused[i].event):
+                if problem.fatal:
+                    reason = f"{reason}: {problem.reason} in {problem.path}"
+                    break
+        found.append((
+            text_of(p.vtn_id), text_of(e.event_id),
+            -1 if e.modification_number == NO_NUMBER else e.modification_number, p.refused[i].code, reason,
+        ))
+    return found
 
 
 cdef tuple plan_writes(ListPlan p):

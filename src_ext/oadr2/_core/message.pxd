@@ -286,18 +286,3 @@ cdef int more_room(Message* m, void** items, uint32_t* room, size_t size) noexce
 cdef inline int room_for(Message* m, void** items, uint32_t* room, uint32_t count, size_t size) noexcept nogil:
     """Make sure that one more item than ``count`` fits; -1 when memory is out."""
     return 0 if count < room[0] else more_room(m, items, room, size)
-
-
-# An event lifted out of its message, alive for as long as someone refers to it: what the event table
-# and the fleet keep. One allocation; `document` decodes to this event again, on its own.
-cdef struct EventDef:
-    uint32_t references
-    Str document            # start tags + oadrEvent + end tags
-    EventData event         # its ranges index the arrays below
-    SignalData* signals
-    IntervalData* intervals
-    TargetEntry* targets
-
-
-cdef EventDef* event_def_new(const Message* m, uint32_t index) noexcept nogil
-cdef void event_def_release(EventDef* d) noexcept nogil

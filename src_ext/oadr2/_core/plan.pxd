@@ -6,8 +6,9 @@ the caller may change opts and write to its store (facts.md 2.2).
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from oadr2._core.definitions cimport EventDef
 from oadr2._core.judge cimport Identity, Rules
-from oadr2._core.message cimport AnswerData, EventData, EventDef, Message
+from oadr2._core.message cimport AnswerData, EventData, Message
 from oadr2._core.rows cimport ChangeList, Row, Table
 from oadr2._core.text cimport Str
 

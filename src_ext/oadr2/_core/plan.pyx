@@ -1,11 +1,12 @@
 """What one oadrDistributeEvent does to a table. See plan.pxd; the table of rules is facts.md 2.2."""
 
 from libc.math cimport isnan
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
 from oadr2._core.clock cimport NO_TIME, Dur, add_duration
+from oadr2._core.definitions cimport EventDef, event_def_release, event_def_shared
 from oadr2._core.judge cimport (
     FOREVER,
     REASON_CALENDAR,
@@ -39,12 +40,9 @@ from oadr2._core.message cimport (
     STATUS_COMPLETED,
     AnswerData,
     EventData,
-    EventDef,
     IntervalData,
     Message,
     SignalData,
-    event_def_new,
-    event_def_release,
 )
 from oadr2._core.rows cimport (
     CHANGE_CANCELLED,
@@ -338,11 +336,11 @@ cdef int take(Plan* p, Table* t, const Rules* rules, const Message* m, uint32_t 
         answer(p, e, 200, row.opt, REASON_NONE)
         touch(p, row, index, e.modification_number)
         return REASON_NONE
-    definition = event_def_new(m, index)
+    definition = event_def_shared(rules.definitions, m, index, rules.limits.bare_months_are_minutes)
     if definition == NULL:
         return -1
     if row == NULL:
-        fresh = row_new(p.vtn_id, definition, hash)
+        fresh = row_new(p.vtn_id, definition, hash, p.request_id.len)
         if fresh == NULL:
             event_def_release(definition)
             return -1

@@ -6,8 +6,8 @@ since 1970 UTC; ``FOREVER`` stands for an end that never comes.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from oadr2._core.definitions cimport EventDef
 from oadr2._core.judge cimport Rules
-from oadr2._core.message cimport EventDef
 from oadr2._core.text cimport Str
 
 cdef enum Phase:
@@ -42,7 +42,7 @@ cdef enum Remark:           # what a change's reason says, beyond the Reason of 
 cdef struct Row:
     EventDef* definition
     Str vtn_id              # its bytes follow the struct
-    Str request_id          # of the list it was last in (facts.md E06); own allocation
+    Str request_id          # of the list it was last in (facts.md E06); behind them if there is room for it
     uint32_t request_room
     uint32_t hash
     uint32_t references
@@ -73,6 +73,8 @@ cdef struct Table:
     uint32_t room
     uint32_t sequence
     uint64_t generation     # grows with every change of state
+    Row* one_row[1]         # most VENs hold one event: rows and heap lie here then, and the struct must
+    Row* one_heap[1]        # not be moved
 
 
 cdef struct ChangeRecord:
@@ -104,13 +106,16 @@ cdef int table_advance(Table* t, const Rules* rules, int64_t now, ChangeList* ch
 # The row whose level holds at now, or NULL.
 cdef Row* table_level(const Table* t, const Rules* rules, int64_t now, double* level) noexcept nogil
 
-# Takes over the definition's reference, only on success; NULL: no memory.
-cdef Row* row_new(Str vtn_id, EventDef* definition, uint32_t hash) noexcept nogil
+# Takes over the definition's reference, only on success; NULL: no memory. A requestID of that length
+# needs no memory of its own.
+cdef Row* row_new(Str vtn_id, EventDef* definition, uint32_t hash, uint32_t request_length) noexcept nogil
 cdef void row_release(Row* row) noexcept nogil
 cdef int row_reserve_request_id(Row* row, uint32_t length) noexcept nogil      # -1: no memory
 cdef void row_set_request_id(Row* row, Str request_id) noexcept nogil           # after reserving
 cdef bint row_running(const Row* row, int64_t now) noexcept nogil
 cdef bint row_level(const Row* row, const Rules* rules, int64_t now, double* level) noexcept nogil
+# -1: no memory, nothing has changed.
+cdef int row_set_opt(Table* t, const Rules* rules, Row* row, int opt, int64_t now, ChangeList* changes) noexcept nogil
 # Sets the deadline from phase, times and what was reported already.
 cdef void row_plan_next(Table* t, const Rules* rules, Row* row, int64_t now) noexcept nogil
 

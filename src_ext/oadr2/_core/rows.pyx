@@ -1,9 +1,10 @@
 """The rows of one VEN's event table. See rows.pxd."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
+from oadr2._core.definitions cimport EventDef, event_def_release
 from oadr2._core.judge cimport (
     FOREVER,
     PRIORITY_HIGHER,
@@ -13,14 +14,7 @@ from oadr2._core.judge cimport (
     same_text,
     signal_supported,
 )
-from oadr2._core.message cimport (
-    NO_NUMBER,
-    OPT_IN,
-    EventDef,
-    IntervalData,
-    SignalData,
-    event_def_release,
-)
+from oadr2._core.message cimport NO_NUMBER, OPT_IN, IntervalData, SignalData
 from oadr2._core.text cimport Str
 
 cdef enum:
@@ -42,8 +36,9 @@ cdef void table_free(Table* t) noexcept nogil:
     cdef uint32_t i
     for i in range(t.count):
         row_release(t.rows[i])
-    free(t.rows)
-    free(t.heap)
+    if t.rows != t.one_row:
+        free(t.rows)
+        free(t.heap)
     free(t.index)
     table_init(t)
 
@@ -54,14 +49,30 @@ cdef int table_reserve(Table* t, uint32_t more) noexcept nogil:
     cdef Row** heap
     if t.count + more <= room:
         return 0
-    room = t.count + more if t.room == 0 else max(t.count + more, room * 2)
-    rows = <Row**>realloc(t.rows, room * sizeof(Row*))
-    if rows == NULL:
-        return -1
-    t.rows = rows
-    heap = <Row**>realloc(t.heap, room * sizeof(Row*))
-    if heap == NULL:
-        return -1  # t.room still tells the smaller size
+    if t.room == 0 and more == 1:
+        t.rows = t.one_row
+        t.heap = t.one_heap
+        t.room = 1
+        return 0
+    room = max(t.count + more, room * 2)
+    if t.rows == t.one_row:
+        rows = <Row**>malloc(room * sizeof(Row*))
+        heap = <Row**>malloc(room * sizeof(Row*))
+        if rows == NULL or heap == NULL:
+            free(rows)
+            free(heap)
+            return -1
+        rows[0] = t.one_row[0]
+        heap[0] = t.one_heap[0]
+        t.rows = rows
+    else:
+        rows = <Row**>realloc(t.rows, room * sizeof(Row*))
+        if rows == NULL:
+            return -1
+        t.rows = rows
+        heap = <Row**>realloc(t.heap, room * sizeof(Row*))
+        if heap == NULL:
+            return -1  # t.room still tells the smaller size
     t.heap = heap
     t.room = room
     return 0
@@ -212,14 +223,20 @@ cdef int64_t table_deadline(const Table* t) noexcept nogil:
 # -- one row ------------------------------------------------------------------------------------
 
 
-cdef Row* row_new(Str vtn_id, EventDef* definition, uint32_t hash) noexcept nogil:
-    cdef Row* row = <Row*>calloc(1, sizeof(Row) + vtn_id.len)
+cdef inline char* own_request_room(const Row* row) noexcept nogil:
+    return <char*>&row[1] + row.vtn_id.len
+
+
+cdef Row* row_new(Str vtn_id, EventDef* definition, uint32_t hash, uint32_t request_length) noexcept nogil:
+    cdef Row* row = <Row*>calloc(1, sizeof(Row) + vtn_id.len + <size_t>request_length)
     if row == NULL:
         return NULL
     if vtn_id.len:
         memcpy(<char*>&row[1], vtn_id.ptr, vtn_id.len)
     row.vtn_id.ptr = <const char*>&row[1]
     row.vtn_id.len = vtn_id.len
+    row.request_id.ptr = own_request_room(row)
+    row.request_room = request_length
     row.definition = definition
     row.hash = hash
     row.references = 1
@@ -233,16 +250,21 @@ cdef void row_release(Row* row) noexcept nogil:
     row.references -= 1
     if row.references == 0:
         event_def_release(row.definition)
-        free(<void*>row.request_id.ptr)
+        if row.request_id.ptr != own_request_room(row):
+            free(<void*>row.request_id.ptr)
         free(row)
 
 
 cdef int row_reserve_request_id(Row* row, uint32_t length) noexcept nogil:
     cdef char* text
     if length > row.request_room:
-        text = <char*>realloc(<void*>row.request_id.ptr, length)
+        text = <char*>malloc(length)
         if text == NULL:
             return -1
+        if row.request_id.len:
+            memcpy(text, row.request_id.ptr, row.request_id.len)
+        if row.request_id.ptr != own_request_room(row):
+            free(<void*>row.request_id.ptr)
         row.request_id.ptr = text
         row.request_room = length
     return 0
@@ -313,6 +335,20 @@ cdef void row_plan_next(Table* t, const Rules* rules, Row* row, int64_t now) noe
         border = next_border(row, rules, now)
         deadline = border if border < deadline else deadline
     table_schedule(t, row, deadline)
+
+
+cdef int row_set_opt(Table* t, const Rules* rules, Row* row, int opt, int64_t now, ChangeList* changes) noexcept nogil:
+    if row.opt == opt:
+        return 0
+    if changes_reserve(changes, 1) < 0:
+        return -1
+    row.opt = <uint8_t>opt
+    if opt == OPT_IN:
+        row.started = False  # joining in is a start to be told of
+    t.generation += 1
+    changes_add(changes, row, CHANGE_OPT, REMARK_NONE, 0)
+    row_plan_next(t, rules, row, now)
+    return 0
 
 
 # -- time ---------------------------------------------------------------------------------------

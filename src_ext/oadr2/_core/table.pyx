@@ -2,13 +2,15 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport floor, isfinite
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memset
 
 from oadr2._core.clock cimport NO_TIME, datetime_from_us
+from oadr2._core.definitions cimport EventDef, event_def_new, event_def_release
 from oadr2._core.encode cimport (
+    Writer,
     write_created_event,
     write_request_event,
     writer_bytes,
@@ -37,14 +39,10 @@ from oadr2._core.message cimport (
     KIND_DISTRIBUTE_EVENT,
     KIND_RESPONSE,
     NO_NUMBER,
-    OPT_IN,
     PROFILE_A,
     PROFILE_B,
     AnswerData,
-    EventDef,
     Message,
-    event_def_new,
-    event_def_release,
     message_clear,
 )
 from oadr2._core.objects cimport decode_into, limits_from, payload_bytes
@@ -53,7 +51,6 @@ from oadr2._core.rows cimport (
     CHANGE_CANCELLED,
     CHANGE_COMPLETED,
     CHANGE_FORGOTTEN,
-    CHANGE_OPT,
     CHANGE_REMOVED,
     PHASE_ENDING,
     PHASE_FINISHED,
@@ -70,6 +67,7 @@ from oadr2._core.rows cimport (
     row_release,
     row_reserve_request_id,
     row_running,
+    row_set_opt,
     row_set_request_id,
     table_advance,
     table_deadline,
@@ -110,10 +108,129 @@ cdef int64_t microseconds(double now) except? -1:
     return <int64_t>floor(now * 1e6 + 0.5)
 
 
+# -- the configuration as plain numbers -----------------------------------------------------------
+
+
+cdef int names_from(Names* names, object texts, list kept) except -1:
+    cdef bytes encoded
+    cdef list values = [(<str?>text).encode() for text in texts]
+    if not values:
+        return 0
+    names.items = <Str*>calloc(len(values), sizeof(Str))
+    if names.items == NULL:
+        raise MemoryError()
+    for encoded in values:
+        kept.append(encoded)
+        names.items[names.count].ptr = PyBytes_AS_STRING(encoded)
+        names.items[names.count].len = <uint32_t>PyBytes_GET_SIZE(encoded)
+        names.count += 1
+    return 0
+
+
+cdef int rules_from(Rules* rules, object policy, str default_opt) except -1:
+    limits_from(policy, &rules.limits)
+    # Lists are bounded, their number is not: pushes of single events could pile up for ever.
+    rules.rows = 10 * rules.limits.events
+    for i, codes in enumerate((policy.codes_20a, policy.codes_20b)):
+        for k, code in enumerate((  # in the order of Refusal
+            codes.unknown_vtn_id, codes.lower_modification_number, codes.target_mismatch,
+            codes.market_context, codes.signal_not_supported, codes.invalid_data,
+        )):
+            rules.codes[<int>i][<int>k] = code
+    rules.reply_limit = NO_NUMBER if policy.reply_limit is None else policy.reply_limit
+    rules.implied_cancel = policy.implied_cancel
+    rules.refuse_interval_sum = policy.interval_sum == "refuse"
+    rules.require_current_value_a = policy.require_current_value_20a
+    rules.require_notification_a = policy.require_notification_20a
+    rules.unknown_completed_opt = OPTS[policy.opt_for_unknown_completed]
+    rules.run_test_events = policy.run_test_events
+    rules.wrap_b = policy.wrap_20b
+    rules.priority = PRIORITIES[policy.priority]
+    rules.default_opt = OPTS[default_opt]
+    return 0
+
+
+# -- events as objects ----------------------------------------------------------------------------
+
+
 @cython.final
 cdef class KeptEvent:
     def __dealloc__(self):
         event_def_release(self.definition)
+
+
+cdef object event_of(dict objects, EventDef* definition):
+    # Made once: a long event changes its interval often and is shown each time.
+    cdef KeptEvent kept
+    cdef tuple entry = objects.get(<size_t>definition)
+    if entry is None:
+        for key, (kept, _) in list(objects.items()):
+            if kept.definition.references == 1:  # nothing else holds that version any more
+                del objects[key]
+        kept = KeptEvent.__new__(KeptEvent)
+        kept.definition = definition
+        definition.references += 1
+        entry = (kept, definition_object(definition))
+        objects[<size_t>definition] = entry
+    return entry[1]
+
+
+cdef list change_rows(const ChangeList* changes, dict objects):
+    cdef uint32_t i
+    cdef const ChangeRecord* r
+    cdef list found = []
+    for i in range(changes.count):
+        r = &changes.items[i]
+        if r.kind == CHANGE_FORGOTTEN:
+            continue
+        found.append((
+            CHANGE_NAMES[r.kind], text_of(r.row.vtn_id), text_of(r.definition.event.event_id), r.number,
+            opt_name(r.opt), event_of(objects, r.definition), remark(r.reason, r.notes),
+        ))
+    return found
+
+
+# -- a change of mind -----------------------------------------------------------------------------
+
+
+cdef Row* held_row(const Table* t, str event_id, object vtn_id) except NULL:
+    cdef uint32_t i
+    cdef Row* row
+    cdef Row* best = NULL
+    for i in range(t.count):
+        row = t.rows[i]
+        if row.phase == PHASE_FINISHED or text_of(row.definition.event.event_id) != event_id or (
+                vtn_id is not None and text_of(row.vtn_id) != vtn_id):
+            continue
+        if best != NULL:
+            raise LocalProtocolError(f"event {event_id!r} is held from several VTNs: say which with vtn_id")
+        best = row
+    if best == NULL:
+        raise LocalProtocolError(f"no event {event_id!r} is held" + (f" from VTN {vtn_id!r}" if vtn_id else ""))
+    return best
+
+
+cdef int checked_opt(const Row* row, str opt_type) except -1:
+    if opt_type not in OPTS:
+        raise LocalProtocolError(f"unknown opt {opt_type!r}: it is 'optIn' or 'optOut'")
+    if row.phase == PHASE_ENDING:
+        raise LocalProtocolError(
+            f"event {text_of(row.definition.event.event_id)!r} was cancelled: its opt can no longer change")
+    return OPTS[opt_type]
+
+
+cdef int write_opt(Writer* w, const Rules* rules, Str ven_id, const Row* row, int opt) noexcept nogil:
+    cdef AnswerData answer
+    cdef Str none
+    none.ptr = NULL
+    none.len = 0
+    memset(&answer, 0, sizeof(answer))
+    answer.event_id = row.definition.event.event_id
+    answer.request_id = row.request_id
+    answer.modification_number = row.number
+    answer.response_code = 200
+    answer.opt = <uint8_t>opt
+    return write_created_event(w, row.definition.event.profile, rules.wrap_b, ven_id, &answer, 1, 200, none, none)
 
 
 @cython.final
@@ -138,57 +255,24 @@ cdef class EventTable:
         self.texts.append(ven)
         self.me.ven_id.ptr = PyBytes_AS_STRING(ven)
         self.me.ven_id.len = <uint32_t>PyBytes_GET_SIZE(ven)
-        self.set_names(&self.rules.vtn_ids, vtn_ids)
-        self.set_names(&self.rules.market_contexts, market_contexts)
-        self.set_names(&self.rules.signals, signals)
-        self.set_names(&self.me.groups, group_ids)
-        self.set_names(&self.me.resources, resource_ids)
-        self.set_names(&self.me.parties, party_ids)
-        limits_from(policy, &self.rules.limits)
-        # Lists are bounded, their number is not: pushes of single events could pile up for ever.
-        self.rules.rows = 10 * self.rules.limits.events
-        for i, codes in enumerate((policy.codes_20a, policy.codes_20b)):
-            for k, code in enumerate((  # in the order of Refusal
-                codes.unknown_vtn_id, codes.lower_modification_number, codes.target_mismatch,
-                codes.market_context, codes.signal_not_supported, codes.invalid_data,
-            )):
-                self.rules.codes[<int>i][<int>k] = code
-        self.rules.reply_limit = NO_NUMBER if policy.reply_limit is None else policy.reply_limit
-        self.rules.implied_cancel = policy.implied_cancel
-        self.rules.refuse_interval_sum = policy.interval_sum == "refuse"
-        self.rules.require_current_value_a = policy.require_current_value_20a
-        self.rules.require_notification_a = policy.require_notification_20a
-        self.rules.unknown_completed_opt = OPTS[policy.opt_for_unknown_completed]
-        self.rules.run_test_events = policy.run_test_events
-        self.rules.wrap_b = policy.wrap_20b
-        self.rules.priority = PRIORITIES[policy.priority]
-        self.rules.default_opt = OPTS[default_opt]
+        names_from(&self.rules.vtn_ids, vtn_ids, self.texts)
+        names_from(&self.rules.market_contexts, market_contexts, self.texts)
+        names_from(&self.rules.signals, signals, self.texts)
+        names_from(&self.me.groups, group_ids, self.texts)
+        names_from(&self.me.resources, resource_ids, self.texts)
+        names_from(&self.me.parties, party_ids, self.texts)
+        rules_from(&self.rules, policy, default_opt)
 
     def __dealloc__(self):
         changes_free(&self.changes)
         table_free(&self.table)
         writer_free(&self.writer)
-        PyMem_Free(self.rules.vtn_ids.items)
-        PyMem_Free(self.rules.market_contexts.items)
-        PyMem_Free(self.rules.signals.items)
-        PyMem_Free(self.me.groups.items)
-        PyMem_Free(self.me.resources.items)
-        PyMem_Free(self.me.parties.items)
-
-    cdef int set_names(self, Names* names, object texts) except -1:
-        cdef bytes encoded
-        cdef list values = [(<str?>text).encode() for text in texts]
-        if not values:
-            return 0
-        names.items = <Str*>PyMem_Calloc(len(values), sizeof(Str))
-        if names.items == NULL:
-            raise MemoryError()
-        for encoded in values:
-            self.texts.append(encoded)
-            names.items[names.count].ptr = PyBytes_AS_STRING(encoded)
-            names.items[names.count].len = <uint32_t>PyBytes_GET_SIZE(encoded)
-            names.count += 1
-        return 0
+        free(self.rules.vtn_ids.items)
+        free(self.rules.market_contexts.items)
+        free(self.rules.signals.items)
+        free(self.me.groups.items)
+        free(self.me.resources.items)
+        free(self.me.parties.items)
 
     # -- a payload ------------------------------------------------------------------------------
 
@@ -251,21 +335,6 @@ cdef class EventTable:
         ) != 0:
             return writer_bytes(&self.writer)  # raises
         return PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
-
-    cdef object event_of(self, EventDef* definition):
-        # Made once: a long event changes its interval often and is shown each time.
-        cdef KeptEvent kept
-        cdef tuple entry = self.objects.get(<size_t>definition)
-        if entry is None:
-            for key, (kept, _) in list(self.objects.items()):
-                if kept.definition.references == 1:  # nothing else holds that version any more
-                    del self.objects[key]
-            kept = KeptEvent.__new__(KeptEvent)
-            kept.definition = definition
-            definition.references += 1
-            entry = (kept, definition_object(definition))
-            self.objects[<size_t>definition] = entry
-        return entry[1]
 
     cdef int apply(self, ListPlan p) except -1:
         cdef int result
@@ -335,22 +404,10 @@ cdef class EventTable:
 
     def take_changes(self):
         """(kind, vtnID, eventID, number, optType, Event, reason) of each change since last asked."""
-        cdef uint32_t i
-        cdef ChangeRecord* r
-        cdef list found = []
         try:
-            for i in range(self.changes.count):
-                r = &self.changes.items[i]
-                if r.kind == CHANGE_FORGOTTEN:
-                    continue
-                found.append((
-                    CHANGE_NAMES[r.kind], text_of(r.row.vtn_id), text_of(r.definition.event.event_id), r.number,
-                    opt_name(r.opt), self.event_of(r.definition),
-                    remark(r.reason, r.notes),
-                ))
+            return change_rows(&self.changes, self.objects)
         finally:
             changes_clear(&self.changes)
-        return found
 
     def ended(self):
         """(vtnID, eventID) of each row that waiting changes ended or dropped, for a store to follow."""
@@ -411,7 +468,7 @@ cdef class EventTable:
                 continue
             end = row.end if row.end < row.terminate else row.terminate
             found.append((row.sequence, (
-                self.event_of(row.definition), text_of(row.vtn_id), opt_name(row.opt),
+                event_of(self.objects, row.definition), text_of(row.vtn_id), opt_name(row.opt),
                 "ending" if row.phase == PHASE_ENDING else "running" if row.begin <= t else "pending",
                 datetime_from_us(row.begin), None if end == FOREVER else datetime_from_us(end),
                 level if row_running(row, t) and row_level(row, &self.rules, t, &level) else None,
@@ -428,7 +485,7 @@ cdef class EventTable:
         for i in range(self.table.count):
             row = self.table.rows[i]
             if row.phase != PHASE_FINISHED:
-                found.append((row.sequence, self.event_of(row.definition)))
+                found.append((row.sequence, event_of(self.objects, row.definition)))
         found.sort(key=first)
         return [event for _, event in found]
 
@@ -443,7 +500,7 @@ cdef class EventTable:
                     and (vtn_id is None or text_of(row.vtn_id) == vtn_id)
                     and (best == NULL or row.sequence < best.sequence)):
                 best = row
-        return None if best == NULL else self.event_of(best.definition)
+        return None if best == NULL else event_of(self.objects, best.definition)
 
     def keys(self, event_ids):
         """(vtnID, eventID) of every row, finished ones too, with one of these event ids."""
@@ -482,29 +539,10 @@ cdef class EventTable:
         e.len = <uint32_t>PyBytes_GET_SIZE(event)
         return table_find(&self.table, v, e, key_hash(v, e))
 
-    cdef Row* find(self, str event_id, object vtn_id) except NULL:
-        cdef uint32_t i
-        cdef Row* row
-        cdef Row* best = NULL
-        for i in range(self.table.count):
-            row = self.table.rows[i]
-            if row.phase == PHASE_FINISHED or text_of(row.definition.event.event_id) != event_id or (
-                    vtn_id is not None and text_of(row.vtn_id) != vtn_id):
-                continue
-            if best != NULL:
-                raise LocalProtocolError(f"event {event_id!r} is held from several VTNs: say which with vtn_id")
-            best = row
-        if best == NULL:
-            raise LocalProtocolError(f"no event {event_id!r} is held" + (f" from VTN {vtn_id!r}" if vtn_id else ""))
-        return best
-
     def opt_write(self, str event_id not None, str opt_type not None, vtn_id=None):
         """The row as it will be once set_opt() has run, in the form of EventTable.writes. LocalProtocolError."""
-        cdef Row* row = self.find(event_id, vtn_id)
-        if opt_type not in OPTS:
-            raise LocalProtocolError(f"unknown opt {opt_type!r}: it is 'optIn' or 'optOut'")
-        if row.phase == PHASE_ENDING:
-            raise LocalProtocolError(f"event {event_id!r} was cancelled: its opt can no longer change")
+        cdef Row* row = held_row(&self.table, event_id, vtn_id)
+        checked_opt(row, opt_type)
         return stored_row(row, opt_type)
 
     def row(self, str vtn_id not None, str event_id not None):
@@ -516,33 +554,16 @@ cdef class EventTable:
 
     def set_opt(self, str event_id not None, str opt_type not None, double now, vtn_id=None):
         """Change the opt of one event; the oadrCreatedEvent to send (facts.md E06). LocalProtocolError."""
-        cdef Row* row = self.find(event_id, vtn_id)
+        cdef Row* row = held_row(&self.table, event_id, vtn_id)
         cdef int64_t t = microseconds(now)
-        cdef AnswerData answer
+        cdef int opt = checked_opt(row, opt_type)
         cdef object reply
-        self.opt_write(event_id, opt_type, vtn_id)
-        memset(&answer, 0, sizeof(answer))
-        answer.event_id = row.definition.event.event_id
-        answer.request_id = row.request_id
-        answer.modification_number = row.number
-        answer.response_code = 200
-        answer.opt = OPTS[opt_type]
         self.writer.used = 0
-        if write_created_event(
-            &self.writer, row.definition.event.profile, self.rules.wrap_b, self.me.ven_id, &answer, 1, 200,
-            no_text(), no_text(),
-        ) != 0:
+        if write_opt(&self.writer, &self.rules, self.me.ven_id, row, opt) != 0:
             return writer_bytes(&self.writer)  # raises
         reply = PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
-        if answer.opt != row.opt:
-            if changes_reserve(&self.changes, 1) < 0:
-                raise MemoryError()
-            row.opt = answer.opt
-            if row.opt == OPT_IN:
-                row.started = False  # joining in is a start to be told of
-            self.table.generation += 1
-            changes_add(&self.changes, row, CHANGE_OPT, 0, 0)
-            row_plan_next(&self.table, &self.rules, row, t)
+        if row_set_opt(&self.table, &self.rules, row, opt, t, &self.changes) < 0:
+            raise MemoryError()
         return reply
 
     def restore(self, str vtn_id not None, str event_id not None, uint32_t number, str opt_type not None,
@@ -582,7 +603,7 @@ cdef class EventTable:
         definition = event_def_new(m, 0)
         if definition == NULL:
             raise MemoryError()
-        row = row_new(v, definition, key_hash(v, definition.event.event_id))
+        row = row_new(v, definition, key_hash(v, definition.event.event_id), r.len)
         if row == NULL:
             event_def_release(definition)
             raise MemoryError()

@@ -92,6 +92,7 @@ cdef void writer_free(Writer* w) noexcept nogil:
     w.data = NULL
     w.used = 0
     w.room = 0
+    w.failed = 0
 
 
 cdef int writer_grow(Writer* w, size_t size) noexcept nogil:

@@ -1,0 +1,178 @@
+"""The work of ``oadr2 gateway``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import getpass
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from oadr2.cli.event_text import printable
+from oadr2.cli.line_writer import LineWriter
+from oadr2.cli.ven_lines import LogLines, line_text
+from oadr2.errors import ConfigurationError, OadrError
+from oadr2.gateway.checking import check_points
+from oadr2.gateway.configuration import GatewaySettings, read_configuration
+from oadr2.gateway.gateway import Gateway, point_log
+from oadr2.gateway.notify import Systemd
+from oadr2.gateway.overrides import require_override
+from oadr2.gateway.state import StateFile, StoredOverride
+from oadr2.gateway.tables import read_seconds
+from oadr2.gateway.texts import setting_text
+from oadr2.points.rules import RELEASED, Setting
+
+_log = logging.getLogger("oadr2.gateway")
+
+#: Points whose every step is printed; a line for each of ten thousand would hold up their loads.
+MOST_TOLD: Final = 200
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until SIGTERM or Ctrl-C."""
+    path = config_of(args)
+    settings = read_configuration(path)
+    with log_to_standard_error(args):
+        asyncio.run(_serve(path, settings, args.dry_run))
+    return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """Look at every device; 1 when something is wrong."""
+    settings = read_configuration(config_of(args))
+    problems = asyncio.run(check_points(settings))
+    for point, problem in problems:
+        sys.stdout.write(f"{printable(point.place)}: {printable(problem)}\n")
+    good = len(settings.points) - len(problems)
+    sys.stdout.write(f"{good} of {len(settings.points)} points can be reached\n")
+    return 1 if problems else 0
+
+
+def override(args: argparse.Namespace) -> int:
+    """Set or end an override in the gateway's state file."""
+    settings = read_configuration(config_of(args))
+    points = {point.name: point for point in settings.points}
+    if args.point not in points:
+        raise ConfigurationError(f"there is no [[point]] {args.point} in {settings.path}")
+    if args.value == "end":
+        with StateFile(settings.db) as state:
+            found = state.end_override(args.point)
+        sys.stdout.write(f"{args.point}: {'override ended' if found else 'had no override'}\n")
+        return 0
+    value = _value(args.value)
+    if args.duration is None:
+        raise ConfigurationError("--for is missing: how long, such as 1h")
+    try:
+        seconds = read_seconds(args.duration)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--for {args.duration}: {error}") from None
+    require_override(points[args.point], value, seconds)
+    until = time.time() + seconds
+    by = args.by or getpass.getuser()
+    with StateFile(settings.db) as state:
+        state.set_override(StoredOverride(args.point, value, until, by))
+    end = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
+    sys.stdout.write(f"{args.point}: {setting_text(value)} until {end}\n")
+    return 0
+
+
+def config_of(args: argparse.Namespace) -> Path:
+    """The file named by ``-c``."""
+    if args.config is None:
+        raise ConfigurationError("-c FILE is missing: the gateway's file")
+    return Path(args.config)
+
+
+def _value(text: str) -> Setting:
+    if text == "release":
+        return RELEASED
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(f'{text} is neither a number nor "release" nor "end"') from None
+
+
+async def _serve(path: Path, settings: GatewaySettings, dry_run: bool) -> None:
+    loop = asyncio.get_running_loop()
+    gateway = Gateway(settings, dry_run=dry_run, systemd=Systemd())
+    reloads: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        try:
+            await gateway.reload(await asyncio.to_thread(read_configuration, path))
+        except OadrError as error:
+            _log.error("the file was not taken, everything goes on as before: %s", error)
+        else:
+            _log.info("the file was read again: %d points", len(gateway.points))
+
+    def on_hangup() -> None:
+        task = asyncio.create_task(reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gateway.stop)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    _log.info("%d points behind %d VENs", len(settings.points), len(settings.vens))
+    if len(settings.points) > MOST_TOLD:
+        point_log.setLevel(logging.WARNING)
+        _log.info("what happens to each of so many points is told by oadr2 audit only")
+    calm = asyncio.create_task(_spare_the_collector(gateway))
+    try:
+        await gateway.run()
+    finally:
+        calm.cancel()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+async def _spare_the_collector(gateway: Gateway) -> None:
+    """Once everything stands, keep it out of garbage collection, which would look at all of it
+    in the middle of an event: a sixth of a second for ten thousand points."""
+    while not gateway.ready:
+        await asyncio.sleep(1)
+    gc.collect()
+    gc.freeze()
+
+
+@contextlib.contextmanager
+def log_to_standard_error(args: argparse.Namespace) -> Iterator[None]:
+    """The package's own log, in the format and of the level asked for."""
+    logger = logging.getLogger("oadr2")
+    lines = LogLines(LineWriter(sys.stderr, args.log_format, line_text))
+    lines.addFilter(_FirstOfItsKind())
+    before = logger.level, logger.propagate
+    logger.addHandler(lines)
+    logger.setLevel(args.log_level.upper())
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+class _FirstOfItsKind(logging.Filter):
+    """A VTN that stays away is one line, and not one for each poll."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not getattr(record, "failed_poll", False):
+            if record.name == "oadr2.poll":
+                self._last = ""  # it works again, and says so
+            return True
+        problem = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
+        repeated = problem == self._last
+        self._last = problem
+        return not repeated

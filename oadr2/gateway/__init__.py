@@ -1,0 +1,1 @@
+"""The gateway: one or several VENs, many points, one process."""

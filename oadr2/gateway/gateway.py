@@ -1,0 +1,617 @@
+"""The gateway itself: :class:`Gateway` moves what VTNs say to points, and points to devices.
+
+One loop, no task per point: a heap holds the moment at which each point wants to be looked at, the
+planner the moment at which its events change. The wall clock serves the schedule, the steady clock
+the safety of the points.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import random as random_module
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Final, TypeAlias
+
+from oadr2.errors import LocalProtocolError, OadrError, StoreError
+from oadr2.gateway.configuration import (
+    DriverClass,
+    GatewaySettings,
+    PointSettings,
+    VenSettings,
+    without_writing,
+)
+from oadr2.gateway.devices import Device, Request
+from oadr2.gateway.journal import Journal, to_wall_clock
+from oadr2.gateway.notify import Systemd
+from oadr2.gateway.overrides import require_override
+from oadr2.gateway.planner import Planner
+from oadr2.gateway.state import StateFile, StoredOverride
+from oadr2.gateway.texts import record_text
+from oadr2.gateway.vens import VenLink, identity_of
+from oadr2.gateway.view import GatewayView
+from oadr2.gateway.viewing import view_of
+from oadr2.points.point import Contact, Memory, Output, Override, Point, Record, Write
+from oadr2.points.rules import Setting
+
+_log = logging.getLogger("oadr2.gateway")
+#: What happens to each point, as the audit log has it; warnings for what went wrong.
+point_log = logging.getLogger("oadr2.gateway.points")
+
+DeviceKey: TypeAlias = tuple[DriverClass, Hashable]
+
+LONGEST_SLEEP: Final = 0.5  # seconds; an override given on the command line is seen within this
+FIRST_WORD: Final = (
+    5.0  # seconds a VTN has to answer the first poll before loads are moved without it
+)
+_SLICE: Final = 250  # points between two turns of the event loop, so that writes go out meanwhile
+_CLOCK_STEP: Final = 1.0  # seconds the two clocks may part before that is a step, not drift
+_PRUNE_EVERY: Final = 3600.0
+_RETRY_STORE: Final = 1.0
+_JOURNAL_DELAY: Final = 0.05
+_RUSH: Final = 1000  # records; their writing would compete with the loads for the processor
+_RUSH_LASTS: Final = 0.5
+# Records after which what the point remembers may be something new.
+_MEMORABLE: Final = frozenset({"found", "control", "write", "verified", "disobeyed", "drift"})
+_WARNINGS: Final = frozenset({"failed", "disobeyed", "drift", "alert"})
+
+
+@dataclass(slots=True, eq=False)
+class LivePoint:
+    """A point at work.
+
+    Attributes:
+        due: the deadline the heap holds for it.
+        heard: its device has answered, or failed, once.
+    """
+
+    settings: PointSettings
+    point: Point
+    device: Device
+    due: float = inf
+    heard: bool = False
+
+
+class Gateway:
+    """Drives the points of a file until told to stop.
+
+    Args:
+        settings: from :func:`oadr2.gateway.configuration.read_configuration`.
+        dry_run: read devices and follow events, but write nothing: neither to devices nor to files.
+        clock: seconds since 1970; monotonic: of a clock that is never set.
+        random: a number from 0 to 1.
+        systemd: who is told how it goes.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        dry_run: bool = False,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random_module.random,
+        systemd: Systemd | None = None,
+    ) -> None:
+        self.settings = settings
+        self.dry_run = dry_run
+        self.started_at = clock()
+        #: What happened since the start: ``writes``, ``reads``, and the kinds of records.
+        self.counts: Counter[str] = Counter()
+        self.links: dict[str, VenLink] = {}
+        self.points: dict[str, LivePoint] = {}
+        self.planner = Planner((), ())
+        self.journal: Journal | None = None
+        self._clock = clock
+        self._monotonic = monotonic
+        self._random = random
+        self._systemd = systemd or Systemd({})
+        self._state: StateFile | None = None
+        self._log_state: StateFile | None = None
+        self._devices: dict[DeviceKey, Device] = {}
+        self._contacts: dict[str, Contact] = {}
+        self._records: list[tuple[float, LivePoint, Record]] = []
+        self._answers: list[tuple[LivePoint, Request, float | None, str]] = []
+        self._rushing = False
+        self._failsafe: list[LivePoint] = []  # those that give a silent VTN up
+        self._overrides: dict[str, StoredOverride] = {}
+        self._affected: dict[str, None] = {}  # points of which something else may be wanted
+        self._changed_vens: dict[str, None] = {}
+        self._heap: list[tuple[float, int, LivePoint]] = []
+        self._pushes = 0
+        self._unheard = 0
+        self._ahead = clock() - monotonic()
+        self._retry_store = -inf
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._next_prune = -inf
+        self._next_sign = -inf
+
+    # -- from outside -----------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """The wall clock, seconds since 1970."""
+        return self._clock()
+
+    @property
+    def ready(self) -> bool:
+        """Every device has answered, or failed, once since the start."""
+        return bool(self.points) and self._unheard == 0
+
+    def view(self) -> GatewayView:
+        """How everything stands, as plain data."""
+        return view_of(self)
+
+    def silence(self, ven: str) -> float:
+        """Seconds since the VTN of this VEN was heard of last."""
+        return max(0.0, self._monotonic() - self._contacts[ven].heard_at)
+
+    def override_of(self, name: str) -> StoredOverride | None:
+        """The override of this point, or None."""
+        return self._overrides.get(name)
+
+    def override(self, name: str, value: Setting, seconds: float, by: str) -> None:
+        """Hold a point at ``value`` for a time, whatever events say; kept over a restart.
+
+        Raises:
+            LocalProtocolError: there is no such point, or the value is not for it.
+            StoreError: it cannot be kept; nothing was changed.
+        """
+        live = self.points.get(name)
+        if live is None:
+            raise LocalProtocolError(f"there is no point {name}")
+        require_override(live.settings, value, seconds)
+        stored = StoredOverride(name, value, self._clock() + seconds, by)
+        if self._state is not None:
+            self._state.set_override(stored)
+        self._put_override(live, stored)
+
+    def end_override(self, name: str) -> bool:
+        """Give a point back to its events; whether there was an override.
+
+        Raises:
+            LocalProtocolError: there is no such point.
+            StoreError: it cannot be forgotten; nothing was changed.
+        """
+        if name not in self.points:
+            raise LocalProtocolError(f"there is no point {name}")
+        if self._state is not None:
+            self._state.end_override(name)
+        return self._drop_override(name)
+
+    def stop(self) -> None:
+        """Have :meth:`run` return. Loads stay as they are; the next start takes them up again."""
+        self._stopping = True
+        self._wake.set()
+
+    async def reload(self, settings: GatewaySettings) -> None:
+        """Go on with these settings. What did not change is not interrupted.
+
+        Raises:
+            OadrError: nothing of it could be used; the gateway goes on as before.
+        """
+        self._systemd.reloading()
+        try:
+            await self._apply(settings)
+        finally:
+            self._systemd.ready()
+
+    async def run(self) -> None:
+        """Work until :meth:`stop`.
+
+        Raises:
+            StoreError: a file cannot be opened, or another gateway works with it.
+            ConfigurationError: a VEN's settings are of no use.
+        """
+        try:
+            if not self.dry_run:
+                self._state = StateFile(self.settings.db)
+                self._state.claim()
+                self._log_state = StateFile(
+                    self.settings.db
+                )  # its own, so that nobody waits for it
+                self.journal = Journal(self._log_state)
+            await self._apply(self.settings)
+            await self._hear_first_words()
+            self._systemd.ready()
+            while not self._stopping:
+                self._wake.clear()
+                pause = await self._turn()
+                if pause > 0 and not self._stopping:
+                    await self._sleep(pause)
+        finally:
+            self._systemd.stopping()
+            await self._close()
+
+    async def _hear_first_words(self) -> None:
+        """Give each VTN a moment to say what it wants, so that no load is moved twice at the start."""
+        end = self._monotonic() + FIRST_WORD
+        while not self._stopping and self._monotonic() < end:
+            if all(link.heard or link.problem for link in self.links.values()):
+                return
+            await asyncio.sleep(0.01)
+
+    # -- settings ---------------------------------------------------------------------------------
+
+    async def _apply(self, settings: GatewaySettings) -> None:
+        """Bring VENs and points to these settings; whatever can fail comes before any change."""
+        now = self._monotonic()
+        for ven in settings.vens:
+            self._contacts.setdefault(ven.name, Contact(now))
+        links, replaced = await self._link(settings)
+        # From here to the next await all belongs together: nobody may see half of it.
+        old_points, self.points = self.points, {}
+        self.settings, self.links = settings, links
+        memories = self._memories(now)
+        for point in settings.points:
+            self._place(point, old_points.get(point.name), memories.get(point.name), now)
+        self._failsafe = [
+            live for live in self.points.values() if live.settings.rules.failsafe is not None
+        ]
+        self._unheard = sum(not live.heard for live in self.points.values())
+        for live in old_points.values():
+            if self.points.get(live.settings.name) is not live:
+                live.device.drop(live)
+        wall = self._clock()
+        self.planner = Planner(settings.vens, settings.points)
+        for name, link in links.items():
+            self.planner.update(name, link.handler.get_states(wall), wall)
+        for name, live in self.points.items():
+            if old_points.get(name) is not live:
+                live.point.expect(self.planner.demand(name, wall))
+        self._affected = dict.fromkeys(self.points)
+        self._load_overrides()
+        await self._close_unused()
+        for link in replaced:
+            link.start()
+        self._wake.set()
+
+    async def _link(self, settings: GatewaySettings) -> tuple[dict[str, VenLink], list[VenLink]]:
+        """The link of each VEN, and those of them that are new."""
+        before, links = self.links, dict[str, VenLink]()
+        fresh: list[VenLink] = []
+        for ven in settings.vens:
+            old = before.get(ven.name)
+            identity = identity_of(ven, settings.points)
+            if old is not None and old.settings == ven and old.identity == identity:
+                links[ven.name] = old
+        self.links = dict(links)
+        for old in [link for name, link in before.items() if name not in links]:
+            await old.close()  # first, for the new link writes to the same store
+        try:
+            for ven in settings.vens:
+                if ven.name not in links:
+                    links[ven.name] = self._new_link(ven, settings.points)
+                    fresh.append(links[ven.name])
+        except OadrError:
+            for link in fresh:
+                await link.close()
+            for name, link in before.items():  # those that were closed come back as they were
+                if name not in self.links:
+                    self.links[name] = self._new_link(link.settings, self.settings.points)
+                    self.links[name].start()
+            raise
+        return links, fresh
+
+    def _new_link(self, ven: VenSettings, points: Iterable[PointSettings]) -> VenLink:
+        return VenLink(
+            replace(ven, db=None) if self.dry_run else ven,
+            tuple(points),
+            self._contacts[ven.name],
+            lambda name=ven.name: self._heard(name),  # type: ignore[misc]
+            lambda name=ven.name: self._changed(name),  # type: ignore[misc]
+            clock=self._clock,
+            monotonic=self._monotonic,
+        )
+
+    def _memories(self, now: float) -> dict[str, Memory]:
+        """What points remember of the last run, by the steady clock."""
+        if self._state is None:
+            return {}
+        ahead = self._clock() - now
+        return {
+            name: to_wall_clock(memory, -ahead) for name, memory in self._state.memories().items()
+        }
+
+    def _place(
+        self, settings: PointSettings, old: LivePoint | None, memory: Memory | None, now: float
+    ) -> None:
+        if old is not None and old.settings == settings:
+            self.points[settings.name] = old
+            return
+        if old is not None:
+            memory = old.point.memory
+        key = (settings.driver, settings.device)
+        device = self._devices.get(key)
+        if device is None:
+            title = f"{settings.driver_name} {settings.device}"
+            driver = settings.driver(settings.device)
+            device = Device(title, driver, self.settings.device_timeout, self._done)
+            self._devices[key] = device
+        point = Point(
+            settings.name,
+            without_writing(settings.rules) if self.dry_run else settings.rules,
+            [self._contacts[ven] for ven in settings.vens],
+            now,
+            memory=memory,
+            random=self._random,
+        )
+        live = LivePoint(settings, point, device)
+        self.points[settings.name] = live
+        if settings.name in self._overrides:
+            self._put_override(live, self._overrides[settings.name])
+
+    async def _close_unused(self) -> None:
+        used = {id(live.device) for live in self.points.values()}
+        for key, device in list(self._devices.items()):
+            if id(device) not in used:
+                del self._devices[key]
+                await device.close()
+
+    async def _close(self) -> None:
+        for link in self.links.values():
+            await link.close()
+        await asyncio.gather(*(device.close() for device in self._devices.values()))
+        if self.journal is not None:
+            self._flush_records()
+            self.journal.close()
+        for state in (self._state, self._log_state):
+            if state is not None:
+                state.close()
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    async def _turn(self) -> float:
+        """Do what is due; seconds until something is due next."""
+        wall, now = self._clock(), self._monotonic()
+        self._mind_clock(wall, now)
+        self._mind_events(wall)
+        for name in self.planner.advance(wall):
+            self._affected[name] = None
+        await self._move(wall, now)
+        await self._look_at_due()
+        self._mind_overrides()
+        await self._keep_house(now)
+        return self._pause()
+
+    async def _move(self, wall: float, now: float) -> None:
+        """Tell the points what is wanted of them; their writes go out meanwhile, slice by slice."""
+        names, self._affected = list(self._affected), {}
+        self._rushing = len(names) > _SLICE
+        try:
+            for begin in range(0, len(names), _SLICE):
+                for name in names[begin : begin + _SLICE]:
+                    live = self.points.get(name)
+                    if live is not None:
+                        demand = self.planner.demand(name, wall)
+                        self._carry_out(live, live.point.want(now, demand))
+                await asyncio.sleep(0)
+        finally:
+            if self._rushing:
+                self._rushing = False
+                self._take_answers()
+
+    def _mind_clock(self, wall: float, now: float) -> None:
+        ahead = wall - now
+        if abs(ahead - self._ahead) > _CLOCK_STEP:
+            _log.warning("the clock was set by %+.1f s", ahead - self._ahead)
+            for name in self.planner.step_clock(wall):
+                self._affected[name] = None
+        self._ahead = ahead
+
+    def _mind_events(self, wall: float) -> None:
+        for link in self.links.values():
+            deadline = link.handler.next_deadline
+            if deadline is None or deadline > wall or wall < self._retry_store:
+                continue
+            try:
+                link.handler.advance(wall)
+            except StoreError as error:
+                self._retry_store = wall + _RETRY_STORE
+                _log.error("events of VEN %s, trying again: %s", link.settings.name, error)
+        changed, self._changed_vens = self._changed_vens, {}
+        for ven in changed:
+            link_of = self.links.get(ven)
+            if link_of is not None:
+                states = link_of.handler.get_states(wall)
+                for name in self.planner.update(ven, states, wall):
+                    self._affected[name] = None
+
+    async def _look_at_due(self) -> None:
+        looked = 0
+        now = self._monotonic()
+        while self._heap and self._heap[0][0] <= now:
+            due, _, live = heapq.heappop(self._heap)
+            if due != live.due:
+                continue  # it was looked at since
+            live.due = inf
+            if self.points.get(live.settings.name) is not live:
+                continue
+            if live.point.deadline <= now:
+                self._carry_out(live, live.point.look(now))
+            else:
+                self._schedule(live)
+            looked += 1
+            if looked % _SLICE == 0:
+                await asyncio.sleep(0)
+
+    async def _keep_house(self, now: float) -> None:
+        if self._systemd.watchdog is not None and now >= self._next_sign:
+            self._next_sign = now + self._systemd.watchdog
+            self._systemd.alive()
+        keep, state = self.settings.audit_keep, self._log_state
+        if keep is not None and state is not None and now >= self._next_prune:
+            self._next_prune = now + _PRUNE_EVERY
+            try:
+                await asyncio.to_thread(state.prune, self._clock() - keep)
+            except StoreError as error:
+                _log.warning("the audit log was not shortened: %s", error)
+
+    def _pause(self) -> float:
+        if self._affected or self._changed_vens:
+            return 0.0
+        wall, now = self._clock(), self._monotonic()
+        pause = min(LONGEST_SLEEP, self.planner.next_change - wall)
+        for link in self.links.values():
+            deadline = link.handler.next_deadline
+            if deadline is not None:
+                pause = min(pause, max(deadline, self._retry_store) - wall)
+        if self._heap:
+            pause = min(pause, self._heap[0][0] - now)
+        return max(pause, 0.001)  # due but not done is rounding; never spin
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass  # the usual way to wake up
+
+    # -- points and devices -----------------------------------------------------------------------
+
+    def _carry_out(self, live: LivePoint, outputs: list[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, Record):
+                self._keep_record(live, output)
+                continue
+            self.counts["writes" if isinstance(output, Write) else "reads"] += 1
+            if self.dry_run and isinstance(output, Write):
+                loop = asyncio.get_running_loop()
+                loop.call_soon(self._done, live, output, None, "")
+            else:
+                live.device.put(live, live.settings.address, output)
+        self._schedule(live)
+
+    def _schedule(self, live: LivePoint) -> None:
+        deadline = live.point.deadline
+        if deadline < live.due:
+            live.due = deadline
+            self._pushes += 1
+            heapq.heappush(self._heap, (deadline, self._pushes, live))
+            if self._heap[0][2] is live:
+                self._wake.set()
+
+    def _done(self, live: LivePoint, request: Request, value: float | None, problem: str) -> None:
+        """A device is done with a request. In a rush of writes that is looked into afterwards."""
+        self._answers.append((live, request, value, problem))
+        if not self._rushing and len(self._answers) == 1:
+            asyncio.get_running_loop().call_soon(self._take_answers)
+
+    def _take_answers(self) -> None:
+        if self._rushing:
+            return
+        now = self._monotonic()
+        taken, self._answers = self._answers[:_SLICE], self._answers[_SLICE:]
+        for live, request, value, problem in taken:
+            self._take_answer(now, live, request, value, problem)
+        if self._answers:
+            asyncio.get_running_loop().call_soon(self._take_answers)
+
+    def _take_answer(
+        self, now: float, live: LivePoint, request: Request, value: float | None, problem: str
+    ) -> None:
+        if self.points.get(live.settings.name) is not live:
+            return  # replaced by a reload, meanwhile
+        if not live.heard:
+            live.heard = True
+            self._unheard -= 1
+        if problem:
+            outputs = live.point.has_failed(now, problem)
+        elif isinstance(request, Write):
+            outputs = live.point.was_written(now)
+        else:
+            outputs = live.point.was_read(now, value)
+        self._carry_out(live, outputs)
+
+    def _keep_record(self, live: LivePoint, record: Record) -> None:
+        self.counts[record.kind] += 1
+        name = live.settings.name
+        level = logging.WARNING if record.kind in _WARNINGS else logging.INFO
+        if point_log.isEnabledFor(level):
+            point_log.log(level, "%s", record_text(name, record))
+        if self.journal is None:
+            return
+        if not self._records:  # later, for at the beginning of an event writes come first
+            asyncio.get_running_loop().call_later(_JOURNAL_DELAY, self._hand_over)
+        self._records.append((self._clock(), live, record))
+
+    def _hand_over(self) -> None:
+        """Give the journal what has gathered; many at a time only when the rush is over."""
+        if len(self._records) > _RUSH and self._clock() - self._records[0][0] < _RUSH_LASTS:
+            asyncio.get_running_loop().call_later(_JOURNAL_DELAY, self._hand_over)
+            return
+        self._flush_records()
+
+    def _flush_records(self) -> None:
+        records, self._records = self._records, []
+        if self.journal is None:
+            return
+        memories: dict[str, Memory] = {}
+        for _, live, record in records:
+            if record.kind in _MEMORABLE and live.settings.name not in memories:
+                memory = live.point.memory
+                if memory is not None:
+                    memories[live.settings.name] = to_wall_clock(memory, self._ahead)
+        self.journal.add(
+            [(at, live.settings.name, record) for at, live, record in records], memories
+        )
+
+    # -- what VENs tell ---------------------------------------------------------------------------
+
+    def _changed(self, ven: str) -> None:
+        self._changed_vens[ven] = None
+        self._wake.set()
+
+    def _heard(self, ven: str) -> None:
+        """The VTN speaks; points that had given it up are to follow it again."""
+        for live in self._failsafe:
+            if live.point.silent and ven in live.settings.vens:
+                self._affected[live.settings.name] = None
+        if self._affected:
+            self._wake.set()
+
+    # -- overrides --------------------------------------------------------------------------------
+
+    def _mind_overrides(self) -> None:
+        if self._state is not None:
+            try:
+                if self._state.has_changed():
+                    self._load_overrides()
+            except StoreError as error:
+                _log.error("overrides cannot be read: %s", error)
+
+    def _load_overrides(self) -> None:
+        """Take up what is in the file; what has ended is forgotten there."""
+        if self._state is None:
+            return
+        wall = self._clock()
+        kept: dict[str, StoredOverride] = {}
+        for stored in self._state.overrides():
+            if stored.until <= wall:
+                self._state.end_override(stored.point)
+            elif stored.point in self.points:
+                kept[stored.point] = stored
+        for name in [name for name in self._overrides if name not in kept]:
+            self._drop_override(name)
+        for name, stored in kept.items():
+            if self._overrides.get(name) != stored:
+                self._put_override(self.points[name], stored)
+
+    def _put_override(self, live: LivePoint, stored: StoredOverride) -> None:
+        now = self._monotonic()
+        self._overrides[stored.point] = stored
+        override = Override(stored.value, now + stored.until - self._clock(), stored.by)
+        self._carry_out(live, live.point.set_override(now, override))
+
+    def _drop_override(self, name: str) -> bool:
+        found = self._overrides.pop(name, None)
+        live = self.points.get(name)
+        if live is not None:
+            self._carry_out(live, live.point.set_override(self._monotonic(), None))
+        return found is not None

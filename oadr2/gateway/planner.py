@@ -1,0 +1,226 @@
+"""What the events of all VENs want of each point, and when that changes next: :class:`Planner`.
+
+Without I/O and without a clock: `now` is an argument, in seconds since 1970.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from oadr2.errors import LocalProtocolError, OadrError
+from oadr2.event import EventState
+from oadr2.gateway.configuration import PointSettings, VenSettings
+from oadr2.points.concern import concerns
+from oadr2.points.mapping import SignalMap
+from oadr2.points.point import Demand
+from oadr2.points.timeline import Steps, steps_of
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class PlannedEvent:
+    """One event of one VEN, as the points see it.
+
+    Attributes:
+        order: of arrival.
+        steps: of each signal somebody follows, by its place in the event.
+        points: name of each point concerned, and the signal it follows.
+        next_change: when a value changes next.
+        demands: those made so far, by map, value and signal; thousands of points share a few.
+    """
+
+    ven: VenSettings
+    state: EventState
+    order: int
+    steps: dict[int, Steps] = field(default_factory=dict)
+    points: dict[str, int] = field(default_factory=dict)
+    next_change: float = inf
+    demands: dict[tuple[int, float, int], Demand | None] = field(default_factory=dict)
+
+    def is_as_in(self, state: EventState) -> bool:
+        """Whether ``state`` says nothing new."""
+        mine = self.state
+        return (
+            mine.start == state.start
+            and mine.end == state.end
+            and mine.opt_type == state.opt_type
+            and mine.event.raw == state.event.raw
+        )
+
+    @property
+    def counts(self) -> bool:
+        """Whether it may move a load: accepted, and no test (facts.md 2.7)."""
+        wanted = self.state.opt_type == "optIn"
+        return wanted and (not self.state.event.is_test or self.ven.policy.run_test_events)
+
+    def rank(self, value: float) -> tuple[float, float, int]:
+        """The smallest rules (facts.md E45, E46), as in the core's event table."""
+        priority = self.state.event.priority or 0
+        match self.ven.policy.priority:
+            case "lower":
+                first = float(priority) if priority > 0 else inf
+            case "higher":
+                first = -float(priority)
+            case _:
+                first = -value
+        return first, self.state.start.timestamp(), self.order
+
+
+class Planner:
+    """The events, and the points they concern."""
+
+    def __init__(self, vens: Iterable[VenSettings], points: Iterable[PointSettings]) -> None:
+        self._vens = {ven.name: ven for ven in vens}
+        self._points = {point.name: point for point in points}
+        self._events: dict[str, dict[tuple[str, str], PlannedEvent]] = {
+            name: {} for name in self._vens
+        }
+        self._events_of: dict[str, list[PlannedEvent]] = {}
+        self._own_names = {
+            ven.name: frozenset({*ven.group_ids, *ven.resource_ids}) for ven in self._vens.values()
+        }
+        self._arrivals = 0
+
+    @property
+    def events(self) -> Mapping[str, Mapping[tuple[str, str], PlannedEvent]]:
+        """The events by VEN, then by (vtnID, eventID)."""
+        return self._events
+
+    @property
+    def next_change(self) -> float:
+        """When :meth:`advance` has something to do next; ``inf``: never."""
+        return min(
+            (event.next_change for held in self._events.values() for event in held.values()),
+            default=inf,
+        )
+
+    def update(self, ven: str, states: Sequence[EventState], now: float) -> list[str]:
+        """These are the events this VEN holds now; the points that may want something else."""
+        held = self._events[ven]
+        affected: dict[str, None] = {}
+        fresh: dict[tuple[str, str], PlannedEvent] = {}
+        for state in states:
+            key = (state.vtn_id, state.event.event_id)
+            known = held.get(key)
+            if known is not None and known.is_as_in(state):
+                known.state = state
+                fresh[key] = known
+                continue
+            if known is not None:
+                affected.update(dict.fromkeys(known.points))
+                order = known.order
+            else:
+                order = self._arrivals
+                self._arrivals += 1
+            event = fresh[key] = self._plan(self._vens[ven], state, order, now)
+            affected.update(dict.fromkeys(event.points))
+        for key, event in held.items():
+            if key not in fresh:
+                affected.update(dict.fromkeys(event.points))
+        self._events[ven] = fresh
+        for name in affected:
+            self._events_of[name] = []
+        for events in self._events.values():
+            for event in events.values():
+                for name in event.points.keys() & affected.keys():
+                    self._events_of[name].append(event)
+        return list(affected)
+
+    def advance(self, now: float) -> list[str]:
+        """Let time pass; the points of which something else may be wanted."""
+        affected: dict[str, None] = {}
+        for held in self._events.values():
+            for event in held.values():
+                if event.next_change <= now:
+                    affected.update(dict.fromkeys(event.points))
+                    self._schedule(event, now)
+        return list(affected)
+
+    def step_clock(self, now: float) -> list[str]:
+        """The wall clock was set; every point an event concerns."""
+        for held in self._events.values():
+            for event in held.values():
+                self._schedule(event, now)
+        return [name for name, events in self._events_of.items() if events]
+
+    def demand(self, name: str, now: float) -> Demand | None:
+        """What the events want of this point at ``now``."""
+        best: tuple[tuple[float, float, int], PlannedEvent, float, int] | None = None
+        for event in self._events_of.get(name, ()):
+            if not event.counts:
+                continue
+            index = event.points[name]
+            value = event.steps[index].value_at(now)
+            if value is None:
+                continue
+            rank = event.rank(value)
+            if best is None or rank < best[0]:
+                best = (rank, event, value, index)
+        if best is None:
+            return None
+        _, event, value, index = best
+        signal_map = self._points[name].map
+        key = (id(signal_map), value, index)
+        if key not in event.demands:
+            event.demands[key] = self._new_demand(event, signal_map, value, index)
+        return event.demands[key]
+
+    @staticmethod
+    def _new_demand(
+        event: PlannedEvent, signal_map: SignalMap, value: float, index: int
+    ) -> Demand | None:
+        state = event.state
+        signal = state.event.signals[index]
+        try:
+            setting = signal_map.setting(value)
+        except LocalProtocolError as error:
+            _log.error("event %r is not followed: %s", state.event.event_id, error)
+            return None
+        reason = f"{signal.signal_name.strip()} {value:g}"
+        return Demand(setting, state.vtn_id, state.event.event_id, reason)
+
+    def _plan(self, ven: VenSettings, state: EventState, order: int, now: float) -> PlannedEvent:
+        planned = PlannedEvent(ven, state, order)
+        event, own_names = state.event, self._own_names[ven.name]
+        signals = list(enumerate(event.signals))
+        for name, point in self._points.items():
+            if ven.name not in point.vens:
+                continue
+            for index, signal in signals:
+                if not point.map.follows(signal):
+                    continue
+                if not concerns(event.targets, signal.targets, point.names, own_names):
+                    continue
+                if not point.map.understands(signal.unit):
+                    _log.error(
+                        "point %s does not follow event %r: %s is in another unit than %s",
+                        name,
+                        event.event_id,
+                        signal.signal_name,
+                        point.map.signal_unit,
+                    )
+                    continue
+                planned.points[name] = index
+                break
+        for index in set(planned.points.values()):
+            try:
+                planned.steps[index] = steps_of(event.signals[index], state.start, state.end)
+            except OadrError as error:
+                _log.error("event %r is not followed: %s", event.event_id, error)
+                planned.points.clear()
+                planned.steps.clear()
+                break
+        if not planned.points:
+            _log.warning("event %r of VTN %r concerns no point", event.event_id, state.vtn_id)
+        self._schedule(planned, now)
+        return planned
+
+    @staticmethod
+    def _schedule(event: PlannedEvent, now: float) -> None:
+        event.next_change = min(
+            (steps.next_change(now) for steps in event.steps.values()), default=inf
+        )

@@ -1,0 +1,113 @@
+"""How a gateway stands at one moment, to be shown: plain data, nothing of the gateway's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oadr2.points.rules import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One event a VEN holds. Times in seconds since 1970; no ``end``: open-ended.
+
+    Attributes:
+        steps: (begin, value) of the signal most points follow.
+        points: how many it concerns.
+    """
+
+    ven: str
+    vtn_id: str
+    event_id: str
+    modification_number: int
+    phase: str
+    opt_type: str
+    is_test: bool
+    priority: int | None
+    start: float
+    end: float | None
+    signal_name: str
+    steps: tuple[tuple[float, float], ...]
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class VenView:
+    """One VEN.
+
+    Attributes:
+        silent_for: seconds since the VTN was heard of last (since the start, if never).
+        heard: whether it ever was.
+        problem: what went wrong last, "" while polling works.
+    """
+
+    name: str
+    ven_id: str
+    vtn_url: str
+    profile: str
+    silent_for: float
+    heard: bool
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class PointView:
+    """One point.
+
+    Attributes:
+        wanted, cause, reason: where it should be, who says so (``normal``, ``event``, ``override``,
+            ``failsafe``, ``limit``) and why.
+        written: what the device accepted last, or was found at.
+        found: what it said last.
+        settled: whether it is where it should be.
+        problem: what is wrong with the device, or "".
+        override_by, override_until: while an override holds; seconds since 1970.
+    """
+
+    name: str
+    driver: str
+    device: str
+    unit: str
+    wanted: Setting
+    cause: str
+    reason: str
+    vtn_id: str
+    event_id: str
+    written: Setting | None
+    found: float | None
+    settled: bool
+    problem: str
+    override_by: str
+    override_until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Since the start."""
+
+    writes: int
+    reads: int
+    failures: int
+    disobeyed: int
+    alerts: int
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayView:
+    """The whole gateway.
+
+    Attributes:
+        now, started_at: seconds since 1970.
+        ready: every point's device was read, or has failed, once.
+        audit_problem: why the audit log cannot be written, or "".
+    """
+
+    now: float
+    started_at: float
+    dry_run: bool
+    ready: bool
+    vens: tuple[VenView, ...]
+    events: tuple[EventView, ...]
+    points: tuple[PointView, ...]
+    counts: Counts
+    audit_problem: str

@@ -1,0 +1,1 @@
+"""Loads: named points, their safety, and the drivers that read and write them."""

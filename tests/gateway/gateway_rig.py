@@ -1,0 +1,136 @@
+"""A gateway in the test's own loop, and one in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from oadr2.gateway.configuration import read_configuration
+from oadr2.gateway.gateway import Gateway
+from oadr2.gateway.state import AuditEntry, StateFile
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30.0  # for what must come: long enough for a machine that is busy with other things
+
+
+def write_file(folder: Path, vtn_url: str, points: Sequence[str], extra: str = "") -> Path:
+    """A gateway's file with these ``[[point]]`` tables, each given without its header."""
+    path = folder / "gateway.toml"
+    tables = "".join(f"\n[[point]]\n{point}\n" for point in points)
+    path.write_text(
+        f"""[gateway]
+device_timeout = "0.3s"
+
+[[ven]]
+ven_id = "gw"
+vtn_url = "{vtn_url}"
+interval = "0.1s"
+{extra}
+{tables}"""
+    )
+    return path
+
+
+def point(name: str, folder: str = "device", more: str = "") -> str:
+    return f"""name = "{name}"
+driver = "folder"
+folder = "{folder}"
+register = "{name}"
+levels = {{ 0 = 100, 1 = 70, 2 = 40, 3 = 10 }}
+verify = "10ms"
+{more}"""
+
+
+@contextlib.asynccontextmanager
+async def running(path: Path, **options: Any) -> AsyncIterator[Gateway]:
+    """The gateway of this file, at work."""
+    gateway = Gateway(read_configuration(path), **options)
+    task = asyncio.create_task(gateway.run())
+    try:
+        yield gateway
+    finally:
+        gateway.stop()
+        await asyncio.wait_for(task, PATIENCE)
+
+
+async def eventually(condition: Callable[[], object], what: str) -> None:
+    """Wait until ``condition()`` is true."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} never came")
+        await asyncio.sleep(0.01)
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """The same, outside of a loop."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} never came")
+        time.sleep(0.02)
+
+
+def audit(folder: Path, point: str | None = None) -> list[AuditEntry]:
+    """The audit log of the gateway whose file is in this folder."""
+    with StateFile(folder / "gateway.db", create=False) as state:
+        return state.search(point=point)
+
+
+def told(folder: Path, point: str) -> list[str]:
+    """The story of one point: ``write 40.0 peak`` and the like."""
+    return [
+        " ".join(
+            str(part) for part in (entry.kind, entry.new, entry.event_id) if part not in (None, "")
+        )
+        for entry in audit(folder, point)
+    ]
+
+
+class GatewayProcess:
+    """``oadr2 gateway`` in a process of its own; killed at the end of the block."""
+
+    def __init__(self, path: Path, plugin_folder: Path, *arguments: str) -> None:
+        places = [str(ROOT), str(plugin_folder), str(Path(__file__).parent)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "oadr2", "gateway", "-c", str(path), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.communicate()
+
+    def end(self) -> tuple[int, str]:
+        """SIGTERM; the exit code and standard error."""
+        self.send(signal.SIGTERM)
+        _, errors = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, errors

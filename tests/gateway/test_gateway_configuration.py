@@ -1,0 +1,193 @@
+"""The gateway's file: what it means, and what is said about a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oadr2.errors import ConfigurationError
+from oadr2.gateway.configuration import GatewaySettings, read_configuration
+from oadr2.gateway.tables import read_seconds
+from oadr2.points.rules import RELEASED, Failsafe
+
+VEN = """[[ven]]
+ven_id = "gw_1"
+vtn_url = "http://127.0.0.1:8080"
+"""
+POINT = """
+[[point]]
+name = "chiller"
+driver = "memory"
+register = "chiller"
+levels = { 0 = 100, 1 = 70, 2 = 40 }
+"""
+
+
+def read(tmp_path: Path, text: str) -> GatewaySettings:
+    path = tmp_path / "gateway.toml"
+    path.write_text(text)
+    return read_configuration(path)
+
+
+def test_the_least_there_can_be(tmp_path: Path) -> None:
+    settings = read(tmp_path, VEN + POINT)
+    (ven,), (point,) = settings.vens, settings.points
+    assert (ven.name, ven.db, ven.profile) == ("gw_1", tmp_path / "gw_1.db", "2.0a")
+    assert settings.db == tmp_path / "gateway.db"
+    assert point.rules.normal == 100.0
+    assert point.map.levels == {0.0: 100.0, 1.0: 70.0, 2.0: 40.0}
+    assert point.vens == ("gw_1",)
+    assert point.address == ("chiller", None)
+    assert point.place == f"{tmp_path}/gateway.toml line 5: [[point]] chiller"
+
+
+def test_every_rule_can_be_set(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        VEN
+        + """
+[[point]]
+name = "heat pump"
+driver = "memory"
+device = "house"
+register = "setpoint"
+signal = "ELECTRICITY_PRICE"
+signal_type = "price"
+signal_unit = "currencyPerKWh"
+expression = "normal - min(value * 10, 4)"
+bounds = [16, 22]
+normal = 21
+value_unit = "degC"
+resource_id = "hp"
+group_id = ["north", "all"]
+device_class = "Thermostat"
+failsafe = { after = "5m", action = 20, at_once = true }
+min_on = "10m"
+min_off = 300
+off = -1
+max_writes = 6
+verify = false
+watch = "30s"
+retries = 5
+tolerance = 0.1
+return_within = "15m"
+max_control = "4h"
+""",
+    )
+    (point,) = settings.points
+    assert point.rules.failsafe == Failsafe(300.0, 20.0, at_once=True)
+    assert (point.rules.min_on, point.rules.min_off, point.rules.off) == (600.0, 300.0, -1.0)
+    assert (point.rules.verify, point.rules.watch, point.rules.max_writes) == (None, 30.0, 6)
+    assert (point.rules.return_within, point.rules.max_control) == (900.0, 14400.0)
+    assert point.names.group_ids == {"north", "all"}
+    assert [point.map.setting(price) for price in (0.1, 0.3, 9.0)] == [20.0, 18.0, 17.0]
+    assert point.map.unit == "degC"
+
+
+def test_a_point_may_be_released(tmp_path: Path) -> None:
+    settings = read(tmp_path, VEN + POINT + 'normal = "release"\n')
+    assert settings.points[0].rules.normal is RELEASED
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "message"),
+    [
+        (("driver = ", "drivver = "), 5, "driver is missing"),
+        (('driver = "memory"', 'driver = "memroy"'), 7, "no driver memroy: did you mean memory"),
+        (
+            ('register = "chiller"', 'registerr = "x"'),
+            8,
+            "registerr: unknown key, did you mean register",
+        ),
+        (('register = "chiller"', "register = 7"), 8, "register: it must be a string"),
+        (('register = "chiller"\n', ""), 5, "it is missing: name of the value"),
+        (("levels = { 0 = 100", "levels = { 1 = 100"), 9, "1"),
+        (("levels = { 0 = 100, 1 = 70", "levels = { x = 100, 1 = 70"), 9, "x is no level"),
+        (("levels = { 0 = 100, 1", "levels = { 3 = 100, 1"), 9, "level 0 is missing"),
+        (("ven_id", "ven_idd"), 1, "ven_id is missing"),
+        (('"http://127', '"ftp://127'), 3, "vtn_url: it must start with http"),
+        (("[[point]]", "[[pointt]]"), 5, "unknown key"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(
+    change: tuple[str, str], line: int, message: str, tmp_path: Path
+) -> None:
+    text = (VEN + POINT).replace(*change, 1)
+    assert text != VEN + POINT
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        read(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path}/gateway.toml line {line}")
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("failsafe = 5", "failsafe: it must be a table"),
+        ('failsafe = { after = "30s", action = "stop" }', "failsafe: action: it must be a number"),
+        ('failsafe = { after = "soon", action = 5 }', "failsafe: after: it must be a time"),
+        ("failsafe = { after = 5, action = 5, x = 1 }", "failsafe: unknown key x"),
+        ("max_writes = 0", "max_writes: at least one"),
+        ("max_writes = -1", "max_writes: it must be a whole number"),
+        ('min_on = "5 minutes"', "min_on: it must be a time"),
+        ('expression = "value"', "bounds is missing"),
+        ('expression = "valeu"\nbounds = [0, 1]', "expression: .*unknown name valeu"),
+        ('expression = "value"\nbounds = [0, 1]', "either levels or an expression"),
+        ("bounds = [2, 1]", "bounds: the first is above the second"),
+        ('ven = "other"', r"ven: there is no \[\[ven\]\] other"),
+        ("normal = true", "normal: it must be a number"),
+        ("retries = 1.5", "retries: it must be a whole number"),
+    ],
+)
+def test_a_wrong_value_is_named(extra: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        read(tmp_path, VEN + POINT + extra + "\n")
+    assert f"{tmp_path}/gateway.toml line " in str(caught.value)
+
+
+def test_two_points_of_one_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"line 11: .*chiller: .*already, in line 5"):
+        read(tmp_path, VEN + POINT + POINT)
+
+
+def test_secrets_do_not_belong_in_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="use password_file") as caught:
+        read(tmp_path, VEN + 'password = "hunter2"\n' + POINT)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["ven", "point"])
+def test_one_of_each_is_needed(missing: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=rf"there is no \[\[{missing}\]\]"):
+        read(tmp_path, POINT if missing == "ven" else VEN)
+
+
+def test_the_line_is_found_in_a_long_file(tmp_path: Path) -> None:
+    points = [POINT.replace("chiller", f"p{index}") for index in range(2000)]
+    points[1500] = points[1500].replace("levels", "levles")
+    with pytest.raises(ConfigurationError, match=f"line {4 + 1500 * 6 + 5}: .*p1500: levles"):
+        read(tmp_path, VEN + "".join(points))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30),
+        ("1h30m", 5400),
+        ("2d", 172800),
+        ("500ms", 0.5),
+        ("1.5m", 90),
+        (7, 7),
+        (0.5, 0.5),
+    ],
+)
+def test_times(text: object, seconds: float) -> None:
+    assert read_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "30", "s", "1m1h", "-5s", -1, True, "1e3s", float("inf"), None]
+)
+def test_what_is_no_time(text: object) -> None:
+    with pytest.raises(ConfigurationError):
+        read_seconds(text)
