@@ -110,15 +110,15 @@ $(VENV)/built: $(VENV)/made $(CORE_SOURCES)
 # Order-only: a changed source is compiled again, which an editable installation sees by itself.
 $(VENV)/installed: $(VENV)/made | $(VENV)/built
 	@echo "installing oadr2 and what it needs"
-	@$(EDITABLE) .
+	@$(EDITABLE) '.[fleet]'
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/made | $(VENV)/built
 	@echo "installing oadr2, what it needs, and what its tests need"
-	@$(EDITABLE) '.[test,lint]'
+	@$(EDITABLE) '.[fleet,test,lint]'
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-bench: $(VENV)/made | $(VENV)/built
 	@echo "installing oadr2, what it needs, and what it is compared with"
-	@$(EDITABLE) '.[test,bench]'
+	@$(EDITABLE) '.[fleet,test,bench]'
 	@touch $@ $(VENV)/installed

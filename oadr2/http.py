@@ -216,7 +216,11 @@ class VtnConnection:
             url,
             f"{reason}: {text}" if text else reason,
             status=status,
-            retry_after=_retry_after(response) if status in (429, 503) else None,
+            retry_after=retry_after_seconds(
+                response.headers.get("retry-after", ""), response.headers.get("date", "")
+            )
+            if status in (429, 503)
+            else None,
         )
 
     def _failure(
@@ -308,15 +312,15 @@ def _secrets(username: str | None, password: str | None) -> tuple[str, ...]:
     return (token, password)
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    """Retry-After in seconds; a date is read against the reply's own Date, if it has one."""
-    value = response.headers.get("retry-after", "").strip()
+def retry_after_seconds(value: str, date: str) -> float | None:
+    """The header Retry-After in seconds; a date is read against the reply's own Date, if it has one."""
+    value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value[:12])
     until = _http_date(value)
     if until is None:
         return None
-    now = _http_date(response.headers.get("date", "")) or datetime.now(UTC)
+    now = _http_date(date) or datetime.now(UTC)
     return max(0.0, (until - now).total_seconds())
 
 

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from oadr2.certificate import normal_fingerprint, read_certificate
 from oadr2.errors import ConfigurationError
@@ -145,6 +145,30 @@ class ClientTls:
         return ready
 
 
+ContextT = TypeVar("ContextT", bound=ssl.SSLContext)
+
+
+def unshared_client_context(
+    kind: type[ContextT],
+    ca_certs: PathLike | None = None,
+    cert: PathLike | None = None,
+    key: PathLike | None = None,
+    check_hostname: bool = True,
+) -> ContextT:
+    """A new context of the class ``kind``, set up as :func:`client_context` does it.
+
+    For programs with more client certificates than :func:`client_context` keeps contexts.
+    """
+    if cert is None and key is not None:
+        raise ConfigurationError(
+            f"key: {_name(key)} is given without its certificate; pass cert too"
+        )
+    paths = [None if path is None else os.fspath(path) for path in (ca_certs, cert, key)]
+    context = kind(ssl.PROTOCOL_TLS_CLIENT)
+    _set_up_client(context, paths[0], paths[1], paths[2], None, check_hostname, False)
+    return context
+
+
 def server_context(
     cert: PathLike,
     key: PathLike | None = None,
@@ -231,7 +255,22 @@ def _client(  # noqa: PLR0917 - lru_cache wants one spelling of the arguments
     fingerprint: str | None,
     _stamps: object,  # a renewed file makes a new context
 ) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificate and host name
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _set_up_client(context, ca_certs, cert, key, password, check_hostname, legacy)
+    if fingerprint is not None:
+        pin(context, fingerprint)
+    return context
+
+
+def _set_up_client(  # noqa: PLR0917 - as _client
+    context: ssl.SSLContext,  # made for a client, so it verifies certificate and host name
+    ca_certs: str | None,
+    cert: str | None,
+    key: str | None,
+    password: str | None,
+    check_hostname: bool,
+    legacy: bool,
+) -> None:
     if legacy:
         _log.warning("legacy TLS is on: TLS 1.0, SHA-1 and weak ciphers are accepted from the VTN")
         # The lowest the library has; SSL 3 stays off by the context's own options.
@@ -248,9 +287,6 @@ def _client(  # noqa: PLR0917 - lru_cache wants one spelling of the arguments
         _trust(context, "ca_certs", ca_certs)
     if cert is not None:
         _present(context, cert, key, password)
-    if fingerprint is not None:
-        pin(context, fingerprint)
-    return context
 
 
 @functools.lru_cache(maxsize=32)

@@ -7,7 +7,6 @@ import pytest
 
 from oadr2.cli import main
 from oadr2.cli.configuration import (
-    SettingsFile,
     apply_settings_file,
     comma_list,
     read_secret,
@@ -15,6 +14,7 @@ from oadr2.cli.configuration import (
     web_address,
 )
 from oadr2.errors import ConfigurationError
+from oadr2.toml_file import TomlFile
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -142,7 +142,7 @@ def test_a_file_that_is_not_utf8(tmp_path):
     file = tmp_path / "ven.toml"
     file.write_bytes(b"# x\nven_id = '\xff'\n")
     with pytest.raises(ConfigurationError, match="line 2: not UTF-8"):
-        SettingsFile(file)
+        TomlFile(file)
 
 
 def test_the_line_of_a_key_in_every_way_to_write_it(tmp_path):
@@ -150,7 +150,7 @@ def test_the_line_of_a_key_in_every_way_to_write_it(tmp_path):
     file.write_text(
         '# a = 1\nb = """\na = 2\n"""\n"a" = 3\n\npoll.x = 1\nd = [\n  1,\n]\ne = 1\n[vtn]\na = 4\n'
     )
-    settings = SettingsFile(file)
+    settings = TomlFile(file)
     assert settings.line_of("b") == 2
     assert settings.line_of("a") == 5
     assert settings.line_of("poll", "x") == 7

@@ -22,12 +22,12 @@ FLOORS = {
     "oadr2.policy": 0,
     "oadr2.schedule": 0,
     "oadr2.model": 0,
-    "oadr2.settings_file": 1,
     "oadr2.schema_report": 1,
     "oadr2.schema": 1,
     "oadr2.store": 1,
     "oadr2.event": 1,
     "oadr2.control": 1,
+    "oadr2.toml_file": 1,
     "oadr2.arguments": 2,
     "oadr2.background": 2,
     "oadr2.certificate": 2,
@@ -56,7 +56,16 @@ FLOORS = {
 }
 
 # What outside libraries belong to which floor: none below it may import them.
-LIBRARY_FLOORS = {"lxml": 1, "xmlschema": 1, "httpx": 2, "uvicorn": 3, "slixmpp": 3, "rich": 5}
+LIBRARY_FLOORS = {
+    "lxml": 1,
+    "xmlschema": 1,
+    "httpx": 2,
+    "uvicorn": 3,
+    "slixmpp": 3,
+    "httptools": 4,
+    "uvloop": 4,
+    "rich": 5,
+}
 
 
 def floor(module: str) -> int:

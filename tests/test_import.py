@@ -11,7 +11,7 @@ import pytest
 
 import oadr2
 
-HEAVY = {"httpx", "slixmpp", "lxml", "rich", "uvicorn", "sqlite3", "asyncio"}
+HEAVY = {"uvloop", "httptools", "httpx", "slixmpp", "lxml", "rich", "uvicorn", "sqlite3", "asyncio"}
 CHEAP_ROOMS = ["errors", "event", "model", "policy", "schedule", "store", "control"]
 
 

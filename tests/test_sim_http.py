@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -291,5 +292,11 @@ def test_place_that_cannot_be_had_is_named(vtn: SimulatedVtn) -> None:
 
 def test_replies_do_not_wait_for_acknowledgements(server: VtnServer) -> None:
     """asyncio sets TCP_NODELAY only on a socket that says it is TCP (else 40 ms a reply)."""
-    (listener,) = server._server.servers[0].sockets  # type: ignore[union-attr]
-    assert listener.proto == socket.IPPROTO_TCP
+    with socket.create_connection((server.host, server.port), 10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: vtn\r\n")  # not yet the end: it stays open
+        state = server._server.server_state  # type: ignore[union-attr]
+        while not state.connections:
+            time.sleep(0.01)
+        (connection,) = state.connections
+        accepted = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

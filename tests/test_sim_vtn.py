@@ -670,3 +670,19 @@ def test_replies_are_valid(vtn: SimulatedVtn, profile: Profile) -> None:
     )
     for message in messages:
         schema.assertValid(etree.fromstring(vtn.handle(message, profile)))
+
+
+def test_a_vtn_for_load_tests_keeps_nothing_for_each_ven():
+    vtn = SimulatedVtn(keep_answers=5, remember_vens=False)
+    vtn.add_event("e", duration=3600)
+    for number in range(20):
+        ven_id = f"ven-{number}"
+        request = encode(RequestEvent(ven_id, "r"))
+        listed = decode(vtn.handle(request, "2.0a"))
+        assert [event.event_id for event in listed.events] == ["e"]
+        answer = EventResponse("e", 0, "optIn", request_id="r")
+        vtn.handle(encode(CreatedEvent(ven_id, (answer,))), "2.0a")
+    assert len(vtn.answers) == 5
+    assert not vtn.polls
+    assert vtn.last_answer("ven-19", "e") is None
+    assert not vtn._by_ven

@@ -7,7 +7,8 @@ help or a settings file needs the rest.
 
 Exit codes: 0 done, 1 it failed, 2 the command or the settings file is wrong, 130 ended by Ctrl-C
 and 143 by SIGTERM before it was done (``poll``, ``gateway`` and ``vtn`` are done when told to end: 0);
-``validate`` has 3 besides, for messages that there is no schema for.
+``validate`` has 3 besides, for messages that there is no schema for, and ``fleet`` 99, for a
+threshold that was broken.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ VERBS: Final = (
     "decode",
     "validate",
     "fingerprint",
+    "fleet",
 )
 # Their -c names a gateway's file (docs/gateway.md), not one with options.
 _OWN_FILE: Final = frozenset({"gateway", "audit"})
@@ -56,7 +58,8 @@ OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of
   oadr2 vtn                                   be a VTN to try a VEN against
   oadr2 decode FILE                           read a payload
   oadr2 validate FILE...                      hold payloads against the schema
-  oadr2 fingerprint CERT                      what a VTN asks of a certificate\
+  oadr2 fingerprint CERT                      what a VTN asks of a certificate
+  oadr2 fleet                                 be many VENs: a load test with a report\
 """
 
 

@@ -9,7 +9,6 @@ settings file gets copied and committed.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from oadr2.errors import ConfigurationError
-from oadr2.settings_file import SettingsFile
+from oadr2.toml_file import TomlFile, kind_of, nearest
 
 _NEVER_FROM_FILE: Final = frozenset({"help", "config", "version"})
 
@@ -58,6 +57,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def whole_number(text: str) -> int:
+    """A whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise argparse.ArgumentTypeError("it must be a whole number above 0")
+    return value
+
+
 def web_address(text: str) -> str:
     """An http or https address. One that holds a password is refused, without repeating it."""
     try:
@@ -89,6 +99,7 @@ def listen_address(text: str) -> tuple[str, int]:
 
 _NUMBERS: Final[Mapping[Any, tuple[tuple[type, ...], str]]] = {
     int: ((int,), "a whole number"),
+    whole_number: ((int,), "a whole number"),
     float: ((int, float), "a number"),
     seconds: ((int, float), "a number of seconds"),
 }
@@ -169,7 +180,7 @@ def apply_settings_file(
 
     The whole file is checked, the tables of other verbs too. Raises ConfigurationError.
     """
-    file = SettingsFile(path)
+    file = TomlFile(path)
     options = {name: _options_of(parser) for name, parser in parsers.items()}
     shared: dict[str, object] = {}
     own: dict[str, object] = {}
@@ -181,7 +192,7 @@ def apply_settings_file(
             if key == verb:
                 own = found
         elif isinstance(value, dict):
-            raise file.error(f"no such verb: [{key}]{_nearest(key, parsers)}", key)
+            raise file.error(f"no such verb: [{key}]{nearest(key, parsers)}", key)
         else:
             known = options[verb] | {
                 name: action
@@ -212,7 +223,7 @@ def _options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
 
 
 def _read_table(
-    file: SettingsFile,
+    file: TomlFile,
     options: Mapping[str, argparse.Action],
     table: Mapping[str, object],
     place: tuple[str, ...],
@@ -224,7 +235,7 @@ def _read_table(
             raise file.error(f"{key} does not belong in this file: use {others}", *place, key)
         if key not in options:
             where = f" in [{place[0]}]" if place else ""
-            raise file.error(f"unknown key {key}{where}{_nearest(key, options)}", *place, key)
+            raise file.error(f"unknown key {key}{where}{nearest(key, options)}", *place, key)
         try:
             values[key] = _value_for(options[key], value, file.path.parent)
         except (argparse.ArgumentTypeError, ValueError) as error:
@@ -238,7 +249,7 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
     result: object
     if action.nargs == 0:
         if not isinstance(value, bool):
-            raise argparse.ArgumentTypeError(f"it must be true or false, not {_kind(value)}")
+            raise argparse.ArgumentTypeError(f"it must be true or false, not {kind_of(value)}")
         if isinstance(action.const, bool):
             return value is action.const
         # A short form of another option, such as --json: false leaves that one alone.
@@ -246,7 +257,7 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
     if kind in _NUMBERS:
         types, words = _NUMBERS[kind]
         if isinstance(value, bool) or not isinstance(value, types):
-            raise argparse.ArgumentTypeError(f"it must be {words}, not {_kind(value)}")
+            raise argparse.ArgumentTypeError(f"it must be {words}, not {kind_of(value)}")
         result = kind(str(value)) if callable(kind) else value
     elif isinstance(value, list) and kind is comma_list:
         if not all(isinstance(item, str) and item.strip() for item in value):
@@ -254,7 +265,7 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
         result = tuple(item.strip() for item in value)
     elif not isinstance(value, str):
         words = "a string or a list of strings" if kind is comma_list else "a string"
-        raise argparse.ArgumentTypeError(f"it must be {words}, not {_kind(value)}")
+        raise argparse.ArgumentTypeError(f"it must be {words}, not {kind_of(value)}")
     elif kind is Path:
         result = directory / Path(value).expanduser()
     else:
@@ -264,14 +275,3 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
         words = ", ".join(str(choice) for choice in action.choices)
         raise argparse.ArgumentTypeError(f"it must be one of {words}")
     return result
-
-
-def _kind(value: object) -> str:
-    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
-    kinds |= {list: "a list", dict: "a table"}
-    return kinds.get(type(value), "a date or time")
-
-
-def _nearest(key: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f", did you mean {close[0]}?" if close else ""

@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Final
+
+from oadr2.errors import one_line
+from oadr2.fleet.scenario import FailureLimits
+
+_REMOVED: Final = "[removed]"
+_SECRETS: Final = (
+    # a header, as a proxy's error page may echo it
+    re.compile(r"((?:proxy-)?authorization\s*[:=]\s*)[^\r\n<\"]+", re.IGNORECASE),
+    re.compile(r"((?:set-)?cookie\s*[:=]\s*)[^\r\n<\"]+", re.IGNORECASE),
+    # an element, an attribute, a JSON member or a form's field
+    re.compile(
+        r"((?:password|passwd|passphrase|secret|api[_-]?key|token)[\"']?\s*[=:>]\s*[\"']?)[^<\"'\s&;]+",
+        re.IGNORECASE,
+    ),
+    # https://user:password@host
+    re.compile(r"(://)[^/\s@<>\"]+(?=@)"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +48,68 @@ class Failure:
     request: bytes = b""
     answer: bytes = b""
     status: int | None = None
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with what looks like a password, a credential or a cookie removed."""
+    for pattern in _SECRETS:
+        text = pattern.sub(rf"\g<1>{_REMOVED}", text)
+    return text
+
+
+class FailureGate:
+    """Lets the first failures of each class through, cut to size."""
+
+    def __init__(self, limits: FailureLimits) -> None:
+        self.limits = limits
+        self._passed: Counter[str] = Counter()
+
+    def take(self, failure: Failure) -> Failure | None:
+        """The failure as it may be kept; None when its class has enough."""
+        if self._passed[failure.error_class] >= self.limits.per_class:
+            return None
+        self._passed[failure.error_class] += 1
+        most = self.limits.payload_bytes
+        if len(failure.request) <= most and len(failure.answer) <= most:
+            return failure
+        return replace(failure, request=failure.request[:most], answer=failure.answer[:most])
+
+
+class FailureFile:
+    """Writes failures as lines of JSON. The file is made, anew, with the first one.
+
+    Raises OSError when it cannot be written.
+    """
+
+    def __init__(self, path: Path, limits: FailureLimits) -> None:
+        self.path = path
+        self.kept: Counter[str] = Counter()
+        self._gate = FailureGate(limits)
+        self._stream: IO[str] | None = None
+
+    def add(self, failure: Failure) -> None:
+        """Write the failure, unless its class has enough."""
+        taken = self._gate.take(failure)
+        if taken is None:
+            return
+        if self._stream is None:
+            self._stream = self.path.open("w", encoding="utf-8")
+        at = datetime.fromtimestamp(taken.at, UTC).isoformat(timespec="milliseconds")
+        line = {
+            "at": at.replace("+00:00", "Z"),
+            "class": taken.error_class,
+            "ven_id": taken.ven_id,
+            "message": without_secrets(one_line(taken.message)),
+            "status": taken.status,
+            "request": without_secrets(taken.request.decode("utf-8", "replace")),
+            "answer": without_secrets(taken.answer.decode("utf-8", "replace")),
+        }
+        self._stream.write(json.dumps(line) + "\n")
+        self._stream.flush()
+        self.kept[taken.error_class] += 1
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None

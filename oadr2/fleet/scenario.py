@@ -6,8 +6,10 @@ moments. Durations are float seconds, shares are from 0.0 to 1.0. ``scenario_fil
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Final, Literal, TypeAlias, get_args
 
 from oadr2.errors import ConfigurationError
 from oadr2.fleet.thresholds import Threshold
@@ -16,8 +18,24 @@ from oadr2.policy import VtnPolicy
 
 StageKind: TypeAlias = Literal["ramp", "hold", "spike", "herd"]
 ConnectionKind: TypeAlias = Literal["per-ven", "pool", "per-poll"]
+EventAction: TypeAlias = Literal["add", "modify", "cancel"]
 
 DEFAULT_POOL: Final = 100
+
+_SHARES: Final = ("opt_in", "silent", "offline", "duplicate", "stale", "wrong_ids")
+
+
+class ScenarioError(ConfigurationError):
+    """Something of a scenario has a wrong value; ``setting`` is its name."""
+
+    def __init__(self, setting: str, reason: str) -> None:
+        self.setting = setting
+        super().__init__(f"{setting}: {reason}")
+
+
+def _check(holds: bool, setting: str, reason: str) -> None:
+    if not holds:
+        raise ScenarioError(setting, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +83,23 @@ class Group:
     wrong_ids: float = 0.0
     policy: VtnPolicy = field(default_factory=VtnPolicy)
 
+    def __post_init__(self) -> None:
+        _check(self.count > 0, "count", "a group has at least one VEN")
+        _check(self.profile in ("2.0a", "2.0b"), "profile", 'it is "2.0a" or "2.0b"')
+        _check(self.first_number >= 0, "first_number", "it is 0 or more")
+        _check(0 < self.poll_interval < inf, "poll_interval", "it is above 0 s")
+        _check(0 <= self.jitter <= 0.5, "jitter", "it is from 0 to 0.5 of the poll interval")
+        shortest, longest = self.answer_delay
+        _check(0 <= shortest <= longest < inf, "answer_delay", "the shortest comes first")
+        for name in _SHARES:
+            _check(0 <= getattr(self, name) <= 1, name, "a share is from 0 to 1, or 0% to 100%")
+        if isinstance(self.ven_ids, str):
+            alike = self.count > 1 and "{n}" not in self.ven_ids
+            _check(not alike, "ven_ids", "{n} is missing: it stands for the number of the VEN")
+        else:
+            enough = len(self.ven_ids) == self.count
+            _check(enough, "ven_ids", f"{len(self.ven_ids)} ids for {self.count} VENs")
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -84,6 +119,13 @@ class Stage:
     vens: float = 1.0
     factor: float = 5.0
 
+    def __post_init__(self) -> None:
+        kinds = get_args(StageKind)
+        _check(self.kind in kinds, "kind", f"it is one of {', '.join(kinds)}")
+        _check(0 < self.duration < inf, "duration", "it is above 0 s")
+        _check(0 <= self.vens <= 1, "vens", "a share is from 0 to 1, or 0% to 100%")
+        _check(0 < self.factor <= 1000, "factor", "it is above 0 and up to 1000")
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionPlan:
@@ -100,6 +142,11 @@ class ConnectionPlan:
     size: int = DEFAULT_POOL
     source_addresses: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        kinds = get_args(ConnectionKind)
+        _check(self.kind in kinds, "plan", f"it is one of {', '.join(kinds)}")
+        _check(self.size > 0, "plan", "a pool has at least one connection")
+
     def __str__(self) -> str:
         return f"pool:{self.size}" if self.kind == "pool" else self.kind
 
@@ -110,6 +157,10 @@ class Timeouts:
 
     connect: float = 5.0
     answer: float = 30.0
+
+    def __post_init__(self) -> None:
+        _check(0 < self.connect < inf, "connect", "it is above 0 s")
+        _check(0 < self.answer < inf, "answer", "it is above 0 s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +197,21 @@ class EventChange:
     """
 
     at: float
-    action: Literal["add", "modify", "cancel"]
+    action: EventAction
     event_id: str
     duration: float = 3600.0
     starts_in: float = 60.0
     level: float = 1.0
     response_required: Literal["always", "never"] = "always"
+
+    def __post_init__(self) -> None:
+        actions = get_args(EventAction)
+        _check(self.action in actions, "action", f"it is one of {', '.join(actions)}")
+        _check(bool(self.event_id), "event_id", "it is empty")
+        _check(0 <= self.at < inf, "at", "it is 0 s or more after the run's begin")
+        _check(0 < self.duration < inf, "duration", "it is above 0 s")
+        answers = self.response_required in ("always", "never")
+        _check(answers, "response_required", 'it is "always" or "never"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +220,10 @@ class FailureLimits:
 
     per_class: int = 10
     payload_bytes: int = 8192
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.per_class <= 1000, "per_class", "it is from 0 to 1000")
+        _check(0 <= self.payload_bytes <= 1 << 20, "payload_bytes", "it is from 0 to 1048576")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +250,27 @@ class Scenario:
     events: tuple[EventChange, ...] = ()
     failures: FailureLimits = field(default_factory=FailureLimits)
 
+    def __post_init__(self) -> None:
+        _check(bool(self.groups), "group", "there is none: a load test needs VENs")
+        _check(bool(self.stages), "stage", "there is none: a load test needs stages or a duration")
+        _check(0 <= self.seed < 1 << 63, "seed", "it is 0 or more")
+        self._check_numbers()
+        known = set()
+        for change in sorted(self.events, key=lambda change: change.at):
+            if change.action == "add":
+                known.add(change.event_id)
+            wanted = f"{change.action} of {change.event_id!r} before it is added"
+            _check(change.event_id in known, "event", wanted)
+
+    def _check_numbers(self) -> None:
+        ends: dict[str, int] = {}
+        for group in sorted(self.groups, key=lambda group: group.first_number):
+            if isinstance(group.ven_ids, str):
+                taken = ends.get(group.ven_ids, 0) > group.first_number
+                reason = f"two groups have {group.ven_ids!r} with the same numbers"
+                _check(not taken, "group", f"{reason}: give one another pattern or first_number")
+                ends[group.ven_ids] = group.first_number + group.count
+
     @property
     def vens(self) -> int:
         """How many VENs there are in all groups."""
@@ -195,6 +280,40 @@ class Scenario:
     def duration(self) -> float:
         """Seconds from the first stage's begin to the last one's end."""
         return sum(stage.duration for stage in self.stages)
+
+
+def numbered(groups: Iterable[Group]) -> tuple[Group, ...]:
+    """The groups with numbers moved up where a pattern's would be given twice."""
+    ends: dict[str, int] = {}
+    found = []
+    for group in groups:
+        if isinstance(group.ven_ids, str):
+            first = max(group.first_number, ends.get(group.ven_ids, 0))
+            ends[group.ven_ids] = first + group.count
+            found.append(replace(group, first_number=first))
+        else:
+            found.append(group)
+    return tuple(found)
+
+
+def default_stages(duration: float, poll_interval: float) -> tuple[Stage, ...]:
+    """VENs come in evenly over one poll interval, then go on to the end.
+
+    A short run has no time for that: it is a piece of one that has lasted long.
+    """
+    if duration < 3 * poll_interval:
+        return (Stage("hold", duration),)
+    return Stage("ramp", poll_interval), Stage("hold", duration - poll_interval)
+
+
+def default_events(duration: float) -> tuple[EventChange, ...]:
+    """An event that is announced, changed and called off, with time in between for VENs to poll."""
+    length = max(2 * duration, 60.0)
+    return (
+        EventChange(round(0.1 * duration, 1), "add", "peak", length, starts_in=5.0, level=1.0),
+        EventChange(round(0.4 * duration, 1), "modify", "peak", length, starts_in=5.0, level=2.0),
+        EventChange(round(0.75 * duration, 1), "cancel", "peak"),
+    )
 
 
 def shard_of(count: int, index: int, shards: int) -> tuple[int, int]:

@@ -29,7 +29,7 @@ from oadr2.points.expression import Expression
 from oadr2.points.mapping import SignalMap
 from oadr2.points.rules import RELEASED, Failsafe, PointRules, Released, Setting
 from oadr2.policy import VtnPolicy
-from oadr2.settings_file import SettingsFile
+from oadr2.toml_file import TomlFile
 
 DriverClass: TypeAlias = type[Driver[Any, Any]]
 
@@ -118,7 +118,7 @@ def read_configuration(path: str | os.PathLike[str]) -> GatewaySettings:
         ConfigurationError: the file cannot be read, or something in it is wrong; the message names
             file, line, table and key.
     """
-    file = SettingsFile(path)
+    file = TomlFile(path)
     top = Table(file, (), file.data, "the file")
     top.take(("gateway", "ven", "point"))
     top.finish()
@@ -149,7 +149,7 @@ def _share_maps(points: list[PointSettings]) -> list[PointSettings]:
 
 def read_db(path: str | os.PathLike[str]) -> Path:
     """Only where the gateway of this file keeps its state; the rest is not looked at."""
-    file = SettingsFile(path)
+    file = TomlFile(path)
     own = file.data.get("gateway", {})
     table = Table(file, ("gateway",), own if isinstance(own, dict) else {}, "[gateway]")
     return cast(Path, table.path("db", "gateway.db"))
@@ -180,7 +180,7 @@ def _unique(names: list[str], top: Table, kind: str, key: str) -> None:
 # -- [[ven]] --------------------------------------------------------------------------------------
 
 
-def _ven(file: SettingsFile, index: int, data: Mapping[str, Any]) -> VenSettings:
+def _ven(file: TomlFile, index: int, data: Mapping[str, Any]) -> VenSettings:
     table = Table(file, ("ven", index), data, "[[ven]]")
     for secret in ("password", "key_passphrase"):
         if secret in data:
@@ -264,7 +264,7 @@ _POINT_KEYS: Final = frozenset(
 
 
 def _point(
-    file: SettingsFile, index: int, data: Mapping[str, Any], vens: set[str], line: int
+    file: TomlFile, index: int, data: Mapping[str, Any], vens: set[str], line: int
 ) -> PointSettings:
     table = Table(file, ("point", index), data, "[[point]]")
     name = table.need("name", a_string)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from oadr2.errors import ConfigurationError
-from oadr2.settings_file import SettingsFile
+from oadr2.toml_file import TomlFile
 
 _NUMBER: Final = r"(\d+(?:\.\d+)?)"
 _PARTS: Final = re.compile(
@@ -45,7 +45,7 @@ class Table:
     """One table of the file, read key by key; :meth:`finish` refuses what nobody asked for."""
 
     def __init__(
-        self, file: SettingsFile, place: tuple[str | int, ...], data: Mapping[str, Any], title: str
+        self, file: TomlFile, place: tuple[str | int, ...], data: Mapping[str, Any], title: str
     ) -> None:
         self.file = file
         self.data = data

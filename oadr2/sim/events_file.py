@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -46,8 +45,7 @@ from oadr2.sim.event_spec import (
     setting_defaults,
 )
 from oadr2.sim.vtn import SimulatedVtn
-
-_Keys = tuple[str | int, ...]
+from oadr2.toml_file import Keys, TomlFile
 
 _DEFAULTS: Final = setting_defaults()
 # "signals" would be model objects; a file says them by signal_name, level and intervals.
@@ -94,19 +92,11 @@ def read_events_file(path: str | os.PathLike[str]) -> FileContent:
 
 
 class _Reader:
-    """One reading of one file; knows the line of each key."""
+    """One reading of one file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        try:
-            self.text = self.path.read_text("utf-8")
-            self.data = tomllib.loads(self.text)
-        except OSError as error:
-            raise ConfigurationError(f"events file {path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ConfigurationError(f"{path}: not UTF-8 text; save the file as UTF-8") from None
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(f"{path}: {error}") from None
+        self.file = TomlFile(path, "events file")
+        self.data = self.file.data
 
     def content(self) -> FileContent:
         self.check_keys((), self.data, ("event", "ven"))
@@ -123,7 +113,7 @@ class _Reader:
             vens[ven_id] = self.targets(keys, {k: v for k, v in table.items() if k != "ven_id"})
         return FileContent(events, vens or None)
 
-    def event(self, keys: _Keys, table: dict[str, Any]) -> FileEvent:
+    def event(self, keys: Keys, table: dict[str, Any]) -> FileEvent:
         self.check_keys(keys, table, ("event_id", "change", *_EVENT_KEYS))
         event_id = self.identifier(keys, table, "event_id")
         settings = self.settings(keys, table)
@@ -152,7 +142,7 @@ class _Reader:
             changes.append(FileChange(at, action, new))
         return FileEvent(event_id, settings, tuple(changes))
 
-    def settings(self, keys: _Keys, table: dict[str, Any]) -> EventSettings:
+    def settings(self, keys: Keys, table: dict[str, Any]) -> EventSettings:
         """The keys of a table that are settings, in the form ``add_event`` takes."""
         settings: dict[str, Any] = {key: table[key] for key in _EVENT_KEYS if key in table}
         if "targets" in settings:
@@ -164,7 +154,7 @@ class _Reader:
             settings["levels"] = self.levels((*keys, "intervals"), settings.pop("intervals"))
         return cast(EventSettings, settings)
 
-    def levels(self, keys: _Keys, value: object) -> list[tuple[Any, Any]]:
+    def levels(self, keys: Keys, value: object) -> list[tuple[Any, Any]]:
         if not isinstance(value, list) or not value:
             raise self.error(keys, 'intervals is a list like [{duration = "PT10S", level = 1}]')
         for interval in value:
@@ -172,7 +162,7 @@ class _Reader:
                 raise self.error(keys, f"an interval has duration and level, this is {interval!r}")
         return [(interval["duration"], interval["level"]) for interval in value]
 
-    def targets(self, keys: _Keys, table: dict[str, Any]) -> Targets:
+    def targets(self, keys: Keys, table: dict[str, Any]) -> Targets:
         self.check_keys(keys, table, _TARGET_KEYS)
         for key, value in table.items():
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -180,8 +170,8 @@ class _Reader:
         return Targets(**{key: tuple(value) for key, value in table.items()})
 
     def tables(
-        self, name: str, keys: _Keys = (), parent: dict[str, Any] | None = None
-    ) -> Iterable[tuple[_Keys, dict[str, Any]]]:
+        self, name: str, keys: Keys = (), parent: dict[str, Any] | None = None
+    ) -> Iterable[tuple[Keys, dict[str, Any]]]:
         """The ``[[name]]`` tables with their places."""
         found = (self.data if parent is None else parent).get(name, [])
         header = ".".join([*(key for key in keys if isinstance(key, str)), name])
@@ -190,7 +180,7 @@ class _Reader:
         for index, table in enumerate(found):
             yield (*keys, name, index), table
 
-    def identifier(self, keys: _Keys, table: dict[str, Any], key: str) -> str:
+    def identifier(self, keys: Keys, table: dict[str, Any], key: str) -> str:
         value = table.get(key)
         if value is None:
             raise self.error(keys, f"{key} is missing")
@@ -198,7 +188,7 @@ class _Reader:
             raise self.error((*keys, key), f"{key} is a text that is not empty")
         return value
 
-    def check_keys(self, keys: _Keys, table: dict[str, Any], known: Iterable[str]) -> None:
+    def check_keys(self, keys: Keys, table: dict[str, Any], known: Iterable[str]) -> None:
         names = list(known)
         for key in table:
             if key not in names:
@@ -206,7 +196,7 @@ class _Reader:
                 hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
                 raise self.error((*keys, key), f"no such key: {key}; {hint}")
 
-    def checked(self, keys: _Keys, read: Any) -> Any:
+    def checked(self, keys: Keys, read: Any) -> Any:
         """``read()``, with the place put before what is wrong."""
         try:
             return read()
@@ -216,37 +206,8 @@ class _Reader:
                 key = "intervals"
             raise self.error((*keys, key), str(error)) from None
 
-    def error(self, keys: _Keys, reason: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.path} line {self.line_of(keys)}: {reason}")
-
-    def line_of(self, keys: _Keys) -> int:
-        """The line, from 1, where an entry begins; that of the nearest table when it is missing.
-
-        tomllib keeps no places, so ever longer beginnings of the text are parsed: the entry begins
-        right after the last one that is complete and lacks it.
-        """
-        while keys and _find(self.data, keys) is None:
-            keys = keys[:-1]
-        lines = self.text.split("\n")
-        complete = 0
-        for count in range(1, len(lines) + 1):
-            try:
-                data = tomllib.loads("\n".join(lines[:count]))
-            except tomllib.TOMLDecodeError:
-                continue  # in the middle of a value over several lines
-            if _find(data, keys) is not None:
-                break
-            complete = count
-        return complete + 1
-
-
-def _find(node: Any, keys: _Keys) -> Any:
-    for key in keys:
-        try:
-            node = node[key]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return node
+    def error(self, keys: Keys, reason: str) -> ConfigurationError:
+        return self.file.error(reason, *keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,9 @@ class SimulatedVtn:
         reply_to_created: "response" answers an oadrCreatedEvent with an oadrResponse, "empty" with
             an empty body (field-notes.md 5).
         wrap_20b: put 2.0b messages inside oadrPayload.
-        keep_answers: how many answers ``answers`` keeps; None keeps all.
+        keep_answers: how many ``answers`` and ``refusals`` are kept; None keeps all.
+        remember_vens: keep how often each VEN polled and its last answers. False is for load tests:
+            memory then does not grow with VENs, except by those that acknowledged a cancellation.
     """
 
     def __init__(
@@ -223,6 +225,7 @@ class SimulatedVtn:
         reply_to_created: Literal["response", "empty"] = "response",
         wrap_20b: bool = True,
         keep_answers: int | None = None,
+        remember_vens: bool = True,
     ) -> None:
         if profile not in ("2.0a", "2.0b", "both"):
             raise LocalProtocolError(f'profile {profile!r} is none of "2.0a", "2.0b", "both"')
@@ -241,9 +244,10 @@ class SimulatedVtn:
         self._numbers: dict[str, int] = {}  # the highest modification number ever sent, by event id
         self._memberships: dict[str, Targets] = {}
         self._open = True
+        self._remember = remember_vens
         self._answers: deque[Answer] = deque(maxlen=keep_answers)
         self._last: dict[tuple[str, str], Answer] = {}
-        self._refusals: list[Refusal] = []
+        self._refusals: deque[Refusal] = deque(maxlen=keep_answers)
         self._polls: Counter[str] = Counter()
         # Prepared lists hold from _since to _until, the next moment a status or a level changes.
         self._since = self._until = 0.0
@@ -429,8 +433,11 @@ class SimulatedVtn:
                 key = (ven_id, profile, request.reply_limit)
                 prepared = self._by_ven.get(key)
                 if prepared is None:
-                    prepared = self._by_ven[key] = self._prepare(*key, _moment(now))
-            self._polls[ven_id] += 1
+                    prepared = self._prepare(*key, _moment(now))
+                    if self._remember:
+                        self._by_ven[key] = prepared
+            if self._remember:
+                self._polls[ven_id] += 1
             self._changed.notify_all()
         if prepared is None:
             code = _CODES[profile].unknown_ven
@@ -481,7 +488,8 @@ class SimulatedVtn:
                 )
                 answers.append(answer)
                 self._answers.append(answer)
-                self._last[ven_id, item.event_id] = answer
+                if self._remember:
+                    self._last[ven_id, item.event_id] = answer
                 if not answer.problem and 200 <= item.response_code <= 299:
                     self._acknowledge(ven_id, item.event_id, item.modification_number)
             self._changed.notify_all()
@@ -511,8 +519,9 @@ class SimulatedVtn:
         if held is None or held.cancelled is None or number != held.number:
             return
         held.acknowledged.add(ven_id)
-        for key in [key for key in self._by_ven if key[0] == ven_id]:
-            del self._by_ven[key]
+        if self._remember:
+            for key in [key for key in self._by_ven if key[0] == ven_id]:
+                del self._by_ven[key]
 
     def _refuse(self, profile: Profile, request: Message | None, code: int, reason: str) -> bytes:
         ven_id = getattr(request, "ven_id", None) or ""

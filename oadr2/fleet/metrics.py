@@ -1,0 +1,177 @@
+"""The figures of a running load test for Prometheus: ``/metrics`` in its text format, version 0.0.4.
+
+No label names a VEN: the number of series does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Final, Self
+
+from oadr2._core.histogram import Histogram
+from oadr2.errors import TransportError
+from oadr2.fleet.snapshot import Snapshot
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+# Seconds. Answers come within milliseconds or not; events wait for a poll.
+LATENCY_BUCKETS: Final = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0),
+)
+PROPAGATION_BUCKETS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+_COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
+    "polls": ("oadr2_fleet_polls_total", "Polls sent."),
+    "exchanges": ("oadr2_fleet_exchanges_total", "HTTP requests answered."),
+    "events_applied": ("oadr2_fleet_events_applied_total", "Events taken by VENs."),
+    "replies_sent": ("oadr2_fleet_replies_sent_total", "Answers to events sent."),
+    "late": ("oadr2_fleet_late_polls_total", "Polls that could not be sent in time."),
+}
+
+
+def exposition(snapshot: Snapshot | None) -> str:
+    """The text of ``/metrics``; before the first snapshot it only says that nothing runs."""
+    lines = list(_gauge("oadr2_fleet_running", "1 once figures are there.", float(bool(snapshot))))
+    if snapshot is not None:
+        lines += _families(snapshot)
+    return "\n".join(lines) + "\n"
+
+
+def _families(snapshot: Snapshot) -> Iterator[str]:
+    yield from _gauge("oadr2_fleet_vens", "VENs of the run.", snapshot.vens)
+    yield from _gauge("oadr2_fleet_vens_active", "VENs that poll now.", snapshot.vens_active)
+    yield from _gauge("oadr2_fleet_connections", "Connections open.", snapshot.connections)
+    yield from _gauge("oadr2_fleet_elapsed_seconds", "Time since the begin.", snapshot.elapsed)
+    for counter, (name, meaning) in _COUNTERS.items():
+        yield from _head(name, "counter", meaning)
+        yield f"{name} {snapshot.counters.get(counter, 0)}"
+    yield from _head("oadr2_fleet_errors_total", "counter", "Failed exchanges by class.")
+    for error_class, count in sorted(snapshot.errors.items()):
+        yield f'oadr2_fleet_errors_total{{class="{_label(error_class)}"}} {count}'
+    yield from _histograms(
+        "oadr2_fleet_latency_seconds",
+        "From sending a message to the end of its answer.",
+        "message",
+        snapshot.latency,
+        LATENCY_BUCKETS,
+    )
+    yield from _histograms(
+        "oadr2_fleet_latency_from_intended_seconds",
+        "From the moment a message should have been sent to the end of its answer.",
+        "message",
+        snapshot.latency_from_intended,
+        LATENCY_BUCKETS,
+    )
+    yield from _histograms(
+        "oadr2_fleet_propagation_seconds",
+        "From an event's change at the VTN until VENs have seen it, and acknowledged it.",
+        "step",
+        snapshot.propagation,
+        PROPAGATION_BUCKETS,
+    )
+    yield from _histograms(
+        "oadr2_fleet_schedule_lag_seconds",
+        "From the moment a poll is due until it is sent.",
+        "",
+        {"": snapshot.schedule_lag},
+        LATENCY_BUCKETS,
+    )
+    lag = "Lateness of the event loop, at worst in the last second."
+    yield from _gauge("oadr2_fleet_loop_lag_seconds", lag, snapshot.loop_lag)
+    memory = "Memory of the generator's processes."
+    yield from _gauge("oadr2_fleet_resident_memory_bytes", memory, snapshot.rss_bytes)
+    yield from _head("oadr2_fleet_cpu_seconds_total", "counter", "Processor time of the generator.")
+    yield f"oadr2_fleet_cpu_seconds_total {snapshot.cpu_s:.6f}"
+
+
+def _head(name: str, kind: str, meaning: str) -> Iterator[str]:
+    yield f"# HELP {name} {meaning}"
+    yield f"# TYPE {name} {kind}"
+
+
+def _gauge(name: str, meaning: str, value: float) -> Iterator[str]:
+    yield from _head(name, "gauge", meaning)
+    yield f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+
+
+def _histograms(
+    name: str,
+    meaning: str,
+    label: str,
+    histograms: Mapping[str, Histogram],
+    buckets: tuple[float, ...],
+) -> Iterator[str]:
+    yield from _head(name, "histogram", meaning)
+    for value, histogram in histograms.items():
+        own = f'{label}="{_label(value)}"' if label else ""
+        before = f"{own}," if own else ""
+        for bound in buckets:
+            count = histogram.count_up_to(round(bound * 1e6))
+            yield f'{name}_bucket{{{before}le="{bound:g}"}} {count}'
+        yield f'{name}_bucket{{{before}le="+Inf"}} {histogram.count}'
+        braces = f"{{{own}}}" if own else ""
+        yield f"{name}_sum{braces} {histogram.sum / 1e6:.6f}"
+        yield f"{name}_count{braces} {histogram.count}"
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+class MetricsServer:
+    """Serves ``/metrics`` from a thread: ``with MetricsServer(("127.0.0.1", 9100), source):``.
+
+    Args:
+        address: host and port; port 0 takes a free one, ``address`` says which.
+        source: gives the snapshot to show.
+
+    Raises:
+        TransportError: the address cannot be had.
+    """
+
+    def __init__(self, address: tuple[str, int], source: Callable[[], Snapshot | None]) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path.partition("?")[0] != "/metrics":
+                    self.send_error(HTTPStatus.NOT_FOUND, "the figures are at /metrics")
+                    return
+                body = exposition(source()).encode()
+                self.send_response(HTTPStatus.OK)
+                self.send_header("Content-Type", CONTENT_TYPE)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing: the terminal belongs to the live view."""
+
+        try:
+            self._server = ThreadingHTTPServer(address, Handler)
+        except OSError as error:
+            host, port = address
+            reason = error.strerror or error
+            raise TransportError(f"--metrics {host}:{port}: {reason}") from None
+        self._server.daemon_threads = True
+        self.address: tuple[str, int] = self._server.server_address[0], self._server.server_port  # type: ignore[assignment]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

@@ -1,0 +1,87 @@
+"""A scenario's groups as rows of an engine, whole or the part of one shard."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from oadr2._core.fleet import Fleet
+from oadr2.fleet.scenario import Group, Scenario, shard_of
+from oadr2.model import Profile
+
+_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """Rows that follow each other and are alike; ``poll_interval`` in seconds.
+
+    ``number`` is the ``{n}`` of the first, ``profile`` what they speak.
+    """
+
+    first: int
+    count: int
+    poll_interval: float
+    number: int = 0
+    profile: Profile = "2.0a"
+
+
+class RowGroups:
+    """The groups of a fleet, to be found by row."""
+
+    def __init__(self, groups: Sequence[RowGroup]) -> None:
+        self.groups = tuple(groups)
+        self._firsts = [group.first for group in self.groups]
+
+    def of(self, row: int) -> RowGroup:
+        """The group that a row belongs to."""
+        return self.groups[bisect_right(self._firsts, row) - 1]
+
+
+def add_groups(fleet: Fleet, scenario: Scenario, shard: tuple[int, int]) -> RowGroups:
+    """Add this shard's part of every group. A VEN does the same in whatever shard it is.
+
+    Raises:
+        ConfigurationError: a group makes no sense.
+    """
+    found: list[RowGroup] = []
+    place = 0
+    for group in scenario.groups:
+        skipped, count = shard_of(group.count, *shard)
+        if count:
+            first = _add(fleet, group, skipped, count, place + skipped)
+            number = group.first_number + skipped
+            found.append(RowGroup(first, count, group.poll_interval, number, group.profile))
+        place += group.count
+    return RowGroups(found)
+
+
+def _add(fleet: Fleet, group: Group, skipped: int, count: int, place: int) -> int:
+    ven_ids = group.ven_ids
+    if not isinstance(ven_ids, str):
+        ven_ids = ven_ids[skipped : skipped + count]
+    shortest, longest = group.answer_delay
+    return fleet.add_group(
+        count,
+        ven_ids=ven_ids,
+        first_number=group.first_number + skipped,
+        first_place=place,
+        profile=group.profile,
+        policy=group.policy,
+        vtn_ids=group.vtn_ids,
+        market_contexts=group.market_contexts,
+        signals=group.signals,
+        group_ids=group.group_ids,
+        resource_ids=group.resource_ids,
+        party_ids=group.party_ids,
+        poll_interval=round(group.poll_interval * _US),
+        jitter=group.jitter,
+        opt_in=group.opt_in,
+        answer_delay=(round(shortest * _US), round(longest * _US)),
+        silent=group.silent,
+        offline=group.offline,
+        duplicate=group.duplicate,
+        stale=group.stale,
+        wrong_ids=group.wrong_ids,
+    )

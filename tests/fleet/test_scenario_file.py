@@ -1,0 +1,250 @@
+"""Scenarios as TOML: what is read, what is refused in one line, what is written reads back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oadr2.errors import ConfigurationError
+from oadr2.fleet.scenario import (
+    ConnectionPlan,
+    EventChange,
+    FailureLimits,
+    Group,
+    Scenario,
+    Stage,
+    Timeouts,
+    Tls,
+    default_events,
+    default_stages,
+    shard_of,
+)
+from oadr2.fleet.scenario_file import (
+    duration_text,
+    parse_scenario,
+    read_duration,
+    read_scenario,
+    scenario_text,
+)
+from oadr2.fleet.thresholds import parse_threshold
+from oadr2.policy import VtnPolicy
+
+WHOLE = """\
+name = "evening peak"
+seed = 7
+vtn_url = "https://vtn.example/prefix"
+thresholds = ["p99 < 500ms", "errors < 0.1%"]
+
+[connections]
+plan = "per-ven"
+source_addresses = ["127.0.0.1", "127.0.0.2"]
+
+[timeouts]
+connect = "2s"
+
+[tls]
+ca_file = "ca.pem"
+resumption = false
+
+[failures]
+per_class = 3
+
+[[group]]
+count = 800
+name = "homes"
+poll_interval = "1m30s"
+opt_in = "95%"
+answer_delay = ["1s", "5s"]
+silent = 0.02
+group_ids = ["feeder-{n}"]
+
+[[group]]
+ven_ids = ["a", "b"]
+profile = "2.0b"
+
+[group.policy]
+implied_cancel = false
+reply_limit = 10
+
+[[stage]]
+kind = "ramp"
+duration = "30s"
+vens = "50%"
+
+[[stage]]
+kind = "spike"
+duration = 10
+factor = 3
+
+[[event]]
+at = "250ms"
+action = "add"
+event_id = "e1"
+"""
+
+
+def test_every_key_arrives(tmp_path: Path) -> None:
+    file = tmp_path / "peak.toml"
+    file.write_text(WHOLE)
+    assert read_scenario(file) == Scenario(
+        name="evening peak",
+        seed=7,
+        vtn_url="https://vtn.example/prefix",
+        thresholds=(parse_threshold("p99 < 500ms"), parse_threshold("errors < 0.1%")),
+        connections=ConnectionPlan("per-ven", source_addresses=("127.0.0.1", "127.0.0.2")),
+        timeouts=Timeouts(connect=2.0),
+        tls=Tls(ca_file=str(tmp_path / "ca.pem"), resumption=False),
+        failures=FailureLimits(per_class=3),
+        groups=(
+            Group(
+                800,
+                name="homes",
+                poll_interval=90.0,
+                opt_in=0.95,
+                answer_delay=(1.0, 5.0),
+                silent=0.02,
+                group_ids=("feeder-{n}",),
+            ),
+            Group(
+                2,
+                ven_ids=("a", "b"),
+                profile="2.0b",
+                policy=VtnPolicy(implied_cancel=False, reply_limit=10),
+            ),
+        ),
+        stages=(Stage("ramp", 30.0, vens=0.5), Stage("spike", 10.0, factor=3)),
+        events=(EventChange(0.25, "add", "e1"),),
+    )
+
+
+def test_the_least_there_can_be() -> None:
+    scenario = parse_scenario("[[group]]\ncount = 5\n", "least.toml")
+    assert scenario.name == "least"
+    assert scenario.stages == default_stages(60.0, 10.0)
+    assert scenario.events == default_events(60.0)
+    assert (scenario.vens, scenario.duration) == (5, 60.0)
+
+
+def test_ids_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("one\n\n two \nthree")
+    (tmp_path / "s.toml").write_text('[[group]]\nven_ids_file = "ids.txt"\n')
+    group = read_scenario(tmp_path / "s.toml").groups[0]
+    assert (group.count, group.ven_ids) == (3, ("one", "two", "three"))
+
+
+@pytest.mark.parametrize("explain", [False, True])
+@pytest.mark.parametrize(
+    "text", [WHOLE, "[[group]]\ncount = 5\n", 'duration = "9s"\n[[group]]\ncount = 5\n']
+)
+def test_what_is_written_reads_back(text: str, explain: bool) -> None:
+    scenario = parse_scenario(text)
+    assert parse_scenario(scenario_text(scenario, explain=explain)) == (
+        scenario if scenario.vtn_url is None else parse_scenario(text.partition("[[event]]")[0])
+    )
+
+
+def test_groups_with_one_pattern_are_numbered_on() -> None:
+    groups = parse_scenario("[[group]]\ncount = 5\n[[group]]\ncount = 3\n").groups
+    assert [(group.first_number, group.count) for group in groups] == [(0, 5), (5, 3)]
+
+
+def test_a_long_list_of_ids_is_summed_up() -> None:
+    ids = tuple(f"ven-{n}" for n in range(2000))
+    written = scenario_text(Scenario((Group(2000, ven_ids=ids),), (Stage("hold", 1.0),)))
+    assert '# ven_ids: 2000 of them, from "ven-0" to "ven-1999"' in written
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a = 1\nx = = 2", "s.toml line 2, column 5: "),
+        ("", "s.toml line 1: there is no [[group]]"),
+        ("[group]\ncount = 5", "s.toml line 1: write [[group]], in two pairs of brackets"),
+        ("[[group]]\ncont = 5", "s.toml line 2: unknown key cont in [group], did you mean count?"),
+        ("wind = 1\n[[group]]\ncount = 5", "s.toml line 1: unknown key wind; there are name, seed"),
+        ("[[group]]\npoll_interval = 5", "s.toml line 1: count is missing"),
+        ("[[group]]\ncount = 0", "s.toml line 2: count: a group has at least one VEN"),
+        ("[[group]]\ncount = true", "s.toml line 2: count: it must be a whole number, not true or"),
+        (
+            "[[group]]\ncount = 5\nopt_in = 1.5",
+            "line 3: opt_in: a share is from 0 to 1, or 0% to 100%",
+        ),
+        (
+            "[[group]]\ncount = 5\nopt_in = 'all'",
+            'line 3: opt_in: it must be a share like "5%" or 0.05',
+        ),
+        ("[[group]]\ncount = 5\njitter = 0.9", "line 3: jitter: it is from 0 to 0.5"),
+        ("[[group]]\ncount = 5\nprofile = '3'", 'line 3: profile: it is "2.0a" or "2.0b"'),
+        ("[[group]]\ncount = 5\nven_ids = 'v'", "line 3: ven_ids: {n} is missing"),
+        ("[[group]]\ncount = 5\nven_ids = ['v']", "line 3: ven_ids: 1 ids for 5 VENs"),
+        ("[[group]]\nven_ids_file = 'none.txt'", "none.txt: No such file or directory"),
+        (
+            "[[group]]\ncount = 5\nanswer_delay = ['5s', '1s']",
+            "answer_delay: the shortest comes first",
+        ),
+        (
+            "[[group]]\ncount = 5\n[group.policy]\npriority = 'x'",
+            "line 4: priority: it is one of lower",
+        ),
+        (
+            "duration = '1 hour'\n[[group]]\ncount = 5",
+            "line 1: duration: '1 hour' is no duration like",
+        ),
+        (
+            "duration = 5\n[[group]]\ncount = 5\n[[stage]]\nkind = 'hold'\nduration = 5",
+            "line 1: duration does not go with [[stage]]",
+        ),
+        (
+            "[[group]]\ncount = 5\n[[group]]\ncount = 5\nfirst_number = 4",
+            "two groups have 'ven_{n}' with the same numbers: give one another pattern",
+        ),
+        ("[[group]]\ncount = 5\n[[stage]]\nkind = 'hold'", "line 3: duration is missing"),
+        (
+            "[[group]]\ncount = 5\n[[stage]]\nkind = 'rest'\nduration = 5",
+            "line 4: kind: it is one of ramp, hold, spike, herd",
+        ),
+        (
+            "thresholds = ['p99 < 5']\n[[group]]\ncount = 5",
+            "line 1: 'p99 < 5': latency needs a unit",
+        ),
+        ("[connections]\nplan = 'pool:0'\n[[group]]\ncount = 5", "line 2: plan: it must be"),
+        (
+            "vtn_url = 'vtn.example'\n[[group]]\ncount = 5",
+            "line 1: vtn_url: it must start with http",
+        ),
+        (
+            "[[group]]\ncount = 5\n[[event]]\nat = 1\naction = 'cancel'\nevent_id = 'e'",
+            "cancel of 'e' before it is added",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as error:
+        read_scenario(file)
+    assert reason in str(error.value)
+    assert str(error.value).startswith(str(file))
+    assert "\n" not in str(error.value)
+
+
+def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ConfigurationError, match="does not belong") as error:
+        parse_scenario("vtn_url = 'https://me:hunter2@vtn'\n[[group]]\ncount = 1")
+    assert "hunter2" not in str(error.value)
+
+
+@given(st.floats(0.001, 1e6).map(lambda value: round(value, 3)))
+def test_durations_read_back(seconds: float) -> None:
+    assert read_duration(duration_text(seconds)) == pytest.approx(seconds, rel=1e-12)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 20))
+def test_shards_are_even_and_leave_nothing_out(count: int, shards: int) -> None:
+    parts = [shard_of(count, index, shards) for index in range(shards)]
+    assert [first for first, _ in parts] == [sum(n for _, n in parts[:i]) for i in range(shards)]
+    assert sum(number for _, number in parts) == count
+    assert max(n for _, n in parts) - min(n for _, n in parts) <= 1
