@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]  # run isolated, so that no setting
 from payloads import START, VEN_ID, distribute_event  # noqa: E402
 
 import oadr2  # noqa: E402
-from oadr2 import schedule  # noqa: E402
+from oadr2 import model, schedule  # noqa: E402
 
 WARM_UP, FEW, MANY = 10, 4, 12
 NOW = START.timestamp() - 3600.0  # before every event
@@ -120,6 +120,33 @@ def created() -> Scenario:
     opts = cycle(["optOut", "optIn"])
     assert b"oadrCreatedEvent" in held.set_opt("event-00000", "optIn")
     return Scenario(opts.__next__, lambda opt: held.set_opt("event-00000", opt))
+
+
+def report() -> Any:
+    """100 points, read at one moment, each with its quality."""
+    payloads = tuple(
+        model.ReportPayload(f"point-{k}", 20.125 + k, data_quality="Quality Good - Non Specific")
+        for k in range(100)
+    )
+    interval = model.ReportInterval(payloads, START)
+    found = model.Report("r-1", "s-1", START, "TELEMETRY_USAGE", START, intervals=(interval,))
+    return model.UpdateReport("request-1", (found,), VEN_ID)
+
+
+def encode_report() -> Scenario:
+    message = report()
+    assert oadr2.decode(oadr2.encode(message)) == message
+    return Scenario(lambda: message, oadr2.encode)
+
+
+def decode_report() -> Scenario:
+    data = oadr2.encode(report())
+    return Scenario(lambda: data, oadr2.decode)
+
+
+def poll() -> Scenario:
+    message = model.Poll(VEN_ID)
+    return Scenario(lambda: message, oadr2.encode)
 
 
 def encode() -> Scenario:
@@ -225,6 +252,9 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "oadrRequestEvent": request,
     "oadrCreatedEvent": created,
     "encode a list of 10 events": encode,
+    "encode a report of 100 points": encode_report,
+    "decode a report of 100 points": decode_report,
+    "oadrPoll": poll,
     "choose_interval, 24 texts": lambda: choose_interval(["PT10M"] * 24),
     "choose_interval, 24 timedeltas": lambda: choose_interval([timedelta(minutes=10)] * 24),
     "durations_to_dates, 24 texts": durations_to_dates,

@@ -1,4 +1,4 @@
-"""Every value of an EiEvent payload, taken out with lxml and plain Python: the oracle of decoding.
+"""Every value of a payload, taken out with lxml and plain Python: the oracle of decoding.
 
 ``extract(root)`` gives the message as nested dictionaries with the names of the model, or raises
 Refused for a payload that must not be taken. It knows nothing of the compiled core.
@@ -21,6 +21,7 @@ STRM = "{urn:ietf:params:xml:ns:icalendar-2.0:stream}"
 POWER = "{http://docs.oasis-open.org/ns/emix/2011/06/power}"
 SCALE = "{http://docs.oasis-open.org/ns/emix/2011/06/siscale}"
 GML = "{http://www.opengis.net/gml/3.2}"
+DS = "{http://www.w3.org/2000/09/xmldsig#}"
 PROFILES = {
     "{http://openadr.org/oadr-2.0a/2012/07}": "2.0a",
     "{http://openadr.org/oadr-2.0b/2012/07}": "2.0b",
@@ -48,7 +49,7 @@ def extract(root: Element) -> dict[str, Any]:
         messages = [child for each in signed for child in each if ours(child)]
     elif local(root) == "oadrSignedObject" and namespace(root) in PROFILES:
         messages = [child for child in root if ours(child)]
-    known = [each for each in messages if local(each) in READERS and ours(each)]
+    known = [each for each in messages if ours(each) and reader_of(each) is not None]
     if len(known) > 1:
         raise Refused("two messages")
     if not known:
@@ -60,8 +61,23 @@ def extract(root: Element) -> dict[str, Any]:
     return {
         "kind": local(known[0]).removeprefix("oadr"),
         "profile": PROFILES[oadr],
-        **READERS[local(known[0])](known[0], oadr),
+        "signed": wrapped(root) and any(child.tag == DS + "Signature" for child in root),
+        **reader_of(known[0])(known[0], oadr),
     }
+
+
+def wrapped(root: Element) -> bool:
+    return local(root) == "oadrPayload" and namespace(root) in PROFILES
+
+
+def reader_of(message: Element) -> Any:
+    """What takes this message out; None for one we know nothing of."""
+    import lxml_services  # noqa: PLC0415 - it builds on this module
+
+    known = dict(READERS)
+    if PROFILES[namespace(message)] == "2.0b":
+        known |= lxml_services.READERS
+    return known.get(local(message))
 
 
 # --- elements ------------------------------------------------------------------------------------
@@ -295,6 +311,7 @@ def unit(parent: Any, oadr: str) -> dict[str, Any] | None:
         "hertz": real(text(attributes, POWER + "hertz")),
         "voltage": real(text(attributes, POWER + "voltage")),
         "ac": boolean(text(attributes, POWER + "ac")),
+        "feed": None,
     }
 
 

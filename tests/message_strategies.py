@@ -1,6 +1,7 @@
 """Hypothesis strategies for messages that can be sent: both profiles, every option, awkward texts.
 
-``messages()`` draws any of them; ``events(profile)`` and the like draw parts. What they give equals
+``event_messages()`` draws any of the EiEvent service, ``events(profile)`` and the like draw parts
+(service_strategies.py has the other services, and ``messages()`` for all). What they give equals
 what :func:`oadr2.decode` makes of its encoding: sequences are tuples, and in 2.0a the elements for
 which the encoder has a default are always present.
 """
@@ -295,6 +296,6 @@ distribute_events = profiles.flatmap(
 )
 
 
-def messages() -> st.SearchStrategy:
-    """Any message that can be encoded, except UnknownMessage."""
+def event_messages() -> st.SearchStrategy:
+    """Any message of the EiEvent service."""
     return st.one_of(request_events, created_events, plain_responses, distribute_events)

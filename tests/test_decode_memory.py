@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from cases import AREA, CASES, distribute, event, signal
 from payload_trees import STYLES, write
+from service_cases import SERVICE_BY_NAME, SERVICE_CASES
 from test_decode_problems import NOT_WELL_FORMED, REFUSED
 
 from oadr2 import decode
@@ -50,6 +51,7 @@ def assert_steady(work: Callable[[int], None], rounds: int = ROUNDS) -> None:
 
 
 PAYLOADS = [write(case.tree, STYLES[style]) for case in CASES for style in ("plain", "cdata")]
+PAYLOADS += [write(case.tree, STYLES["cdata"]) for case in SERVICE_CASES]
 PAYLOADS.append(
     write(distribute("2.0b", event("2.0b", targets=(("emix:serviceArea", AREA),) * 20)))
 )
@@ -57,6 +59,10 @@ TOO_MUCH = VtnPolicy(limits=Limits(size=100_000, depth=20, attributes=40, events
 BAD: list[tuple[bytes, VtnPolicy | None]] = [
     *((write(make("2.0b"), STYLES["cdata"]), None) for _, make, _, _ in REFUSED),
     *((before + fault, None) for before, fault, _, _ in NOT_WELL_FORMED),
+    *(
+        (write(SERVICE_BY_NAME["usage"].tree, STYLES["cdata"])[:length], None)
+        for length in range(0, 2600, 20)
+    ),
     *((write(CASES[1].tree, STYLES["cdata"])[:length], None) for length in range(0, 2600, 20)),
     (write(distribute("2.0b", *[event("2.0b")] * 3)), TOO_MUCH),
     (write(distribute("2.0b", event("2.0b", signals=(signal(),) * 5))), TOO_MUCH),

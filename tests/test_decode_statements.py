@@ -615,7 +615,7 @@ def test_gml_keeps_prefixes_used_in_values_and_shadowed_ones() -> None:
     )
     data = data.replace(
         b"<gml:FeatureCollection/>",
-        b'<gml:FeatureCollection xmlns:ei="urn:in&amp;side" kind="xcal:q" ei:a="&lt;"/>',
+        b'<gml:FeatureCollection xmlns:ei="urn:in&amp;side" kind="xcal:q odd:r" ei:a="&lt;"/>',
     ).replace(b"<b:oadrEvent>", b"<b:oadrEvent xmlns:odd='urn:a&amp;b?c=&apos;d'>")
     (area,) = only_event(data).targets.service_areas
     etree = pytest.importorskip("lxml.etree")
@@ -623,38 +623,15 @@ def test_gml_keeps_prefixes_used_in_values_and_shadowed_ones() -> None:
     assert root.nsmap["ei"] == "urn:in&side"
     assert root.nsmap["xcal"] == NAMESPACES["xcal"]
     assert root.nsmap["odd"] == "urn:a&b?c='d"
-    assert root.attrib == {"kind": "xcal:q", "{urn:in&side}a": "<"}
+    assert root.attrib == {"kind": "xcal:q odd:r", "{urn:in&side}a": "<"}
 
 
 # --- unknown messages ----------------------------------------------------------------------------
 
-OTHER_MESSAGES = [
-    "oadrCancelOpt",
-    "oadrCanceledOpt",
-    "oadrCreateOpt",
-    "oadrCreatedOpt",
-    "oadrCancelReport",
-    "oadrCanceledReport",
-    "oadrCreateReport",
-    "oadrCreatedReport",
-    "oadrRegisterReport",
-    "oadrRegisteredReport",
-    "oadrUpdateReport",
-    "oadrUpdatedReport",
-    "oadrCancelPartyRegistration",
-    "oadrCanceledPartyRegistration",
-    "oadrCreatePartyRegistration",
-    "oadrCreatedPartyRegistration",
-    "oadrRequestReregistration",
-    "oadrQueryRegistration",
-    "oadrPoll",
-]
-
 
 @pytest.mark.parametrize("style", ["plain", "default_namespaces", "odd_prefixes", "utf16_little"])
-@pytest.mark.parametrize("name", [*OTHER_MESSAGES, "oadrNobodyKnows"])
-def test_other_messages_of_2_0b_are_named(name: str, style: str) -> None:
-    assert len(OTHER_MESSAGES) == 23 - 4
+def test_a_message_nobody_knows_is_named(style: str) -> None:
+    name = "oadrNobodyKnows"
     body = message("2.0b", name, ("pyld:requestID", "1"), ("ei:venID", "ven-1"))
     for tree in (body, wrap(body), wrap(body, ("ds:Signature", ("ds:Object",))), (f"b:{name}",)):
         data = write(tree, STYLES[style])

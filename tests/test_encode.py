@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta, timezone
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from fuzzing.oracle import READ, verdict
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -19,11 +21,11 @@ from message_strategies import (
     NO_XML_CHARACTER,
     feature_collections,
     floats,
-    messages,
     texts,
     unhurried,
     units,
 )
+from service_strategies import messages
 
 from oadr2 import model
 from oadr2._core.encode import encode
@@ -307,38 +309,20 @@ def test_texts_made_on_the_fly_live_long_enough():
 @given(messages(), st.booleans())
 def test_lxml_reads_back_what_was_encoded(message, wrap):
     data = encode(message, wrap=wrap)
-    assert read_message(data) == message
+    if isinstance(message, get_args(model.ServiceMessage)):
+        # decode gives the message back, says the test below; lxml reads the same
+        assert verdict(data) == READ
+    else:
+        assert read_message(data) == message
     assert data.startswith(DECLARATION.encode())
-    assert (b"<oadr:oadrPayload" in data) is (wrap and message.profile == "2.0b")
-
-
-def with_plain_areas(message: model.Message) -> model.Message:
-    """Without the declarations that decoding adds to make a gml:FeatureCollection stand alone."""
-
-    def plain(raw: bytes) -> bytes:
-        return etree.tostring(etree.fromstring(raw), method="c14n", exclusive=True)
-
-    def targets(given: model.Targets) -> model.Targets:
-        return replace(
-            given,
-            service_areas=tuple(map(plain, given.service_areas)),
-            service_locations=tuple(map(plain, given.service_locations)),
-        )
-
-    if not isinstance(message, model.DistributeEvent):
-        return message
-    made = []
-    for event in message.events:
-        signals = tuple(replace(one, targets=targets(one.targets)) for one in event.signals)
-        made.append(replace(event, signals=signals, targets=targets(event.targets)))
-    return replace(message, events=tuple(made))
+    assert (b"<oadr:oadrPayload " in data) is (wrap and message.profile == "2.0b")
 
 
 @unhurried
 @given(messages(), st.booleans())
 def test_decode_gives_the_message_back(message, wrap):
     decoded = decode(encode(message, wrap=wrap))
-    assert with_plain_areas(decoded) == message
+    assert decoded == message
     assert decode(encode(decoded, wrap=wrap)) == decoded
 
 
@@ -348,8 +332,9 @@ def test_namespaces_are_declared_once_and_only_when_used(message):
     data = encode(message)
     root = etree.fromstring(data)
     element, profile = message_element(data)
-    used = {etree.QName(name).namespace for one in root.iter() for name in (one, *one.attrib)}
-    used.discard("http://www.opengis.net/gml/3.2")  # the collections bring their own
+    used = {etree.QName(name).namespace for one in root.iter("*") for name in (one, *one.attrib)}
+    # raw elements bring their own
+    used -= {"http://www.opengis.net/gml/3.2", "http://www.w3.org/2005/Atom"}
     assert set(root.nsmap.values()) == used
     declared = re.findall(rb" xmlns:(\w+)=", data)
     assert len([prefix for prefix in declared if prefix != b"gml"]) == len(used)

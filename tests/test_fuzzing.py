@@ -13,8 +13,8 @@ import pytest
 from cases import CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from message_strategies import messages
 from payload_trees import STYLES, write
+from service_strategies import messages
 
 pytest.importorskip("lxml.etree")
 from fuzzing import oracle

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from cases import CASES, interval
 from payload_trees import NAMESPACES, STYLES, UTF8_STYLES, Tree, edited, write
+from service_cases import BARE as SERVICE_CASES
 
 ODD_TEXTS = (
     b" ", b"x", b"1", b"-1", b"+7", b"1e3", b"1e-400", b"4294967295", b"NaN", b"INF", b"true", b"0",
@@ -162,7 +163,9 @@ def starting_points() -> list[tuple[bytes, list[Span]]]:
     order = random.Random(1)
     names = [name for name in UTF8_STYLES if name != "unused_declarations"]
     written = [
-        write(case.tree, STYLES[style]) for case in CASES for style in order.sample(names, 5)
+        write(case.tree, STYLES[style])
+        for case in [*CASES, *SERVICE_CASES]
+        for style in order.sample(names, 5)
     ]
     plain = [case.tree for case in CASES if case.name in ("plain-2.0a", "plain-2.0b")]
     repeating = [

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 from lxml import etree
 from lxml_extraction import Element, Refused, canonical, extract
@@ -188,6 +188,8 @@ def compare_values(data: bytes, root: Element | None) -> str:
             )
         return REFUSED
     kind = theirs.pop("kind")
+    if isinstance(found, get_args(model.ServiceMessage)) and theirs.pop("profile") != found.profile:
+        raise Difference("profile", found.profile, "2.0b")
     if type(found).__name__ != kind:
         raise Difference("decoder: kind", type(found).__name__, kind)
     if kind == "UnknownMessage":
@@ -223,6 +225,9 @@ def same(ours: Any, theirs: Any, path: str) -> None:
             raise Difference(path, ours, theirs)
     elif theirs == "?" and ours is None:
         return
+    elif isinstance(ours, bytes):
+        if canonical(etree.fromstring(ours)) != theirs:
+            raise Difference(path, ours, theirs)
     elif isinstance(theirs, tuple):
         if tuple(ours) != theirs:
             raise Difference(path, ours, theirs)

@@ -1,11 +1,14 @@
 """The walk from bytes to a Message; see decode.pxd."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from services cimport SERVICE_STEP, SV_DOCUMENT
 from tables cimport *
 
 from oadr2._core.alike cimport read_alike, record_enter, record_leave, record_value
-from oadr2._core.leaves cimport begin, end_event, problem, store_leaf
+from oadr2._core.decode_service cimport decode_service
+from oadr2._core.leaves cimport begin, begin_message, end_event, problem, store_leaf
 from oadr2._core.message cimport (
+    KIND_SERVICE,
     NO_NUMBER,
     PROBLEM_CHILDREN,
     PROBLEM_MISSING,
@@ -20,7 +23,7 @@ from oadr2._core.scanner cimport TOKEN_CLOSE, TOKEN_ERROR, TOKEN_LEAF, TOKEN_OPE
 from oadr2._core.tags cimport next_token
 from oadr2._core.text cimport Str
 from oadr2._core.values cimport equals
-from oadr2._core.walk cimport ALIKE_EVENT, Frame, Walk
+from oadr2._core.walk cimport ALIKE_EVENT, MAX_STATES, Frame, Walk
 from oadr2._core.xml cimport scanner_begin, scanner_free, scanner_skip, scanner_standalone
 
 cdef extern from "bytes16.h" nogil:
@@ -91,6 +94,20 @@ cdef inline void enter(Walk* w, int state) noexcept nogil:
     w.s.last = <uint16_t> state
 
 
+cdef void take_service(Walk* w, int token) noexcept nogil:
+    """A message of another service than EiEvent, whole; ``w.s.error`` tells when it is no XML."""
+    cdef uint8_t outer[MAX_STATES]
+    cdef uint32_t i
+    begin_message(w, KIND_SERVICE)
+    if w.failed:
+        return
+    for i in range(w.top + 1):
+        outer[i] = w.frames[i].element
+    if decode_service(&w.s, w.m, w.limits, outer, w.top + 1, token) < 0 and not w.s.error:
+        w.failed = True
+    w.s.last = 0
+
+
 cdef int take_any(Walk* w, int token) noexcept nogil:
     """The state of the element the scanner has just met, if it may be taken in.
 
@@ -108,6 +125,10 @@ cdef int take_any(Walk* w, int token) noexcept nogil:
     if not state:
         if frame.state == ST_DISTRIBUTE_EVENT and equals(s.local, b"oadrEvent", 9):
             problem(w, PROBLEM_PROFILE, EL_OADR_OADREVENT, True, Str(NULL, 0))
+        if (frame.state == ST_DOCUMENT or frame.state == ST_SIGNED_OBJECT) \
+                and s.ns == NS_OADR_B and SERVICE_STEP[SV_DOCUMENT][s.element]:
+            take_service(w, token)
+            return 0
         if (frame.state == ST_DOCUMENT or frame.state == ST_SIGNED_OBJECT) and not w.m.kind:
             w.m.name = s.local
             w.m.uri = s.uri

@@ -8,6 +8,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport strlen
 
 from oadr2._core.encode_event cimport put_event
+from oadr2._core.encode_service cimport put_service, service_row
 from oadr2._core.fields cimport FieldWriter, must_be
 from oadr2._core.message cimport (
     KIND_DISTRIBUTE_EVENT,
@@ -190,12 +191,19 @@ def encode(message, *, bint wrap=True):
             the attribute, as in ``events[2].signals[0].intervals[1].value: must be finite, not nan``.
     """
     cdef FieldWriter f
+    cdef int row
     if isinstance(message, UnknownMessage):
         return raw_bytes(message.raw)
     if not isinstance(message, (RequestEvent, CreatedEvent, Response, DistributeEvent)):
-        raise LocalProtocolError(
-            f"cannot encode {type(message).__name__}: it is no message of oadr2.model"
-        )
+        row = service_row(message)
+        if not row:
+            raise LocalProtocolError(
+                f"cannot encode {type(message).__name__}: it is no message of oadr2.model"
+            )
+        f = FieldWriter()
+        f.profile = PROFILE_B
+        put_service(f, message, row, wrap)
+        return writer_bytes(&f.w)
     f = FieldWriter()
     if message.profile == "2.0a":
         f.profile = PROFILE_A

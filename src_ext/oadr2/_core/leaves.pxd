@@ -12,6 +12,7 @@ cdef void problem(Walk* w, int kind, int element, bint fatal, Str text) noexcept
 cdef void stop(Walk* w, int error) noexcept nogil
 cdef void store_leaf(Walk* w, int state) noexcept nogil
 cdef void begin(Walk* w, int state) noexcept nogil
+cdef void begin_message(Walk* w, int kind) noexcept nogil
 cdef void begin_event(Walk* w) noexcept nogil
 cdef void begin_interval(Walk* w) noexcept nogil
 cdef void end_event(Walk* w) noexcept nogil
