@@ -140,6 +140,7 @@ class BuildCore(build_ext):
             extension.depends = [
                 *by_name[extension.name].depends,
                 str(GENERATED / "tables.h"),
+                str(GENERATED / "services.h"),
                 str(SOURCES / "oadr2" / "_core" / "bytes16.h"),
             ]
         super().build_extensions()

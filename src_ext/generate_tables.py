@@ -1,16 +1,9 @@
 """Writes ``tables.h`` and ``tables.pxd``: every name of the profile as a small integer.
 
-This is the one place that knows which element stands where and how often. The decoder walks the
-resulting state table; nothing else compares element names. Run by setup.py at build time.
+With them ``services.h`` and ``services.pxd`` (generate_services.py).
 
-A schema line reads ``"xx prefix:localName": child``. The two signs are what a *receiver* insists on
-in 2.0a and in 2.0b, which is less than the schema does (field-notes.md 10):
-
-    1  exactly one; without it the event (or message) is refused
-    w  wanted: exactly one by the schema, a missing one is only noted
-    ?  at most one
-    *  any number
-    +  at least one
+``elements.py`` says which element stands where and how often. The decoder walks the state table made
+of it; nothing else compares element names. Run by setup.py at build time.
 """
 
 from __future__ import annotations
@@ -20,226 +13,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-NAMESPACES = {  # facts.md 1.1; 2.0a and 2.0b share every namespace but their own
-    "oadr_a": "http://openadr.org/oadr-2.0a/2012/07",
-    "oadr_b": "http://openadr.org/oadr-2.0b/2012/07",
-    "pyld": "http://docs.oasis-open.org/ns/energyinterop/201110/payloads",
-    "ei": "http://docs.oasis-open.org/ns/energyinterop/201110",
-    "emix": "http://docs.oasis-open.org/ns/emix/2011/06",
-    "xcal": "urn:ietf:params:xml:ns:icalendar-2.0",
-    "strm": "urn:ietf:params:xml:ns:icalendar-2.0:stream",
-    "power": "http://docs.oasis-open.org/ns/emix/2011/06/power",
-    "scale": "http://docs.oasis-open.org/ns/emix/2011/06/siscale",
-    "gml": "http://www.opengis.net/gml/3.2",
-    "ds": "http://www.w3.org/2000/09/xmldsig#",
-    "xml": "http://www.w3.org/XML/1998/namespace",
-    "xmlns": "http://www.w3.org/2000/xmlns/",
-}
-
-LEAF = None
-
-DURATION = {"11 xcal:duration": LEAF}
-DATE_TIME = {"11 xcal:date-time": LEAF}
-FLOAT = {"11 ei:payloadFloat": {"11 ei:value": LEAF}}
-NODE = {"11 power:node": LEAF}
-MRID = {"11 power:mrid": LEAF}
-AREA = {"11 gml:FeatureCollection": LEAF}  # kept as raw XML
-
-# State names are given where a subtree is shared, or where two would collide.
-RESPONSE = (
-    "EI_RESPONSE",
-    {
-        "11 ei:responseCode": LEAF,
-        "?? ei:responseDescription": LEAF,
-        "ww pyld:requestID": LEAF,
-    },
-)
-TARGET = (
-    "TARGET",
-    {
-        "** power:aggregatedPnode": NODE,
-        "** power:endDeviceAsset": MRID,
-        "** power:meterAsset": MRID,
-        "** power:pnode": NODE,
-        "** emix:serviceArea": AREA,
-        "** power:serviceDeliveryPoint": NODE,
-        "** power:serviceLocation": AREA,
-        "** power:transportInterface": {
-            "11 power:pointOfReceipt": LEAF,
-            "11 power:pointOfDelivery": LEAF,
-        },
-        "** ei:groupID": LEAF,
-        "** ei:groupName": LEAF,
-        "** ei:resourceID": LEAF,
-        "** ei:venID": LEAF,
-        "** ei:partyID": LEAF,
-    },
-)
-INTERVALS = (
-    "INTERVALS",
-    {
-        "++ ei:interval": (
-            "INTERVAL",
-            {
-                "?? xcal:dtstart": DATE_TIME,
-                "w? xcal:duration": DURATION,
-                "ww xcal:uid": {"ww xcal:text": LEAF},
-                "++ ei:signalPayload": {"?? ei:payloadFloat": {"11 ei:value": LEAF}},
-            },
-        )
-    },
-)
-UNIT = (
-    "UNIT",
-    {
-        "?? power:itemDescription": LEAF,
-        "?? power:itemUnits": LEAF,
-        "?? oadr:itemDescription": LEAF,
-        "?? oadr:itemUnits": LEAF,
-        "?? scale:siScaleCode": LEAF,
-        "?? oadr:pulseFactor": LEAF,
-        "?? power:powerAttributes": {
-            "?? power:hertz": LEAF,
-            "?? power:voltage": LEAF,
-            "?? power:ac": LEAF,
-        },
-    },
-)
-UNITS = {  # facts.md 1.9
-    f"?? {name}": UNIT
-    for name in (
-        "power:powerReal power:powerApparent power:powerReactive power:energyReal "
-        "power:energyApparent power:energyReactive power:voltage oadr:current oadr:frequency "
-        "oadr:Therm oadr:temperature oadr:pulseCount oadr:currency oadr:currencyPerKWh "
-        "oadr:currencyPerKW oadr:currencyPerThm oadr:customUnit"
-    ).split()
-}
-EVENT = (
-    "OADR_EVENT",
-    {
-        "11 ei:eiEvent": (
-            "EI_EVENT",
-            {
-                "11 ei:eventDescriptor": (
-                    "DESCRIPTOR",
-                    {
-                        "11 ei:eventID": LEAF,
-                        "11 ei:modificationNumber": LEAF,
-                        "?? ei:modificationDateTime": LEAF,
-                        "?? ei:modificationReason": LEAF,
-                        "?? ei:priority": LEAF,
-                        "11 ei:eiMarketContext": {"11 emix:marketContext": LEAF},
-                        "ww ei:createdDateTime": LEAF,
-                        "11 ei:eventStatus": LEAF,
-                        "?? ei:testEvent": LEAF,
-                        "?? ei:vtnComment": LEAF,
-                    },
-                ),
-                "11 ei:eiActivePeriod": (
-                    "ACTIVE_PERIOD",
-                    {
-                        "11 xcal:properties": (
-                            "PROPERTIES",
-                            {
-                                "11 xcal:dtstart": DATE_TIME,
-                                "11 xcal:duration": DURATION,
-                                "?? xcal:tolerance": {
-                                    "?? xcal:tolerate": {"?? xcal:startafter": LEAF}
-                                },
-                                "ww ei:x-eiNotification": DURATION,
-                                "?? ei:x-eiRampUp": DURATION,
-                                "?? ei:x-eiRecovery": DURATION,
-                            },
-                        ),
-                    },
-                ),
-                "11 ei:eiEventSignals": (
-                    "SIGNALS",
-                    {
-                        "** ei:eiEventSignal": (
-                            "SIGNAL",
-                            {
-                                "11 strm:intervals": INTERVALS,
-                                "?? ei:eiTarget": TARGET,
-                                "11 ei:signalName": LEAF,
-                                "11 ei:signalType": LEAF,
-                                "ww ei:signalID": LEAF,
-                                **UNITS,
-                                "w? ei:currentValue": FLOAT,
-                            },
-                        ),
-                        "?? ei:eiEventBaseline": (
-                            "BASELINE",
-                            {
-                                "ww xcal:dtstart": DATE_TIME,
-                                "ww xcal:duration": DURATION,
-                                "ww strm:intervals": INTERVALS,
-                                "ww ei:baselineID": LEAF,
-                                "** ei:resourceID": LEAF,
-                                "ww ei:baselineName": LEAF,
-                                **UNITS,
-                            },
-                        ),
-                    },
-                ),
-                "ww ei:eiTarget": TARGET,
-            },
-        ),
-        "ww oadr:oadrResponseRequired": LEAF,
-    },
-)
-MESSAGES = {
-    "?? oadr:oadrRequestEvent": (
-        "REQUEST_EVENT",
-        {
-            "11 pyld:eiRequestEvent": {
-                "ww pyld:requestID": LEAF,
-                "11 ei:venID": LEAF,
-                "?? pyld:replyLimit": LEAF,
-            }
-        },
-    ),
-    "?? oadr:oadrDistributeEvent": (
-        "DISTRIBUTE_EVENT",
-        {
-            "?? ei:eiResponse": RESPONSE,
-            "ww pyld:requestID": LEAF,
-            "ww ei:vtnID": LEAF,
-            "** oadr:oadrEvent": EVENT,
-        },
-    ),
-    "?? oadr:oadrCreatedEvent": (
-        "CREATED_EVENT",
-        {
-            "11 pyld:eiCreatedEvent": {
-                "11 ei:eiResponse": RESPONSE,
-                "?? ei:eventResponses": {
-                    "** ei:eventResponse": (
-                        "EVENT_RESPONSE",
-                        {
-                            "11 ei:responseCode": LEAF,
-                            "?? ei:responseDescription": LEAF,
-                            "ww pyld:requestID": LEAF,
-                            "11 ei:qualifiedEventID": (
-                                "QUALIFIED_EVENT_ID",
-                                {"11 ei:eventID": LEAF, "11 ei:modificationNumber": LEAF},
-                            ),
-                            "11 ei:optType": LEAF,
-                        },
-                    )
-                },
-                "11 ei:venID": LEAF,
-            }
-        },
-    ),
-    "?? oadr:oadrResponse": ("RESPONSE", {"11 ei:eiResponse": RESPONSE, "?? ei:venID": LEAF}),
-}
-SIGNED = ("SIGNED_OBJECT", MESSAGES)
-DOCUMENT = {
-    "?? oadr:oadrPayload": ("PAYLOAD", {"11 oadr:oadrSignedObject": SIGNED}),
-    "?? oadr:oadrSignedObject": SIGNED,
-    **MESSAGES,
-}
+from elements import DOCUMENT, NAMESPACES
+from generate_services import ServiceTables
 
 
 def identifier(name: str) -> str:
@@ -261,21 +36,23 @@ class Tables:
         prefix, local = name.split(":")
         return self.elements.setdefault((prefix, local), len(self.elements) + 1)
 
-    def add(self, name: str, element: int, children: dict[str, Any] | None) -> int:
+    def add(self, name: str, element: int, children: dict[str, Any] | str) -> int:
         known = self.leaves.get(name)
         if known is not None:  # power:itemUnits and oadr:itemUnits mean the same
             return known
         number = len(self.states)
-        if children is None:
-            self.leaves[name] = number
-        state = {"name": name, "element": element, "leaf": children is None, "rows": {}}
+        leaf = isinstance(children, str)
+        state = {"name": name, "element": element, "leaf": leaf, "rows": {}}
         self.states.append(state)
-        for bit, (key, child) in enumerate((children or {}).items()):
-            signs, child_name = key.split(" ")
+        if isinstance(children, str):
+            self.leaves[name] = number
+            return number
+        for bit, (key, child) in enumerate(children.items()):
+            signs, child_name, *_ = key.split(" ")
             child_element = self.element(child_name)
             local = identifier(child_name.split(":")[1])
             if isinstance(child, tuple):
-                child_state, tree = child
+                child_state, tree, *_ = child
                 if child_state not in self.shared:
                     self.shared[child_state] = -1
                     self.shared[child_state] = self.add(child_state, child_element, tree)
@@ -324,7 +101,7 @@ def character_class(code: int) -> int:
     return bits
 
 
-def following_elements(tables: Tables) -> list[int]:
+def following_elements(tables: Tables, services: ServiceTables) -> list[int]:
     """Which element likely begins after a start tag, then which after an end tag; 0: who knows.
 
     Only guesses, which the scanner tries first and corrects as it reads.
@@ -332,7 +109,8 @@ def following_elements(tables: Tables) -> list[int]:
     count = len(tables.elements) + 1
     after = [0] * (2 * count)
     # event lists are what a VEN reads most: where contexts disagree, they decide
-    for state in sorted(tables.states, key=lambda state: state["name"] != "DISTRIBUTE_EVENT"):
+    states = sorted(tables.states, key=lambda state: state["name"] != "DISTRIBUTE_EVENT")
+    for state in states + services.places():
         rows = [(element, signs) for element, (_, _, signs) in state["rows"].items()]
         many = [element for element, signs in rows if set(signs) & {"*", "+"}]
         usual = [bool(set(signs) & {"1", "w"}) or [element] == many for element, signs in rows]
@@ -347,8 +125,9 @@ def following_elements(tables: Tables) -> list[int]:
 
 
 def write(folder: Path) -> None:
-    """Write both files into ``folder``, touching them only when they change."""
+    """Write the files into ``folder``, touching them only when they change."""
     tables = Tables()
+    services = ServiceTables(tables.element)
     locals_ = sorted({local for _, local in tables.elements})
     size = 2048
     a, b, c, d, slots = perfect_hash(locals_, size)
@@ -486,7 +265,7 @@ def write(folder: Path) -> None:
         "uint32_t wanted[2]; uint8_t children[32]; } StateRow;"
     )
     h += ["static const StateRow STATES[] = {", *masks, "};"]
-    guesses = ",".join(map(str, following_elements(tables)))
+    guesses = ",".join(map(str, following_elements(tables, services)))
     h.append(f"static const uint8_t FOLLOWING[{2 * width}] = {{{guesses}}};")
     classes = ",".join(str(character_class(code)) for code in range(256))
     h.append(f"static const uint8_t BYTE_CLASS[256] = {{{classes}}};")
@@ -523,10 +302,12 @@ def write(folder: Path) -> None:
         "    const uint8_t* BYTE_CLASS",
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in (("tables.h", h), ("tables.pxd", pxd)):
+    files = {"tables.h": h, "tables.pxd": pxd, **services.files(tables.elements)}
+    for name, lines in files.items():
         text = "\n".join(lines) + "\n"
-        if name == "tables.h":
-            text = f"#ifndef OADR2_TABLES_H\n#define OADR2_TABLES_H\n{text}#endif\n"
+        if name.endswith(".h"):
+            guard = f"OADR2_{identifier(name.removesuffix('.h'))}_H"
+            text = f"#ifndef {guard}\n#define {guard}\n{text}#endif\n"
         path = folder / name
         if not path.exists() or path.read_text() != text:
             path.write_text(text)

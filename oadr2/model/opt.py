@@ -55,7 +55,7 @@ class CreateOpt:
 class CreatedOpt:
     """``oadr:oadrCreatedOpt``: the answer to it."""
 
-    opt_id: str
+    opt_id: str = ""
     response: EiResponse = field(default_factory=EiResponse)
     signed: bool = field(default=False, compare=False)
     problems: tuple[Problem, ...] = field(default=(), compare=False)

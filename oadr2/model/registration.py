@@ -86,7 +86,7 @@ class CreatedPartyRegistration:
     ``requested_oadr_poll_freq`` is the shortest time between two polls.
     """
 
-    vtn_id: str
+    vtn_id: str = ""
     response: EiResponse = field(default_factory=EiResponse)
     registration_id: str | None = None
     ven_id: str | None = None

@@ -16,6 +16,7 @@ from oadr2._core.message cimport (
     KIND_DISTRIBUTE_EVENT,
     KIND_REQUEST_EVENT,
     KIND_RESPONSE,
+    KIND_SERVICE,
     NO_NUMBER,
     OPT_IN,
     OPT_NONE,
@@ -87,6 +88,9 @@ from oadr2._core.xml cimport (
     scanner_skip,
     scanner_standalone,
 )
+from oadr2._core.decode_service cimport decode_service
+from oadr2._core.values cimport equals, read_code, read_float, read_unsigned, trimmed
+from services cimport SERVICE_STEP, SV_DOCUMENT
 from tables cimport *
 
 cdef extern from "bytes16.h" nogil:
@@ -143,20 +147,6 @@ cdef struct Walk:
 
 # --- values --------------------------------------------------------------------------------------
 
-cdef inline Str trimmed(Str s) noexcept nogil:
-    """Without the blanks that the schema's types collapse (facts.md G14)."""
-    while s.len and BYTE_CLASS[<uint8_t> s.ptr[0]] & CLASS_SPACE:
-        s.ptr += 1
-        s.len -= 1
-    while s.len and BYTE_CLASS[<uint8_t> s.ptr[s.len - 1]] & CLASS_SPACE:
-        s.len -= 1
-    return s
-
-
-cdef inline bint equals(Str s, const char* text, uint32_t n) noexcept nogil:
-    return s.len == n and memcmp(s.ptr, text, n) == 0
-
-
 cdef inline bint is_simple_name(Str s) noexcept nogil:
     """SIMPLE, in any case (facts.md 2.7, E38)."""
     cdef uint32_t i
@@ -166,107 +156,6 @@ cdef inline bint is_simple_name(Str s) noexcept nogil:
         if (<uint8_t> s.ptr[i] | 32) != <uint8_t> b"simple"[i]:
             return False
     return True
-
-
-cdef int read_unsigned(Str s, uint32_t* out) noexcept nogil:
-    """xs:unsignedInt: blanks, a plus sign and leading zeros allowed (facts.md 5.3)."""
-    cdef uint64_t value = 0
-    cdef uint32_t i = 0
-    s = trimmed(s)
-    if s.len and s.ptr[0] == c"+":
-        i = 1
-    if i == s.len:
-        return -1
-    while i < s.len:
-        if not c"0" <= s.ptr[i] <= c"9":
-            return -1
-        value = value * 10 + (s.ptr[i] - c"0")
-        if value > 0xFFFFFFFFULL:
-            return -1
-        i += 1
-    out[0] = <uint32_t> value
-    return 0
-
-
-cdef extern from "Python.h":
-    double PyOS_string_to_double(const char* s, char** endptr, object exception) except? -1.0
-
-
-cdef double slow_float(const char* p, uint32_t n) noexcept with gil:
-    """A number too long for exact integer arithmetic; NaN when it is beyond a double."""
-    try:
-        return PyOS_string_to_double(p[:n], NULL, OverflowError)
-    except (ValueError, OverflowError):
-        return NAN
-
-
-cdef extern from *:
-    """
-    static const double POWERS[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
-        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    """
-    const double* POWERS
-
-
-cdef double read_float(Str s) noexcept nogil:
-    """xs:float, finite; NaN otherwise (facts.md G15)."""
-    cdef uint64_t mantissa = 0
-    cdef int32_t exponent = 0, written = 0
-    cdef uint32_t i = 0, digits = 0
-    cdef bint negative = False, small = False, point = False
-    cdef double value
-    s = trimmed(s)
-    if s.len and (s.ptr[0] == c"-" or s.ptr[0] == c"+"):
-        negative = s.ptr[0] == c"-"
-        i = 1
-    while i < s.len:
-        if c"0" <= s.ptr[i] <= c"9":
-            if mantissa < 100000000000000000ULL:
-                mantissa = mantissa * 10 + (s.ptr[i] - c"0")
-                exponent -= point
-            else:
-                exponent += not point
-                mantissa |= 1ULL << 62  # too long: the slow way
-            digits += 1
-        elif s.ptr[i] == c"." and not point:
-            point = True
-        else:
-            break
-        i += 1
-    if not digits:
-        return NAN
-    if i < s.len:
-        if s.ptr[i] != c"e" and s.ptr[i] != c"E":
-            return NAN
-        i += 1
-        if i < s.len and (s.ptr[i] == c"-" or s.ptr[i] == c"+"):
-            small = s.ptr[i] == c"-"
-            i += 1
-        if i == s.len:
-            return NAN
-        while i < s.len:
-            if not c"0" <= s.ptr[i] <= c"9":
-                return NAN
-            if written < 100000:
-                written = written * 10 + (s.ptr[i] - c"0")
-            i += 1
-        exponent += -written if small else written
-    if mantissa < (<uint64_t> 1 << 53) and -22 <= exponent <= 22:
-        value = <double> mantissa
-        value = value / POWERS[-exponent] if exponent < 0 else value * POWERS[exponent]
-        return -value if negative else value
-    value = slow_float(s.ptr, s.len)
-    return value if isfinite(value) else NAN
-
-
-cdef int read_code(Str s, uint16_t* out) noexcept nogil:
-    """ei:responseCode: three digits."""
-    cdef uint32_t value = 0
-    s = trimmed(s)
-    if s.len != 3 or s.ptr[0] == c"+" or read_unsigned(s, &value) < 0:
-        return -1
-    out[0] = <uint16_t> value
-    return 0
 
 
 cdef int read_status(Str s) noexcept nogil:
@@ -885,6 +774,21 @@ cdef bint read_moulded_interval(Walk* w) noexcept nogil:
     return True
 
 
+# --- the other services ----------------------------------------------------------------------------
+
+cdef void take_service(Walk* w, int token) noexcept nogil:
+    """A message of another service than EiEvent, whole; ``w.s.error`` tells when it is no XML."""
+    cdef uint8_t outer[MAX_STATES]
+    cdef uint32_t i
+    begin_message(w, KIND_SERVICE)
+    if w.failed:
+        return
+    for i in range(w.top + 1):
+        outer[i] = w.frames[i].element
+    if decode_service(&w.s, w.m, w.limits, outer, w.top + 1, token) < 0 and not w.s.error:
+        w.failed = True
+
+
 # --- the walk ------------------------------------------------------------------------------------
 
 cdef inline void take(Walk* w, int token) noexcept nogil:
@@ -902,6 +806,10 @@ cdef inline void take(Walk* w, int token) noexcept nogil:
     if not state:
         if frame.state == ST_DISTRIBUTE_EVENT and equals(s.local, b"oadrEvent", 9):
             problem(w, PROBLEM_PROFILE, EL_OADR_OADREVENT, True, Str(NULL, 0))
+        if (frame.state == ST_DOCUMENT or frame.state == ST_SIGNED_OBJECT) \
+                and s.ns == NS_OADR_B and SERVICE_STEP[SV_DOCUMENT][s.element]:
+            take_service(w, token)
+            return
         if (frame.state == ST_DOCUMENT or frame.state == ST_SIGNED_OBJECT) and not w.m.kind:
             w.m.name = s.local
             w.m.uri = s.uri

@@ -31,6 +31,7 @@ cdef enum MessageKind:
     KIND_DISTRIBUTE_EVENT
     KIND_CREATED_EVENT
     KIND_RESPONSE
+    KIND_SERVICE            # one of the other services: its content is in the nodes
 
 
 cdef enum Status:           # ei:eventStatus
@@ -176,6 +177,22 @@ cdef enum ProblemKind:
     PROBLEM_BARE_MONTHS     # noted, not fatal
     PROBLEM_NO_ZONE         # noted, not fatal
     PROBLEM_PROFILE         # an element of the other profile
+    PROBLEM_WORD            # neither in the list of words nor with x- in front; noted, not fatal
+    PROBLEM_PERCENT
+    PROBLEM_BARE_TEXT       # text where an element around it belongs; noted, not fatal
+
+
+cdef struct NodeData:       # of a service's message: an object, or a value of one, in the order sent
+    Str text                # of a value; raw XML
+    int64_t number          # a whole number, 0 or 1, a code, microseconds
+    double real
+    int32_t months
+    uint32_t end            # of an object: the first node that is not inside
+    uint8_t row_flags       # ROW_*
+    uint8_t type            # TYPE_* of a value, 0 for an object
+    uint8_t object          # OBJ_* of an object
+    uint8_t attribute       # which one of the object around it
+    uint8_t element
 
 
 cdef struct ProblemData:
@@ -235,6 +252,9 @@ cdef struct Message:
     uint32_t problem_count
     uint32_t problem_room
     ProblemData* problems
+    uint32_t node_count
+    uint32_t node_room
+    NodeData* nodes
     Arena arena
     # the start tags the message stands in, outermost first, its own last
     uint32_t open_count

@@ -77,6 +77,7 @@ cdef void message_clear(Message* m) noexcept nogil:
     m.targets, m.target_room = kept.targets, kept.target_room
     m.answers, m.answer_room = kept.answers, kept.answer_room
     m.problems, m.problem_room = kept.problems, kept.problem_room
+    m.nodes, m.node_room = kept.nodes, kept.node_room
 
 
 cdef inline void free_items(const Message* m, void* items) noexcept nogil:
@@ -92,6 +93,7 @@ cdef void message_free(Message* m) noexcept nogil:
     free_items(m, m.targets)
     free(m.answers)
     free(m.problems)
+    free(m.nodes)
     free(m.first_rooms)
     memset(m, 0, sizeof(Message))
 

@@ -21,7 +21,7 @@ cdef class MessageOwner:
 cdef object event_object(const EventData* event, const SignalData* signals,
                          const IntervalData* intervals, const TargetEntry* targets,
                          tuple problems, bytes raw)
-# The model.Problem objects of event `index` of the message.
+# The model.Problem objects of event `index` of the message; of the message itself for -1.
 cdef tuple event_problems(const Message* m, int index)
 # The RemoteProtocolError for a message that decode_message refused.
 cdef object decode_error(const Message* m, bint with_place)

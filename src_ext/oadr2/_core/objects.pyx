@@ -1,12 +1,9 @@
 """Model objects from decoded messages; see objects.pxd."""
 
 from collections.abc import Sequence
-from types import MemberDescriptorType
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
 from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
@@ -22,6 +19,7 @@ from oadr2._core.message cimport (
     KIND_DISTRIBUTE_EVENT,
     KIND_REQUEST_EVENT,
     KIND_RESPONSE,
+    KIND_SERVICE,
     NO_NUMBER,
     OPT_IN,
     PROFILE_A,
@@ -44,28 +42,14 @@ from oadr2._core.message cimport (
     message_clear,
     message_free,
 )
+from oadr2._core.service_objects cimport service_object
+from oadr2._core.slots cimport new, put, slots
 from oadr2._core.xml cimport XML_ENCODING, XML_TOO_LARGE, Str, xml_error_text
 from tables cimport ELEMENTS
 
 from oadr2 import model
 from oadr2.errors import RemoteProtocolError
 from oadr2.policy import VtnPolicy
-
-
-cdef extern from "Python.h":
-    object PyType_GenericAlloc(type type_, Py_ssize_t items)
-    ctypedef struct PyTypeObject:
-        Py_ssize_t tp_basicsize
-
-
-cdef extern from "structmember.h":
-    int T_OBJECT_EX
-    ctypedef struct PyMemberDef:
-        int type
-        Py_ssize_t offset
-        int flags
-    ctypedef struct PyMemberDescrObject:
-        PyMemberDef* d_member
 
 
 # Constants made once at import; nothing changes them afterwards.
@@ -102,28 +86,6 @@ cdef struct EiResponseSlots:
 
 cdef struct DistributeEventSlots:
     Py_ssize_t vtn_id, request_id, events, response, profile, signed
-
-
-cdef dict slots(object type_, size_t known):
-    """The offset of every slot by name; TypeError unless they are ``known`` bytes of plain references."""
-    cdef PyMemberDef* member
-    cdef Py_ssize_t size = (<PyTypeObject*> type_).tp_basicsize
-    found = {}
-    for name in type_.__slots__:
-        descriptor = type_.__dict__[name]
-        if type(descriptor) is not MemberDescriptorType:
-            raise TypeError(f"{type_.__name__}.{name} is not a slot")
-        member = (<PyMemberDescrObject*> descriptor).d_member
-        if (
-            member.type != T_OBJECT_EX
-            or member.flags
-            or not <Py_ssize_t> sizeof(PyObject) <= member.offset <= size - <Py_ssize_t> sizeof(void*)
-        ):
-            raise TypeError(f"{type_.__name__}.{name} is not a slot for a reference")
-        found[name] = member.offset
-    if len(found) * sizeof(Py_ssize_t) != known:
-        raise TypeError(f"{type_.__name__} has other slots than expected")
-    return found
 
 
 cdef EventSlots EVENT = slots(_Event, sizeof(EventSlots))
@@ -176,17 +138,6 @@ cdef inline object date_time(int64_t t):
 
 cdef inline object duration(const Dur* d):
     return duration_object(d) if d.present else None
-
-
-cdef inline object new(object type_):
-    """An object of one of our frozen dataclasses, its fields yet to be put."""
-    return PyType_GenericAlloc(<type> type_, 0)
-
-
-cdef inline void put(object o, Py_ssize_t slot, object value) noexcept:
-    """Fill a slot of a frozen dataclass that is being made, once: what stood there is not released."""
-    Py_INCREF(value)
-    (<PyObject**> (<char*> <PyObject*> o + slot))[0] = <PyObject*> value
 
 
 # --- parts of events -----------------------------------------------------------------------------
@@ -305,6 +256,9 @@ cdef tuple _KINDS = (
     "{0}: {1} means calendar months; minutes are written with a T",
     "{0}: {1} names no time zone, read as UTC",
     "{0} is of the other profile than its message",
+    "{0}: neither a known word nor one with x- in front: {1}",
+    "{0}: not a whole number from 0 to 100: {1}",
+    "{0} holds {1} itself, not the element that belongs around it",
 )
 
 
@@ -548,6 +502,8 @@ cdef object message_object(MessageOwner owner):
         put(made, LIST.profile, profile)
         put(made, LIST.signed, signed)
         return made
+    if m.kind == KIND_SERVICE:
+        return service_object(m, signed, event_problems(m, -1))
     if m.kind == KIND_CREATED_EVENT:
         return model.CreatedEvent(
             present(m.ven_id), answer_objects(m), response_object(m), profile, signed
