@@ -28,7 +28,6 @@ from oadr2.model import (
     CreatedOpt,
     CreatedPartyRegistration,
     CreatedReport,
-    CreateOpt,
     CreateReport,
     DistributeEvent,
     EiResponse,
@@ -47,7 +46,7 @@ from oadr2.model import (
 )
 from oadr2.pacing import BackOff
 from oadr2.services.opt import Opts
-from oadr2.services.registration import Registered, Registration, RegistrationSettings
+from oadr2.services.registration import Registration, RegistrationSettings
 from oadr2.services.report import Reports
 from oadr2.services.report_source import ReportSource
 from oadr2.services.state import MemoryState, ServiceState
@@ -207,9 +206,15 @@ class Ven20b:
         if self._cancelled:
             return None
         if self._register:
-            return self._registering()
+            if self._queried:
+                message: Message = self.registration.create(self._id())
+                return self._request("EiRegisterParty", message, "register")
+            return self._request("EiRegisterParty", self.registration.query(self._id()), "query")
         if self._cancel:
             return self._request("EiRegisterParty", self.registration.cancel(self._id()), "cancel")
+        return self._next_registered(now)
+
+    def _next_registered(self, now: float) -> Request | None:
         if self._announce:
             message = self.reports.register(now, self._id(), self._ven_id)
             return self._request("EiReport", message, "announce")
@@ -238,11 +243,6 @@ class Ven20b:
         if self.reports.next_deadline is not None:
             times.append(self.reports.next_deadline)
         return max(self._not_before, min(times)) if times else None
-
-    def _registering(self) -> Request:
-        if not self._queried:
-            return self._request("EiRegisterParty", self.registration.query(self._id()), "query")
-        return self._request("EiRegisterParty", self.registration.create(self._id()), "register")
 
     # -- what comes back ------------------------------------------------------------------------
 
@@ -296,7 +296,7 @@ class Ven20b:
             if isinstance(reply, bytes):
                 self._owed.append(Request("EiEvent", reply, "answer"))
             return Push(self._sealed(self._response(200, RESPONSE_CODES[200], message)), ())
-        return Push(b"" if reply is None else self._sealed(reply), ())
+        return Push(b"" if reply is None or isinstance(reply, bytes) else self._sealed(reply), ())
 
     def _receive(self, action: Request, data: bytes, now: float) -> None:
         if not data.strip():
@@ -359,25 +359,8 @@ class Ven20b:
         """Do what the VTN asks; the answer that is owed, which for events is ready made."""
         if isinstance(message, DistributeEvent):
             return self.handler.handle_payload(body)
-        if isinstance(message, CreateReport):
-            outcome = self.reports.request(message.report_requests, now)
-            self._announce = self._announce or bool(outcome.metadata)
-            self._tell_requests(message.report_requests, outcome.response_code)
-            response = EiResponse(outcome.response_code, outcome.description, message.request_id)
-            return CreatedReport(response, self.reports.pending, self._ven_id)
-        if isinstance(message, RegisterReport):
-            return RegisteredReport(EiResponse(200, "OK", message.request_id), (), self._ven_id)
-        if isinstance(message, CancelReport):
-            outcome = self.reports.cancel(message.report_request_ids, message.report_to_follow, now)
-            response = EiResponse(outcome.response_code, outcome.description, message.request_id)
-            return CanceledReport(response, self.reports.pending, self._ven_id)
-        if isinstance(message, UpdateReport):
-            if self._on_report is not None:
-                try:
-                    self._on_report(message)
-                except Exception:  # the application's own code
-                    _log.exception("on_report failed")
-            return UpdatedReport(EiResponse(200, "OK", message.request_id), None, self._ven_id)
+        if isinstance(message, CreateReport | RegisterReport | CancelReport | UpdateReport):
+            return self._take_report(message, now)
         if isinstance(message, CancelPartyRegistration):
             answer = self.registration.cancelled_by_vtn(message)
             if answer.response.ok:
@@ -386,8 +369,31 @@ class Ven20b:
         if isinstance(message, RequestReregistration):
             self._register = True
             return Response(EiResponse(200, "OK", ""), self._ven_id, "2.0b")
-        name = getattr(message, "name", type(message).__name__)
+        name = getattr(message, "name", f"oadr{type(message).__name__}")
         raise RemoteProtocolError(f"{name} is not for a VEN", response_code=_NOT_RECOGNIZED)
+
+    def _take_report(
+        self, message: CreateReport | RegisterReport | CancelReport | UpdateReport, now: float
+    ) -> Message:
+        if isinstance(message, CreateReport):
+            outcome = self.reports.request(message.report_requests, now)
+            self._announce = self._announce or bool(outcome.metadata)
+            self._tell_requests(message.report_requests, outcome.response_code)
+            response = EiResponse(outcome.response_code, outcome.description, message.request_id)
+            return CreatedReport(response, self.reports.pending, self._ven_id)
+        if isinstance(message, CancelReport):
+            outcome = self.reports.cancel(message.report_request_ids, message.report_to_follow, now)
+            response = EiResponse(outcome.response_code, outcome.description, message.request_id)
+            return CanceledReport(response, self.reports.pending, self._ven_id)
+        response = EiResponse(200, RESPONSE_CODES[200], message.request_id)
+        if isinstance(message, RegisterReport):
+            return RegisteredReport(response, (), self._ven_id)
+        if self._on_report is not None:
+            try:
+                self._on_report(message)
+            except Exception:  # the application's own code
+                _log.exception("on_report failed")
+        return UpdatedReport(response, None, self._ven_id)
 
     # -- the replies, one by one ----------------------------------------------------------------
 
