@@ -148,6 +148,8 @@ class ServiceTables:
                     owner,
                     depth + 1,
                 )
+        if around and len(state.rows) != 1:
+            raise SystemExit(f"generate_tables: {name} must hold one element, {around.attribute}")
         return number
 
     def places(self) -> list[dict[str, Any]]:
@@ -241,6 +243,9 @@ class ServiceTables:
         for attributes in self.attributes.values():
             h.append("    {" + (", ".join(f'"{name}"' for name in attributes) or "0") + "},")
         h.append("};")
+        h.append("static const char *const NAMESPACE_PREFIX[] = {\"\",")
+        h += [f'    "{prefix.removesuffix("_a").removesuffix("_b")}",' for prefix in prefixes]
+        h.append("};")
         h.append("typedef struct { const char *text; uint32_t length; } Word;")
         h.append("static const Word WORD[] = {")
         h += [f'    {{"{word}", {len(word)}}},' for word in words]
@@ -276,6 +281,7 @@ class ServiceTables:
             "    const uint16_t** SERVICE_STEP",
             "    const char** OBJECT_NAME",
             "    const char*** OBJECT_ATTRIBUTE",
+            "    const char** NAMESPACE_PREFIX",
             "    ctypedef struct Word:",
             "        const char* text",
             "        uint32_t length",

@@ -1,0 +1,1 @@
+"""Compiled code only: see service_objects.pxd."""

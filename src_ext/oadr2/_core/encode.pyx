@@ -8,6 +8,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport strlen
 
 from oadr2._core.encode_event cimport put_event
+from oadr2._core.encode_service cimport put_service, service_row
 from oadr2._core.fields cimport FieldWriter, must_be
 from oadr2._core.message cimport (
     KIND_DISTRIBUTE_EVENT,
@@ -190,6 +191,12 @@ def encode(message, *, bint wrap=True):
             the attribute, as in ``events[2].signals[0].intervals[1].value: must be finite, not nan``.
     """
     cdef FieldWriter f
+    cdef int service = service_row(message)
+    if service:
+        f = FieldWriter()
+        f.profile = PROFILE_B
+        put_service(f, message, service, wrap)
+        return writer_bytes(&f.w)
     if isinstance(message, UnknownMessage):
         return raw_bytes(message.raw)
     if not isinstance(message, (RequestEvent, CreatedEvent, Response, DistributeEvent)):

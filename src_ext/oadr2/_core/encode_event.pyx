@@ -332,7 +332,7 @@ cdef Py_ssize_t put_areas(FieldWriter f, object values, const char* name,
     for i in range(len(items)):
         f.enter(name, i)
         f.expect(items[i], bytes)
-        if not is_feature_collection(items[i]):
+        if not is_element(items[i], NS_GML, EL_GML_FEATURECOLLECTION):
             raise f.wrong(
                 NULL, "must be a gml:FeatureCollection element that declares its own namespaces"
             )
@@ -343,8 +343,8 @@ cdef Py_ssize_t put_areas(FieldWriter f, object values, const char* name,
     return len(items)
 
 
-cdef bint is_feature_collection(bytes raw) except -1:
-    """Whether the bytes are one well-formed element that can stand anywhere."""
+cdef bint is_element(bytes raw, int ns, int element) except -1:
+    """Whether the bytes are one well-formed element of that name that can stand anywhere."""
     cdef Scanner s
     cdef Arena arena
     cdef XmlLimits limits
@@ -359,7 +359,7 @@ cdef bint is_feature_collection(bytes raw) except -1:
         token = TOKEN_ERROR
         if scanner_begin(&s, PyBytes_AS_STRING(raw), len(raw), &limits, &arena) == 0:
             token = scanner_next(&s)
-            if s.ns != NS_GML or s.element != EL_GML_FEATURECOLLECTION:
+            if s.ns != ns or s.element != element:
                 return False
             while token not in (TOKEN_END, TOKEN_ERROR):
                 token = scanner_next(&s)

@@ -1,7 +1,7 @@
 """Attributes of model objects, checked and written, each failure named by its attribute path."""
 
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 
 from oadr2._core.writer cimport Writer
 from oadr2._core.text cimport Str
@@ -26,6 +26,7 @@ cdef class FieldWriter:
     cdef int profile
     cdef bint with_power    # namespaces the events turned out to need
     cdef bint with_scale
+    cdef uint32_t namespaces   # of a service's message: those that it uses, by 1 << NS_*
     cdef int depth
     cdef Step place[PLACE_DEPTH]
 
