@@ -12,7 +12,10 @@ from oadr2._core.service_objects cimport Shape, class_of, shape_of
 from oadr2._core.text cimport Str
 from oadr2._core.values cimport trimmed
 from oadr2._core.writer cimport (
+    Writer,
     put,
+    writer_free,
+    writer_init,
     writer_insert,
     writer_number,
     writer_put,
@@ -61,7 +64,7 @@ cdef int put_service(FieldWriter f, object message, int row, bint wrap) except -
     cdef const ServiceRow* root = &SERVICE_ROW[row]
     cdef size_t at
     cdef int ns
-    cdef uint32_t usual = 1 << NS_OADR_B | 1 << NS_EI | 1 << NS_PYLD
+    cdef Writer declarations
     put(&f.w, b'<?xml version="1.0" encoding="UTF-8"?>\n')
     if wrap:
         put(&f.w, b"<oadr:oadrPayload")
@@ -72,7 +75,7 @@ cdef int put_service(FieldWriter f, object message, int row, bint wrap) except -
         writer_put(&f.w, root.open, root.open_length - 1)
         at = f.w.used
     put(&f.w, b' ei:schemaVersion="2.0b">')
-    f.namespaces = usual
+    f.namespaces = 1 << NS_OADR_B | 1 << NS_EI | 1 << NS_PYLD
     put_rows(f, root.state, message, shape_of(root.object), root.object)
     writer_put(&f.w, root.close, root.close_length)
     if wrap:
@@ -81,21 +84,21 @@ cdef int put_service(FieldWriter f, object message, int row, bint wrap) except -
         f.namespaces |= 1 << NS_POWER
     if f.with_scale:
         f.namespaces |= 1 << NS_SCALE
-    for ns in range(NAMESPACE_COUNT - 1, -1, -1):
-        if f.namespaces >> ns & 1 and not usual >> ns & 1:
-            declare(f, at, ns)
-    declare(f, at, NS_PYLD)
-    declare(f, at, NS_EI)
-    declare(f, at, NS_OADR_B)
+    # known only now, and inserted at once: everything behind has to move
+    writer_init(&declarations)
+    for ns in range(NAMESPACE_COUNT):
+        if f.namespaces >> ns & 1:
+            put(&declarations, b" xmlns:")
+            writer_put(&declarations, NAMESPACE_PREFIX[ns], strlen(NAMESPACE_PREFIX[ns]))
+            put(&declarations, b'="')
+            writer_put(&declarations, NAMESPACES[ns].uri, NAMESPACES[ns].length)
+            put(&declarations, b'"')
+    if declarations.failed:
+        f.w.failed = declarations.failed
+    else:
+        writer_insert(&f.w, at, declarations.data, declarations.used)
+    writer_free(&declarations)
     return 0
-
-
-cdef void declare(FieldWriter f, size_t at, int ns) noexcept:
-    writer_insert(&f.w, at, b'"', 1)
-    writer_insert(&f.w, at, NAMESPACES[ns].uri, NAMESPACES[ns].length)
-    writer_insert(&f.w, at, b'="', 2)
-    writer_insert(&f.w, at, NAMESPACE_PREFIX[ns], strlen(NAMESPACE_PREFIX[ns]))
-    writer_insert(&f.w, at, b" xmlns:", 7)
 
 
 # --- objects -------------------------------------------------------------------------------------
