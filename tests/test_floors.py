@@ -39,6 +39,7 @@ FLOORS = {
     "oadr2.http": 3,
     "oadr2.points": 3,
     "oadr2.poll": 3,
+    "oadr2.poll_20b": 3,
     "oadr2.answers": 3,
     "oadr2.push": 3,
     "oadr2.push_server": 3,

@@ -118,6 +118,6 @@ class Conversation:
             self.says(created())
         self.hears(RegisterReport, "EiReport")
         self.says(RegisteredReport(OK) if reports is None else reports)
-        while not isinstance(message := self.next(), RequestEvent):
+        while not isinstance(self.next(), RequestEvent):
             self.says(NOTHING)
         self.says(distribute_event(profile="2.0b"))
