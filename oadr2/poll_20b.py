@@ -140,7 +140,7 @@ class ServiceClient:
         try:
             data = await self._connection.post(action.service, action.data)
         except TransportError as error:
-            self.ven.failed(action, self._clock(), error.retry_after)
+            self.ven.failed(action, error, self._clock())
             raise
         self.ven.receive(action, data, self._clock())
 

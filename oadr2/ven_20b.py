@@ -17,7 +17,13 @@ from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 from oadr2._core.encode import encode
 from oadr2._core.objects import decode
-from oadr2.errors import RESPONSE_CODES, LocalProtocolError, OadrError, RemoteProtocolError
+from oadr2.errors import (
+    RESPONSE_CODES,
+    LocalProtocolError,
+    OadrError,
+    RemoteProtocolError,
+    TransportError,
+)
 from oadr2.event import EventHandler
 from oadr2.model import (
     CanceledOpt,
@@ -57,6 +63,7 @@ _log = logging.getLogger("oadr2.ven")
 _NOT_REGISTERED: Final = 463
 _NOT_RECOGNIZED: Final = 453
 _UNSENT_OPT: Final = "opt_unsent/"
+_RETRY_AFTER_MAX: Final = 3600.0
 
 Phase: TypeAlias = Literal["unregistered", "registered", "cancelled"]
 Purpose: TypeAlias = Literal[
@@ -103,6 +110,14 @@ class Activity:
         "registered", "unregistered", "cancelled", "announced", "asked", "delivered", "opt"
     ]
     text: str
+
+
+@dataclass(slots=True)
+class _HeldBack:
+    """When something that failed may be tried again; ``until`` in seconds since 1970."""
+
+    back_off: BackOff
+    until: float = 0.0
 
 
 class Ven20b:
@@ -157,8 +172,11 @@ class Ven20b:
         self._drain_spacing = drain_spacing
         self._drain_limit = drain_limit
         self._random = random.Random(seed)  # noqa: S311  ids and jitter, no secrets
-        self._back_off = BackOff(back_off_base, back_off_max, self._random.random)
+        self._back_off = (back_off_base, back_off_max)
+        # While the VTN is out of reach nothing is sent; what it fails over alone holds nothing else up.
+        self._unreachable = self._new_back_off()
         self._not_before = 0.0
+        self._held_back: dict[Purpose, _HeldBack] = {}
         self._next_poll = 0.0
         self._drained = 0
         self._owed: deque[Request] = deque()
@@ -201,29 +219,31 @@ class Ven20b:
         return replace(action, data=self._signer.sign(action.data))
 
     def _next(self, now: float) -> Request | None:
-        if self._owed:
+        if self._owed and self._ready("answer", now):
             return self._owed[0]
         if self._cancelled:
             return None
         if self._register:
-            if self._queried:
-                message: Message = self.registration.create(self._id())
-                return self._request("EiRegisterParty", message, "register")
-            return self._request("EiRegisterParty", self.registration.query(self._id()), "query")
-        if self._cancel:
+            return self._registering() if self._ready("register", now) else None
+        if self._cancel and self._ready("cancel", now):
             return self._request("EiRegisterParty", self.registration.cancel(self._id()), "cancel")
         return self._next_registered(now)
 
+    def _registering(self) -> Request:
+        if not self._queried:
+            return self._request("EiRegisterParty", self.registration.query(self._id()), "query")
+        return self._request("EiRegisterParty", self.registration.create(self._id()), "register")
+
     def _next_registered(self, now: float) -> Request | None:
-        if self._announce:
+        if self._announce and self._ready("announce", now):
             message = self.reports.register(now, self._id(), self._ven_id)
             return self._request("EiReport", message, "announce")
-        if self._synchronise:
+        if self._synchronise and self._ready("synchronise", now):
             return Request("EiEvent", self.handler.build_request_payload(), "synchronise")
-        if self._opts_to_send:
+        if self._opts_to_send and self._ready("opt", now):
             return next(iter(self._opts_to_send.values()))
         delivery = self.reports.due()
-        if delivery is not None:
+        if delivery is not None and self._ready("report", now):
             update = UpdateReport(self._id(), (delivery.report,), self._ven_id)
             return self._request("EiReport", update, "report", str(delivery.number))
         if self.registration.settings.polls and now >= self._next_poll:
@@ -233,16 +253,32 @@ class Ven20b:
     @property
     def next_deadline(self) -> float | None:
         """Seconds since 1970 when :meth:`next_action` may have something, or None: only after a call."""
-        if self._owed or self._opts_to_send or self._register or self._cancel:
-            return None if self._cancelled and not self._owed else self._not_before
+        times = [self._ready_at("answer")] if self._owed else []
         if self._cancelled:
-            return None
-        if self._announce or self._synchronise or self.reports.waiting:
-            return self._not_before
-        times = [self._next_poll] if self.registration.settings.polls else []
-        if self.reports.next_deadline is not None:
-            times.append(self.reports.next_deadline)
+            pass
+        elif self._register:
+            times.append(self._ready_at("register"))
+        else:
+            wanted: tuple[tuple[Purpose, object], ...] = (
+                ("cancel", self._cancel),
+                ("announce", self._announce),
+                ("synchronise", self._synchronise),
+                ("opt", self._opts_to_send),
+                ("report", self.reports.waiting),
+            )
+            times += [self._ready_at(purpose) for purpose, is_wanted in wanted if is_wanted]
+            if self.registration.settings.polls:
+                times.append(self._next_poll)
+            if self.reports.next_deadline is not None:
+                times.append(self.reports.next_deadline)
         return max(self._not_before, min(times)) if times else None
+
+    def _ready(self, purpose: Purpose, now: float) -> bool:
+        return now >= self._ready_at(purpose)
+
+    def _ready_at(self, purpose: Purpose) -> float:
+        held = self._held_back.get(purpose)
+        return 0.0 if held is None else held.until
 
     # -- what comes back ------------------------------------------------------------------------
 
@@ -254,6 +290,8 @@ class Ven20b:
                 is said again after a back-off; the rest is given up.
             StoreError: what came could not be stored; it counts as not received.
         """
+        self._unreachable.succeeded()
+        self._not_before = 0.0
         try:
             self._receive(action, data, now)
         except RemoteProtocolError as error:
@@ -265,18 +303,26 @@ class Ven20b:
             self._retry_or_drop(action, now)
             raise
         except OadrError:
-            self._wait(now)
+            self._hold_back(action.purpose, now)
             raise
-        self._back_off.succeeded()
-        self._not_before = 0.0
+        self._held_back.pop(action.purpose, None)
 
-    def failed(self, action: Request, now: float, retry_after: float | None = None) -> None:
-        """Note that an action could not be sent, or nothing came back: it is sent again later."""
-        self._wait(now, retry_after)
+    def failed(self, action: Request, error: TransportError, now: float) -> None:
+        """Note that an action could not be sent, or brought no 2xx reply: it is sent again later.
+
+        A VTN that cannot be reached is left alone for a while; one that fails over this alone is not,
+        for events must come whatever becomes of a report.
+        """
+        if error.status is None:
+            self._not_before = now + self._unreachable.failed()
+            until = self._not_before
+        else:
+            until = self._hold_back(action.purpose, now, error.retry_after)
+            if action.purpose == "report":
+                self.reports.postpone(int(action.key))
         if action.purpose == "poll":
-            self._next_poll = max(
-                self._not_before, now + self.registration.settings.min_poll_interval
-            )
+            soonest = now + self.registration.settings.min_poll_interval
+            self._next_poll = max(until, soonest)
 
     def receive_push(self, data: bytes, service: str, now: float) -> Push:
         """Take what the VTN sends by itself; the reply to it. What is owed beyond that is queued.
@@ -472,6 +518,7 @@ class Ven20b:
         """Register, or register again, for instance because our address has changed."""
         self._cancelled = False
         self._register = True
+        self._held_back.clear()
         self._not_before = 0.0
 
     def cancel_registration(self) -> None:
@@ -613,10 +660,18 @@ class Ven20b:
         elif action.purpose == "poll":
             self._next_poll = max(self._next_poll, now + self._interval())
         elif action.purpose not in ("query", "announce"):
-            self._wait(now)
+            self._hold_back(action.purpose, now)
 
-    def _wait(self, now: float, retry_after: float | None = None) -> None:
-        self._not_before = now + max(self._back_off.failed(), retry_after or 0.0)
+    def _new_back_off(self) -> BackOff:
+        return BackOff(*self._back_off, self._random.random)
+
+    def _hold_back(self, purpose: Purpose, now: float, retry_after: float | None = None) -> float:
+        """Not to be sent again before the time that is returned."""
+        if purpose == "query":
+            purpose = "register"
+        held = self._held_back.setdefault(purpose, _HeldBack(self._new_back_off()))
+        held.until = now + max(held.back_off.failed(), min(retry_after or 0.0, _RETRY_AFTER_MAX))
+        return held.until
 
     def _forgotten(self) -> None:
         """The VTN does not know us any more (463): register anew, as if for the first time."""

@@ -221,6 +221,11 @@ class Reports:
         self._state.save({f"{_WAITING}{number:012}": None})
         self._waiting.pop(number, None)
 
+    def postpone(self, number: int) -> None:
+        """The VTN fails over this one: the others that wait go first, this one is tried after them."""
+        if number in self._waiting:
+            self._waiting[number] = self._waiting.pop(number)
+
     @property
     def waiting(self) -> int:
         """How many reports the VTN has not taken yet."""

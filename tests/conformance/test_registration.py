@@ -10,7 +10,7 @@ from conversation import NOTHING, OK, Conversation, created, seconds
 from payloads import distribute_event, event
 
 import oadr2
-from oadr2.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
+from oadr2.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError, TransportError
 from oadr2.model import (
     CanceledPartyRegistration,
     CanceledReport,
@@ -37,6 +37,7 @@ from oadr2.model import (
 from oadr2.services.registration import RegistrationSettings
 from oadr2.services.state import MemoryState
 
+GONE = TransportError("no connection within 5 s")
 REFUSED = EiResponse(451, "not now", "r")
 
 
@@ -370,7 +371,7 @@ def test_an_hour_without_the_VTN_changes_nothing():
         talk.clock.now = max(talk.now + 0.001, talk.ven.next_deadline or 0)
         if talk.next() is not None:
             assert talk.action is not None
-            talk.ven.failed(talk.action, talk.now)
+            talk.ven.failed(talk.action, GONE, talk.now)
             tries += 1
     assert 12 < tries < 100
     talk.goes_on(300)
@@ -384,10 +385,27 @@ def test_an_answer_that_cannot_be_delivered_is_kept():
     talk.polls(distribute_event(event(), profile="2.0b"))
     talk.hears(CreatedEvent)
     assert talk.action is not None
-    talk.ven.failed(talk.action, talk.now)
+    talk.ven.failed(talk.action, GONE, talk.now)
     assert talk.next() is None
     talk.goes_on(5)
     talk.hears(CreatedEvent)
+
+
+def test_a_VTN_that_fails_over_reports_still_sends_its_events():
+    talk = Conversation()
+    talk.hears(CreatePartyRegistration)
+    talk.says(created())
+    for _ in range(5):
+        while not isinstance(talk.next(), RegisterReport):
+            if talk.action is None:
+                talk.clock.now = talk.ven.next_deadline
+            elif talk.action.purpose == "synchronise":
+                talk.says(distribute_event(event(), profile="2.0b"))
+            else:
+                talk.says(NOTHING)
+        talk.ven.failed(talk.action, TransportError("HTTP 500", status=500), talk.now)
+    assert talk.handler.get_event("e1") is not None
+    talk.polls()
 
 
 def test_an_answer_that_is_refused_is_not_sent_twice():

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from conversation import NOTHING, OK, Conversation, created, seconds
 
-from oadr2.errors import ConfigurationError, RemoteProtocolError
+from oadr2.errors import ConfigurationError, RemoteProtocolError, TransportError
 from oadr2.model import (
     CanceledReport,
     CancelReport,
@@ -427,7 +427,7 @@ def test_D22_what_cannot_be_delivered_waits_for_the_VTN(sources):
         talk.goes_on(60)
         talk.next()
         if talk.action is not None:
-            talk.ven.failed(talk.action, talk.now)
+            talk.ven.failed(talk.action, TransportError("gone"), talk.now)
     assert talk.ven.reports.waiting == 6
     again = Conversation(sources=sources, state=state)  # the process was killed meanwhile
     assert again.ven.reports.pending == ("a",)
@@ -480,3 +480,20 @@ def test_D21_reportBackDuration_is_read_nested_and_as_plain_text():
     for variant in (data, plain):
         (asked,) = oadr2.decode(variant).report_requests
         assert asked.report_specifier.report_back_duration == seconds(60)
+
+
+def test_a_report_that_the_VTN_fails_over_does_not_hold_up_the_others(talk):
+    ask(talk, one_shot("a", "status", "state"), one_shot("b", "usage", "power"))
+    sent = []
+    for _ in range(3):
+        while not isinstance(message := talk.next(), UpdateReport):
+            if talk.action is None:
+                talk.clock.now = talk.ven.next_deadline
+            else:
+                talk.says(NOTHING)
+        sent.append(message.reports[0].report_request_id)
+        if sent[-1] == "a":
+            talk.ven.failed(talk.action, TransportError("HTTP 500", status=500), talk.now)
+        else:
+            talk.says(UpdatedReport(OK))
+    assert sent == ["a", "b", "a"]
