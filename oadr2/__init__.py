@@ -15,7 +15,6 @@ from oadr2._core.objects import decode
 from oadr2.errors import (
     ConfigurationError,
     LocalProtocolError,
-    NoSchemaError,
     OadrError,
     RemoteProtocolError,
     StoreError,
@@ -65,7 +64,6 @@ _ROOMS: Final = frozenset(
 __all__ = [
     "ConfigurationError",
     "LocalProtocolError",
-    "NoSchemaError",
     "OadrError",
     "RemoteProtocolError",
     "StoreError",

@@ -6,8 +6,7 @@ All exceptions derive from :class:`OadrError`. Whose fault it was decides the cl
 * :class:`LocalProtocolError`: the caller asked for something that cannot be sent;
 * :class:`ConfigurationError`: a setting is missing or wrong;
 * :class:`TransportError`: bytes could not be moved;
-* :class:`StoreError`: state could not be written or read back;
-* :class:`NoSchemaError`: nobody is at fault, but the message cannot be judged.
+* :class:`StoreError`: state could not be written or read back.
 """
 
 from __future__ import annotations
@@ -110,10 +109,6 @@ class AuthenticationError(TransportError):
 
 class StoreError(OadrError):
     """The store cannot be opened, read or written; the message names the file."""
-
-
-class NoSchemaError(OadrError):
-    """There is no schema for a message, so it is neither valid nor invalid; the message names it."""
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -17,12 +17,12 @@ import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from lxml import etree
 
-from oadr2.errors import ConfigurationError, NoSchemaError, RemoteProtocolError
-from oadr2.model import Profile
+from oadr2.errors import ConfigurationError, RemoteProtocolError
+from oadr2.model import Message, Profile
 
 SCHEMAS: Final = Path(__file__).parent / "schemas"
 PROFILES: Final[dict[str, Profile]] = {
@@ -30,33 +30,13 @@ PROFILES: Final[dict[str, Profile]] = {
     "http://openadr.org/oadr-2.0b/2012/07": "2.0b",
 }
 WRAPPERS: Final = frozenset({"oadrPayload", "oadrSignedObject"})
-MESSAGES: Final = frozenset(
-    {"oadrRequestEvent", "oadrDistributeEvent", "oadrCreatedEvent", "oadrResponse"}
-)
-# facts.md 1.4; 2.0a has none of them.
-MESSAGES_WITHOUT_SCHEMA: Final = frozenset(
-    {
-        "oadrCancelOpt",
-        "oadrCanceledOpt",
-        "oadrCreateOpt",
-        "oadrCreatedOpt",
-        "oadrCancelReport",
-        "oadrCanceledReport",
-        "oadrCreateReport",
-        "oadrCreatedReport",
-        "oadrRegisterReport",
-        "oadrRegisteredReport",
-        "oadrUpdateReport",
-        "oadrUpdatedReport",
-        "oadrCancelPartyRegistration",
-        "oadrCanceledPartyRegistration",
-        "oadrCreatePartyRegistration",
-        "oadrCreatedPartyRegistration",
-        "oadrRequestReregistration",
-        "oadrQueryRegistration",
-        "oadrPoll",
-    }
-)
+MESSAGES: Final[dict[Profile, frozenset[str]]] = {
+    "2.0a": frozenset(
+        {"oadrRequestEvent", "oadrDistributeEvent", "oadrCreatedEvent", "oadrResponse"}
+    ),
+    "2.0b": frozenset(f"oadr{message.__name__}" for message in get_args(Message))
+    - {"oadrUnknownMessage"},
+}
 _LONGEST: Final = 300  # characters of a sentence in libxml2's words
 _POSITION: Final = re.compile(r"(, line \d+, column \d+)+$")
 
@@ -114,7 +94,6 @@ def validate(data: bytes | bytearray | memoryview) -> list[SchemaFault]:
     Data that is no XML, or no OpenADR message, has one fault that says so.
 
     Raises:
-        NoSchemaError: a message of 2.0b that there is no schema for yet.
         ConfigurationError: xmlschema is not installed.
     """
     try:
@@ -137,11 +116,7 @@ def validate(data: bytes | bytearray | memoryview) -> list[SchemaFault]:
 
 
 def is_valid(data: bytes | bytearray | memoryview) -> bool:
-    """Whether ``data`` is a message that is valid by the schema of its profile.
-
-    Raises:
-        NoSchemaError: a message of 2.0b that there is no schema for yet.
-    """
+    """Whether ``data`` is a message that is valid by the schema of its profile."""
     try:
         root, profile = _read(data)
     except _Unfit:
@@ -154,7 +129,6 @@ def require_valid(data: bytes | bytearray | memoryview) -> None:
 
     Raises:
         RemoteProtocolError: it is not valid; the first fault is named.
-        NoSchemaError: a message of 2.0b that there is no schema for yet.
     """
     try:
         root, profile = _read(data)
@@ -172,9 +146,6 @@ def identify(data: bytes | bytearray | memoryview) -> tuple[Profile, str] | None
     """Profile and name of a message that has a schema, without the wrapper; None for other data.
 
     The message need not be valid.
-
-    Raises:
-        NoSchemaError: a message of 2.0b that there is no schema for yet.
     """
     try:
         root, profile = _read(data)
@@ -201,11 +172,7 @@ def _read(data: bytes | bytearray | memoryview) -> tuple[etree._Element, Profile
     if profile is None:
         where = f"in the namespace {name.namespace}" if name.namespace else "in no namespace"
         raise _Unfit(f"{local} is {where}: no OpenADR message", root.sourceline, local)
-    if profile == "2.0b":
-        inside = etree.QName(_unwrapped(root))
-        if inside.localname in MESSAGES_WITHOUT_SCHEMA and inside.namespace == name.namespace:
-            raise NoSchemaError(f"there is no schema for {inside.localname} yet")
-    if local not in (MESSAGES if profile == "2.0a" else MESSAGES | WRAPPERS):
+    if local not in MESSAGES[profile] and not (profile == "2.0b" and local in WRAPPERS):
         raise _Unfit(f"{local} is no message of {profile}", root.sourceline, local)
     return root, profile
 

@@ -26,6 +26,7 @@ NAMESPACES = {
     "power": "http://docs.oasis-open.org/ns/emix/2011/06/power",
     "scale": "http://docs.oasis-open.org/ns/emix/2011/06/siscale",
     "gml": "http://www.opengis.net/gml/3.2",
+    "atom": "http://www.w3.org/2005/Atom",
     "ds": "http://www.w3.org/2000/09/xmldsig#",
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
 }
@@ -229,7 +230,7 @@ def write(tree: Tree, style: Style | None = None) -> bytes:
 GENERATED = dict(
     zip(
         NAMESPACES,
-        (["ns2", "ns3", "ns4", "p1", "q-1", "_", "ns.14", "Ü", "xmlish", "x", "b", "a"]),
+        (["ns2", "ns3", "ns4", "p1", "q-1", "_", "ns.14", "Ü", "xmlish", "x", "c", "b", "a"]),
         strict=True,
     )
 )

@@ -12,7 +12,7 @@ from oadr2.cli import main
 
 VALID = payloads.distribute_event(payloads.event(), profile="2.0b")
 INVALID = payloads.distribute_event(payloads.event(status="activ", number="x"))
-UNKNOWN = payloads.document("oadrPoll", "<ei:venID>v</ei:venID>", profile="2.0b")
+POLL = payloads.document("oadrPoll", "<ei:venID>v</ei:venID>", profile="2.0b")
 ABOVE = "oadrDistributeEvent/oadrEvent/eiEvent/eventDescriptor"
 
 
@@ -20,7 +20,7 @@ ABOVE = "oadrDistributeEvent/oadrEvent/eiEvent/eventDescriptor"
 def files(tmp_path, monkeypatch):
     """Four files in the working directory."""
     monkeypatch.chdir(tmp_path)
-    for name, data in (("good", VALID), ("bad", INVALID), ("other", UNKNOWN), ("text", b"hello")):
+    for name, data in (("good", VALID), ("bad", INVALID), ("poll", POLL), ("text", b"hello")):
         (tmp_path / f"{name}.xml").write_bytes(data)
     return tmp_path
 
@@ -49,11 +49,6 @@ def test_invalid(capsys, files):
     )
 
 
-def test_no_schema(capsys, files):
-    told = "other.xml: not checked: there is no schema for oadrPoll yet"
-    assert validate(capsys, "other.xml") == (3, [told], "")
-
-
 def test_bad_xml(capsys, files):
     code, lines, error = validate(capsys, "text.xml")
     assert (code, error) == (1, "")
@@ -71,8 +66,8 @@ def test_no_file(capsys, files):
     ("names", "code"),
     [
         (["good", "good"], 0),
-        (["good", "other"], 3),
-        (["other", "bad", "good"], 1),
+        (["good", "poll"], 0),
+        (["poll", "bad", "good"], 1),
         (["good", "text"], 1),
     ],
 )
@@ -90,8 +85,8 @@ def test_standard_input(capsys, monkeypatch):
 
 
 def test_json(capsys, files):
-    assert main(["validate", "--json", "bad.xml", "good.xml", "other.xml", "none.xml"]) == 1
-    bad, good, other, none = json.loads(capsys.readouterr().out)
+    assert main(["validate", "--json", "bad.xml", "good.xml", "poll.xml", "none.xml"]) == 1
+    bad, good, poll, none = json.loads(capsys.readouterr().out)
     assert (bad["file"], bad["verdict"]) == ("bad.xml", "invalid")
     assert (bad["message"], bad["profile"]) == ("oadrDistributeEvent", "2.0a")
     assert [(fault["line"], fault["path"]) for fault in bad["faults"]] == [
@@ -100,8 +95,7 @@ def test_json(capsys, files):
     ]
     assert bad["faults"][1]["sentence"].startswith("eventStatus is 'activ'; ")
     assert (good["verdict"], good["faults"], good["reason"]) == ("valid", [], None)
-    assert other["verdict"] == "no schema"
-    assert other["reason"] == "there is no schema for oadrPoll yet"
+    assert (poll["verdict"], poll["message"]) == ("valid", "oadrPoll")
     assert (none["verdict"], none["reason"]) == ("unreadable", "No such file or directory")
 
 

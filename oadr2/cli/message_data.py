@@ -8,41 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from oadr2.cli.event_text import iso_time
-from oadr2.model import (
-    CreatedEvent,
-    DistributeEvent,
-    Event,
-    Message,
-    RequestEvent,
-    Response,
-    UnknownMessage,
-)
+from oadr2.model import Event, Message, UnknownMessage
 from oadr2.schedule import Duration
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-_ELEMENTS: Final[Mapping[type, str]] = {
-    RequestEvent: "oadrRequestEvent",
-    DistributeEvent: "oadrDistributeEvent",
-    CreatedEvent: "oadrCreatedEvent",
-    Response: "oadrResponse",
-}
-
 
 def element_name(message: Message) -> str:
     """The name of the message's element, such as ``oadrDistributeEvent``."""
-    return message.name if isinstance(message, UnknownMessage) else _ELEMENTS[type(message)]
+    return message.name if isinstance(message, UnknownMessage) else f"oadr{type(message).__name__}"
 
 
 def message_data(message: Message, *, wrapped: bool) -> dict[str, object]:
     """The whole message; ``message`` names its element, ``wrapped`` tells of an oadrPayload."""
-    return {"message": element_name(message), "wrapped": wrapped} | _fields(message)
+    heading = {"message": element_name(message), "wrapped": wrapped, "profile": message.profile}
+    return heading | _fields(message)
 
 
 def _fields(value: DataclassInstance) -> dict[str, object]:

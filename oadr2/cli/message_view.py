@@ -8,7 +8,6 @@ from typing import IO, Final
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from oadr2.cli.event_text import (
@@ -25,19 +24,25 @@ from oadr2.cli.event_text import (
     utc_time,
 )
 from oadr2.cli.message_data import element_name
-from oadr2.errors import RESPONSE_CODES
+from oadr2.cli.message_parts import (
+    facts,
+    moment_text,
+    problem_lines,
+    response_text,
+    table_of,
+    unit_words,
+)
+from oadr2.cli.service_view import service_parts
 from oadr2.model import (
     Baseline,
     CreatedEvent,
     DistributeEvent,
-    EiResponse,
     Event,
     Interval,
     Message,
     RequestEvent,
     Response,
     Signal,
-    Unit,
     UnknownMessage,
 )
 from oadr2.schedule import Duration
@@ -76,15 +81,17 @@ def message_view(message: Message, *, wrapped: bool, source: bytes = b"") -> Ren
     profile = f"profile {message.profile}" if message.profile else "unknown profile"
     heading = Text(element_name(message), "bold")
     heading.append(f"  {profile}, {'wrapped in oadrPayload' if wrapped else 'bare'}", "dim")
+    if message.signed:
+        heading.append(", signed (the signature is not checked here)", "dim")
     parts: list[RenderableType] = [heading]
     match message:
         case DistributeEvent():
             count = len(message.events)
             parts.append(
-                _facts(
+                facts(
                     ("VTN", message.vtn_id),
                     ("request", message.request_id or "(empty)"),
-                    ("response", _response(message.response)),
+                    ("response", response_text(message.response)),
                     ("events", str(count) if count else "none"),
                 )
             )
@@ -92,55 +99,31 @@ def message_view(message: Message, *, wrapped: bool, source: bytes = b"") -> Ren
         case RequestEvent():
             limit = message.reply_limit
             parts.append(
-                _facts(
+                facts(
                     ("VEN", message.ven_id),
                     ("request", message.request_id or "(empty)"),
                     ("reply limit", None if limit is None else str(limit)),
                 )
             )
         case CreatedEvent():
-            parts.append(_facts(("VEN", message.ven_id), ("response", _response(message.response))))
+            parts.append(
+                facts(("VEN", message.ven_id), ("response", response_text(message.response)))
+            )
             if message.event_responses:
                 parts.extend((Text(), _answers(message)))
         case Response():
-            parts.append(_facts(("VEN", message.ven_id), ("response", _response(message.response))))
+            parts.append(
+                facts(("VEN", message.ven_id), ("response", response_text(message.response)))
+            )
         case UnknownMessage():
-            parts.append(_facts(("namespace", message.namespace or "(none)")))
+            parts.append(facts(("namespace", message.namespace or "(none)")))
             parts.append(
                 Text("  Well-formed, but its contents are not read by this version.", "dim")
             )
+        case _:
+            parts.extend(problem_lines(message.problems, source))
+            parts.extend(service_parts(message))
     return Group(*parts)
-
-
-def _facts(*facts: tuple[str, str | Text | None]) -> RenderableType:
-    """Label and value in two columns; what is None is left out."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for label, value in facts:
-        if value is not None:
-            table.add_row(label, value if isinstance(value, Text) else Text(printable(value)))
-    return Padding.indent(table, 2)
-
-
-def table_of(*columns: str) -> Table:
-    """An empty table with these headings and no lines around it."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        right = column in ("#", "modification", "code")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
-    return table
-
-
-def _response(response: EiResponse | None) -> Text | None:
-    if response is None:
-        return None
-    words = response.response_description or RESPONSE_CODES.get(response.response_code, "")
-    text = Text(f"{response.response_code} {printable(words)}".rstrip())
-    text.stylize("green" if response.ok else "bold red")
-    if response.request_id:
-        text.append(f"  to request {printable(response.request_id)}", "dim")
-    return text
 
 
 def _answers(message: CreatedEvent) -> RenderableType:
@@ -168,22 +151,15 @@ def _event(event: Event, source: bytes) -> RenderableType:
     if event.is_test:
         heading.append("  test event", "bold magenta")
     notice = event.notification
-    problems = [
-        Text(
-            f"  {'problem' if problem.fatal else 'oddity'}: {printable(problem.reason)}"
-            f" ({_place(source, problem.offset)}, in {printable(problem.path)})",
-            "bold red" if problem.fatal else "yellow",
-        )
-        for problem in event.problems
-    ]
+    problems = problem_lines(event.problems, source)
     parts: list[RenderableType] = [
         Text(),
         heading,
         *problems,
-        _facts(
+        facts(
             ("market context", event.market_context),
             ("comment", event.vtn_comment or None),
-            ("start", _moment(event.dtstart)),
+            ("start", moment_text(event.dtstart)),
             ("end", _end(event)),
             ("duration", duration_words(event.duration) if event.duration else _open_ended(event)),
             ("start varies by", _optional(event.startafter, "up to {}")),
@@ -194,7 +170,7 @@ def _event(event: Event, source: bytes) -> RenderableType:
             ("targets", target_words(event.targets)),
             ("answer", "wanted" if event.response_required == "always" else "not wanted"),
             ("test event", f'"{event.test_event}"' if event.is_test else None),
-            ("created", _moment(event.created_date_time) if event.created_date_time else None),
+            ("created", moment_text(event.created_date_time) if event.created_date_time else None),
             ("modified", _modified(event)),
         ),
     ]
@@ -206,26 +182,9 @@ def _event(event: Event, source: bytes) -> RenderableType:
     return Group(*parts)
 
 
-def _place(source: bytes, offset: int) -> str:
-    """``line 3, column 7``; in UTF-16 the offset is not one into ``source``."""
-    if not source or source[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return f"byte {offset}"
-    before = source[:offset]
-    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-    lines = before.count(b"\n")
-    return f"line {lines + 1}, column {column}"
-
-
-def _moment(moment: datetime | None) -> Text:
-    text = Text(local_time(moment))
-    if moment is not None:
-        text.append(f"  {utc_time(moment)}", "dim")
-    return text
-
-
 def _end(event: Event) -> Text | None:
     end = event_end(event)
-    return _moment(end) if end is not None else None
+    return moment_text(end) if end is not None else None
 
 
 def _open_ended(event: Event) -> str:
@@ -254,7 +213,7 @@ def _priority(priority: int | None) -> str | None:
 def _modified(event: Event) -> Text | None:
     if event.modification_date_time is None and event.modification_reason is None:
         return None
-    text = _moment(event.modification_date_time) if event.modification_date_time else Text()
+    text = moment_text(event.modification_date_time) if event.modification_date_time else Text()
     if event.modification_reason:
         text.append(f"  {printable(event.modification_reason)}".lstrip("" if text else " "))
     return text
@@ -267,14 +226,14 @@ def _signal(signal: Signal, dtstart: datetime | None) -> RenderableType:
     heading.append(f" {printable(signal.signal_type)}")
     heading.append(f"  id {printable(signal.signal_id)}", "dim")
     if signal.unit is not None:
-        heading.append(f"  in {_unit_words(signal.unit)}", "dim")
+        heading.append(f"  in {unit_words(signal.unit)}", "dim")
     simple = name.upper() == "SIMPLE"
     if signal.current_value is not None:
         value = level_text(signal.current_value) if simple else number(signal.current_value)
         heading.append(f"  now {value}", "dim")
     parts: list[RenderableType] = [Text(), heading]
     if signal.targets:
-        parts.append(_facts(("for", target_words(signal.targets))))
+        parts.append(facts(("for", target_words(signal.targets))))
     parts.append(_intervals(dtstart, signal.intervals, simple=simple))
     return Padding.indent(Group(*parts), 2)
 
@@ -304,33 +263,19 @@ def _baseline(baseline: Baseline) -> RenderableType:
     heading.append(printable(baseline.baseline_name), "bold")
     heading.append(f"  id {printable(baseline.baseline_id)}", "dim")
     if baseline.unit is not None:
-        heading.append(f"  in {_unit_words(baseline.unit)}", "dim")
+        heading.append(f"  in {unit_words(baseline.unit)}", "dim")
     end = later(baseline.dtstart, baseline.duration) if baseline.duration else None
     resources: Sequence[str] = baseline.resource_ids
     return Padding.indent(
         Group(
             Text(),
             heading,
-            _facts(
-                ("start", _moment(baseline.dtstart)),
-                ("end", _moment(end) if end else None),
+            facts(
+                ("start", moment_text(baseline.dtstart)),
+                ("end", moment_text(end) if end else None),
                 ("resources", ", ".join(resources) or None),
             ),
             _intervals(baseline.dtstart, baseline.intervals, simple=False),
         ),
         2,
     )
-
-
-def _unit_words(unit: Unit) -> str:
-    """``kW``, ``W at 50 Hz, 230 V ac``, or the element's name when it names no unit."""
-    scale = unit.si_scale_code if unit.si_scale_code not in (None, "none") else ""
-    words = printable(f"{scale}{unit.item_units}" if unit.item_units else unit.name)
-    around = []
-    if unit.hertz is not None:
-        around.append(f"{number(unit.hertz)} Hz")
-    if unit.voltage is not None:
-        around.append(f"{number(unit.voltage)} V")
-    if unit.ac is not None:
-        around.append("ac" if unit.ac else "dc")
-    return f"{words} at {', '.join(around)}" if around else words

@@ -7,22 +7,19 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from oadr2.cli.event_text import printable
-from oadr2.errors import NoSchemaError
 
 if TYPE_CHECKING:
     from oadr2.schema import SchemaFault
 
-Verdict: TypeAlias = Literal["valid", "invalid", "no schema", "unreadable"]
-
-NO_SCHEMA: Final = 3
+Verdict: TypeAlias = Literal["valid", "invalid", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What became of one file. ``reason``: why there is no verdict by the schema."""
+    """What became of one file. ``reason``: why it could not be read."""
 
     file: str
     verdict: Verdict
@@ -39,8 +36,7 @@ def add_parser(subparsers: Any) -> None:
         help="hold payloads against the schema",
         description=(
             "Hold OpenADR payloads against the schema of their profile and say, line by line, what\n"
-            "is wrong. There are schemas for 2.0a and for the event service of 2.0b. The exit code\n"
-            "is 0 when all are valid, 1 when one is not, 3 when there is no schema for one."
+            "is wrong. The exit code is 0 when all are valid and 1 when one is not."
         ),
     )
     parser.add_argument(
@@ -50,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Report on ``args.files``: 0 all valid, 1 one is not or cannot be read, 3 one has no schema."""
+    """Report on ``args.files``: 0 all valid, 1 one is not or cannot be read."""
     reports = []
     for file in args.files:
         report = _report(file)
@@ -60,9 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(report) for report in reports], indent=2))
     verdicts = {report.verdict for report in reports}
-    if verdicts & {"invalid", "unreadable"}:
-        return 1
-    return NO_SCHEMA if "no schema" in verdicts else 0
+    return 1 if verdicts & {"invalid", "unreadable"} else 0
 
 
 def _report(file: str) -> _Report:
@@ -73,11 +67,8 @@ def _report(file: str) -> _Report:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         return _Report(name, "unreadable", reason=error.strerror or str(error))
-    try:
-        faults = tuple(validate(data))
-        profile, message = identify(data) or (None, None)
-    except NoSchemaError as error:
-        return _Report(name, "no schema", reason=str(error))
+    faults = tuple(validate(data))
+    profile, message = identify(data) or (None, None)
     return _Report(name, "invalid" if faults else "valid", profile, message, None, faults)
 
 
@@ -85,8 +76,6 @@ def _tell(report: _Report) -> None:
     name = report.file
     if report.verdict == "unreadable":
         sys.stderr.write(f"oadr2 validate: {printable(f'{name}: {report.reason}')}\n")
-    elif report.verdict == "no schema":
-        print(printable(f"{name}: not checked: {report.reason}"))
     elif report.verdict == "valid":
         print(printable(f"{name}: valid ({report.message}, {report.profile})"))
     for fault in report.faults:

@@ -20,7 +20,8 @@ from rich.text import Text
 
 from oadr2.cli.event_text import level_text, local_time, printable
 from oadr2.cli.line_writer import Fields, LineWriter
-from oadr2.cli.message_view import console_for, level_style, show, table_of
+from oadr2.cli.message_parts import table_of
+from oadr2.cli.message_view import console_for, level_style, show
 from oadr2.cli.ven_lines import (
     LogLines,
     change_fields,

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from tables cimport (
     CLASS_NAME_CHAR,
@@ -670,10 +670,23 @@ cdef size_t escaped_length(const Str* text) noexcept nogil:
     return n
 
 
+cdef bint holds_prefix(const char* p, const char* end, const Str* prefix) noexcept nogil:
+    """Whether the prefix and a colon stand anywhere: in a name, or in a text that means one."""
+    cdef uint32_t n = prefix.len
+    while end - p > n:
+        p = <const char*> memchr(p, prefix.ptr[0], end - p - n)
+        if p == NULL:
+            return False
+        if p[n] == c":" and memcmp(p, prefix.ptr, n) == 0:
+            return True
+        p += 1
+    return False
+
+
 cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil:
     """After TOKEN_OPEN or TOKEN_LEAF: the element as a document of its own, passed over.
 
-    The namespace declarations it inherits are written into its start tag.
+    The namespace declarations that it inherits and may need are written into its start tag.
     """
     cdef const char* start = s.token
     cdef uint32_t head = s.name.len + 1
@@ -702,6 +715,11 @@ cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil:
             if has_prefix(&s.bindings[j], binding.key, binding.prefix.ptr, binding.prefix.len):
                 break
         else:
+            # looked for one by one, so only when they are few
+            if binding.prefix.len and outer <= ROOM_FOR_BINDINGS and not holds_prefix(
+                start, s.p, &binding.prefix
+            ):
+                continue
             memcpy(to, b" xmlns", 6)
             to += 6
             if binding.prefix.len:
