@@ -1,5 +1,6 @@
 # Needs Python 3.11 or later with its headers and venv module, a C compiler, and a package index for pip.
-# Everything lands in .venv/ and build/; nothing is installed outside the checkout.
+# Everything lands in .venv/ and build/; nothing is installed outside the checkout, but for one thing: as root `make
+# test` installs Prosody by apt-get if it is missing, for the tests of XMPP.
 #
 #   PYTHON=/path/to/python   the Python to make .venv with (default: the newest that fits)
 #   N, SEED   how often `make faults` kills, and the seed that makes its choices
@@ -42,6 +43,7 @@ types: $(VENV)/installed-test ## mypy --strict, and the stubs of the compiled mo
 		--allowlist tools/stubtest_allowlist.txt $(CORE_MODULES)
 
 tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
+	@tools/install_prosody.sh
 	@echo "== pytest" && $(BIN)/python -m pytest -n 2 $(TEST_ARGS)
 
 test-sanitize: $(VENV)/installed-test ## the tests on a core with AddressSanitizer and UBSan, in build/sanitized
@@ -61,7 +63,8 @@ bench: $(VENV)/installed-bench ## oadr2 and others on the same payloads, in one 
 bench-instructions: $(VENV)/installed ## instructions, counted by valgrind, against the baseline (UPDATE=1: write it)
 	@$(BIN)/python benchmarks/instructions.py $(if $(UPDATE),--update)
 
-conformance: $(VENV)/installed-test ## run tests/conformance and write docs/conformance.md
+conformance: $(VENV)/installed-test ## run tests/conformance and tests/xmpp, write docs/conformance.md
+	@tools/install_prosody.sh
 	@$(BIN)/python tools/write_conformance.py
 
 figures: bench ## bench, then write README.md's and docs/figures.md's tables

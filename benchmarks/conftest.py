@@ -100,7 +100,7 @@ def quick(request: pytest.FixtureRequest) -> bool:
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: Any) -> None:
     compiler = machine.compiler()
     libxml2 = ".".join(map(str, etree.LIBXML_VERSION))
-    names = ["aiohttp", "httpx", "openleadr", "pugixml", "uvicorn"]
+    names = ["aiohttp", "httpx", "openleadr", "pugixml", "slixmpp", "uvicorn"]
     machine_info["compiler"] = f"{compiler.name} {compiler.version}"
     machine_info["libraries"] = [
         f"Cython {version('Cython')}",

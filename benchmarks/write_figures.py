@@ -24,6 +24,7 @@ SECTIONS = (
     "Control",
     "Times",
     "HTTP",
+    "XMPP",
     "Memory",
 )
 UNITS = {

@@ -33,6 +33,14 @@ def seconds(name: str, value: object) -> float:
     return given
 
 
+def check_names(target: Callable[..., object], given: Mapping[str, object], *reserved: str) -> None:
+    """Refuse arguments that are handed on to ``target`` and that it does not have, or not for others."""
+    known = inspect.signature(target).parameters
+    for name in given:
+        if name not in known or name in reserved:
+            raise ConfigurationError(f"{name}: unknown argument of OpenADR2")
+
+
 def check_options(
     name: str, target: Callable[..., object], options: object, *, first: str | None = None
 ) -> None:

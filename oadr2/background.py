@@ -1,7 +1,7 @@
 """A VEN on a thread of its own: what every transport's ``OpenADR2`` has in common.
 
-The thread runs an event loop, the loop runs the transport's client, and other threads hand work
-to it and wait.
+It is made of an event handler, a controller and the transport's client. The thread runs an event
+loop, the loop runs the client, and other threads hand work to it and wait.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import asyncio
 import concurrent.futures
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from oadr2.arguments import check_options
 from oadr2.control import EventController
 from oadr2.errors import LocalProtocolError, TransportError
 from oadr2.event import EventHandler
@@ -41,27 +42,40 @@ _Client = TypeVar("_Client", bound=VenClient)
 
 
 class BackgroundVen(Generic[_Client]):
-    """Runs ``client`` on a thread; the base of :class:`oadr2.poll.OpenADR2` and its like.
+    """Runs a client on a thread; the base of :class:`oadr2.poll.OpenADR2` and its like.
 
     Args:
-        event_handler, event_controller: closed by :meth:`exit`.
-        client: the transport's client, which uses ``event_handler``.
+        event_config: arguments of :class:`oadr2.event.EventHandler`.
+        control_opts: arguments of :class:`oadr2.control.EventController`; None for the defaults.
+        make_client: makes the transport's client of the event handler.
         name: of the transport, for the thread, the log and messages.
         cert: file of the certificate it shows, whose end is warned of daily; None: it shows none.
+        start_thread: begin now; otherwise at :meth:`start`.
+
+    Raises:
+        ConfigurationError: an argument of the handler or the controller is unknown or wrong.
     """
 
     def __init__(
         self,
-        event_handler: EventHandler,
-        event_controller: EventController,
-        client: _Client,
+        event_config: Mapping[str, Any],
+        control_opts: Mapping[str, Any] | None,
+        make_client: Callable[[EventHandler], _Client],
         *,
         name: str,
-        cert: PathLike | None = None,
+        cert: PathLike | None,
+        start_thread: bool,
     ) -> None:
-        self.event_handler = event_handler
-        self.event_controller = event_controller
-        self.client = client
+        check_options("event_config", EventHandler, event_config)
+        control_opts = {} if control_opts is None else control_opts
+        check_options("control_opts", EventController, control_opts, first="event_handler")
+        self.event_handler = EventHandler(**event_config)
+        try:
+            self.client = make_client(self.event_handler)
+            self.event_controller = EventController(self.event_handler, **control_opts)
+        except BaseException:
+            self.event_handler.close()  # it may hold a database open
+            raise
         self._name = name
         self._cert = cert
         self._log = logging.getLogger(f"oadr2.{name}")
@@ -72,6 +86,12 @@ class BackgroundVen(Generic[_Client]):
         self._running: concurrent.futures.Future[None] | None = None
         self._exited = False
         self._close_on_thread = False
+        if start_thread:
+            try:
+                self.start()
+            except BaseException:
+                self.exit()
+                raise
 
     def start(self) -> None:
         """Begin to talk to the VTN in the background; a second call does nothing.

@@ -7,37 +7,32 @@ answer, and goes on whatever the VTN does: one line in the log (``oadr2.poll``) 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import os
 import random
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from oadr2.arguments import check_options, number, seconds
+from oadr2.arguments import check_names, number, seconds
 from oadr2.background import BackgroundVen
-from oadr2.control import EventController
+from oadr2.client import Client
 from oadr2.errors import (
     ConfigurationError,
-    LocalProtocolError,
     OadrError,
     TransportError,
-    one_line,
 )
-from oadr2.event import EventHandler
 from oadr2.http import VtnConnection
 from oadr2.model import OptType
 from oadr2.pacing import PollPacing
-from oadr2.security import client_context
+from oadr2.security import ClientTls
 from oadr2.ven import Action, Events, Ven
 
 _log = logging.getLogger("oadr2.poll")
 
 
-class PollClient:
+class PollClient(Client):
     """Polls one VTN over HTTP (facts.md 4.1, L01).
 
     The event handler and its callbacks run on the event loop; a callback that takes long holds it
@@ -116,6 +111,7 @@ class PollClient:
             back_off_base = min(5.0, interval)
         if back_off_max is None:
             back_off_max = interval
+        super().__init__("poll", on_error)
         self.ven = Ven(handler)
         self.poll_interval = interval
         self._pacing = PollPacing(
@@ -140,14 +136,9 @@ class PollClient:
             proxy=proxy,
             keep_alive=min(60.0, 2 * interval),
         )
-        #: Seconds from the error reported last to the poll after it; None before the first error.
-        self.next_poll_in: float | None = None
-        self._on_error = on_error
         self._clock = clock
         self._sleep = sleep
         self._turn = asyncio.Lock()  # one conversation with the VTN at a time (E13)
-        self._runner: asyncio.Task[None] | None = None
-        self._closed = False
 
     async def poll_once(self, outdated: Callable[[], bool] | None = None) -> None:
         """Poll, and send what there is to answer before anything else is sent (facts.md E13).
@@ -186,53 +177,14 @@ class PollClient:
         async with self._turn:
             await self._deliver(action)
 
-    async def run(self) -> None:
-        """Poll at once and then at the configured rate, until cancelled or closed.
-
-        Errors are logged, one line each, and handed to ``on_error``; none ends the loop (L08).
-
-        Raises:
-            LocalProtocolError: it runs already, or this client is closed.
-        """
-        self._check_open()
-        if self._runner is not None:
-            raise LocalProtocolError("this client is polling already; call run() once")
-        # A task of its own, so that aclose() ends the polling and not the caller's task.
-        runner = self._runner = asyncio.create_task(self._run())
-        try:
-            await asyncio.wait((runner,))
-        finally:
-            self._runner = None
-            runner.cancel()
-            await asyncio.wait((runner,))
-        if not runner.cancelled():
-            runner.result()
-
-    async def aclose(self) -> None:
-        """Stop polling, in the middle of a request too, and close the connections."""
-        self._closed = True
-        runner = self._runner
-        if runner is not None and runner is not asyncio.current_task():
-            runner.cancel()
-            await asyncio.wait((runner,))
-        await self._connection.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     async def _run(self) -> None:
         while not self._closed:
             started = self._clock()
             next_poll = await self._poll_and_pace(started)
             await self._sleep(max(0.0, next_poll - self._clock()))
+
+    async def _close(self) -> None:
+        await self._connection.aclose()
 
     async def _poll_and_pace(self, started: float) -> float:
         """One poll of the loop: every error ends here. Returns the time of the next poll."""
@@ -257,26 +209,11 @@ class PollClient:
         else:
             next_poll = self._pacing.succeeded(started, now)
         if problem is not None:
-            self._report(problem, next_poll - now)
+            delay = next_poll - now
+            self._report(problem, f"next poll in {delay:.1f} s", delay)
         elif had_failed:
             _log.info("polling works again")
         return next_poll
-
-    def _report(self, problem: Exception, delay: float) -> None:
-        failed_poll = {"failed_poll": True}  # for a log handler that tells them otherwise
-        if isinstance(problem, OadrError):
-            text = one_line(str(problem), 1000)
-            _log.warning("%s; next poll in %.1f s", text, delay, extra=failed_poll)
-        else:
-            _log.error(
-                "unexpected error; next poll in %.1f s", delay, exc_info=problem, extra=failed_poll
-            )
-        if self._on_error is None:
-            return
-        try:
-            self._on_error(problem)
-        except Exception:  # the caller's code; its fault must not end the polling
-            _log.exception("on_error raised")
 
     async def _poll(self, outdated: Callable[[], bool] | None = None) -> OadrError | None:
         """Poll and answer. Returns what went wrong after the list was taken, raises what before."""
@@ -300,10 +237,6 @@ class PollClient:
         self._check_open()
         return await self._connection.post(action.service, action.data)
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise LocalProtocolError("this client is closed; make a new one")
-
 
 class OpenADR2(BackgroundVen[PollClient]):
     """A polling VEN on a thread of its own, with the name and arguments of EnerNOC's package.
@@ -317,6 +250,7 @@ class OpenADR2(BackgroundVen[PollClient]):
         ven_client_key_password: of the private key, when it is encrypted.
         vtn_ca_certs: PEM file or folder of the CAs to trust; None trusts the system's.
         check_hostname, legacy_tls: see :func:`oadr2.security.client_context`.
+        vtn_fingerprint: of the one VTN certificate that is accepted, of either profile.
         vtn_poll_interval: seconds from one poll to the next.
         start_thread: begin to poll now; otherwise at :meth:`start`.
         poll_options: any further argument of :class:`PollClient`.
@@ -345,46 +279,37 @@ class OpenADR2(BackgroundVen[PollClient]):
         ven_client_key_password: str | None = None,
         check_hostname: bool = True,
         legacy_tls: bool = False,
+        vtn_fingerprint: str | None = None,
         **poll_options: Any,
     ) -> None:
-        check_options("event_config", EventHandler, event_config)
-        control_opts = {} if control_opts is None else control_opts
-        check_options("control_opts", EventController, control_opts, first="event_handler")
-        _check_names(poll_options)
-        secured = (vtn_ca_certs, ven_client_cert_pem, ven_client_cert_key) != (None, None, None)
-        if secured and "ssl_context" in poll_options:
-            raise ConfigurationError("ssl_context: given together with certificate files; pass one")
-        if not str(vtn_base_uri).strip().lower().startswith("https:"):
-            if secured:
-                _log.warning("vtn_base_uri is not https: the certificates are not used")
-        elif "ssl_context" not in poll_options:
-            poll_options["ssl_context"] = client_context(
-                vtn_ca_certs,
-                ven_client_cert_pem,
-                ven_client_cert_key,
-                ven_client_key_password,
-                check_hostname,
-                legacy_tls,
-            )
+        check_names(PollClient, poll_options, "handler", "poll_interval")
+        tls = ClientTls(
+            vtn_ca_certs,
+            ven_client_cert_pem,
+            ven_client_cert_key,
+            ven_client_key_password,
+            check_hostname,
+            legacy_tls,
+            vtn_fingerprint,
+        )
+        context = tls.context_for(vtn_base_uri, poll_options.pop("ssl_context", None))
         interval = seconds("vtn_poll_interval", vtn_poll_interval)
-        handler = EventHandler(**event_config)
-        try:
-            client = PollClient(
+        super().__init__(
+            event_config,
+            control_opts,
+            lambda handler: PollClient(
                 handler,
                 vtn_base_uri,
                 poll_interval=interval,
                 username=username,
                 password=password,
+                ssl_context=context,
                 **poll_options,
-            )
-            controller = EventController(handler, **control_opts)
-        except BaseException:
-            handler.close()  # it may hold a database open
-            raise
-        shown = ven_client_cert_pem if "ssl_context" in poll_options else None
-        super().__init__(handler, controller, client, name="poll", cert=shown)
-        if start_thread:
-            self.start()
+            ),
+            name="poll",
+            cert=None if context is None else tls.cert,
+            start_thread=start_thread,
+        )
 
     def query_vtn(self) -> None:
         """Poll once, now, and return when the answer is sent as well.
@@ -395,10 +320,3 @@ class OpenADR2(BackgroundVen[PollClient]):
                 thread.
         """
         self._call(self.client.poll_once)
-
-
-def _check_names(poll_options: Mapping[str, object]) -> None:
-    known = inspect.signature(PollClient).parameters
-    for name in poll_options:
-        if name not in known or name in ("handler", "poll_interval"):
-            raise ConfigurationError(f"{name}: unknown argument of OpenADR2")

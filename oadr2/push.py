@@ -1,357 +1,266 @@
-"""HTTP push: :class:`PushApp`, an ASGI application that VTNs post their events to.
+"""HTTP push: :class:`PushClient` for asyncio, :class:`OpenADR2` on a thread of its own.
 
-Whoever pushes is known by the certificate of the TLS connection. HTTP status codes speak of the
-transport only; what is wrong with a message is said by an oadrResponse in a 200 (facts.md 4.1).
-The events are answered over a connection of our own to the VTN (E55).
+A VEN that its VTN posts events to: a server for what is posted, and a connection to the VTN for the
+answers. :class:`PushApp` is the application alone, for an ASGI server of your own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import logging
-import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Final, TypeAlias, get_args
-from xml.parsers import expat
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+from urllib.parse import urlsplit
 
-from oadr2._core.encode import encode
-from oadr2._core.objects import decode
-from oadr2.answers import AnswerQueue, Sender
-from oadr2.certificate import Certificate, normal_fingerprint, parse_certificate
-from oadr2.errors import (
-    RESPONSE_CODES,
-    ConfigurationError,
-    RemoteProtocolError,
-    StoreError,
-    one_line,
-)
-from oadr2.model import DistributeEvent, EiResponse, OptType, Profile, Response
-from oadr2.ven import Action, Events, Ven
+from oadr2.arguments import check_names
+from oadr2.background import BackgroundVen
+from oadr2.client import Client
+from oadr2.errors import ConfigurationError
+from oadr2.model import OptType
+from oadr2.poll import PollClient
+from oadr2.push_app import PATHS, PushApp, PushingVtn, certificate_of
+from oadr2.push_server import PushServer
+from oadr2.security import ClientTls, server_context
+from oadr2.ven import Events
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Identify: TypeAlias = Callable[[Scope], Certificate | None]
-
-_log = logging.getLogger("oadr2.push")
-
-# facts.md 4.1; case matters.
-PATHS: Final[dict[Profile, str]] = {
-    "2.0a": "/OpenADR2/Simple/EiEvent",
-    "2.0b": "/OpenADR2/Simple/2.0b/EiEvent",
-}
-_XML_TYPE = re.compile(rb"\s*application/xml\s*(;.*)?", re.IGNORECASE).fullmatch  # facts.md H53
-_NOT_RECOGNIZED: Final = 453
-_INVALID_DATA: Final = 454
+__all__ = [
+    "PATHS",
+    "OpenADR2",
+    "PushApp",
+    "PushClient",
+    "PushingVtn",
+    "certificate_of",
+]
 
 
-def certificate_of(scope: Scope) -> Certificate | None:
-    """The client's certificate by the TLS extension of ASGI; None when it has shown none.
+class PushClient(Client):
+    """Takes what one VTN posts, and answers it: ``async with PushClient(...) as client:``.
 
-    :class:`oadr2.push_server.PushServer` provides the extension, and so do some ASGI servers.
-    Behind a proxy that ends TLS a function of your own has to read what the proxy says.
-    """
-    tls = (scope.get("extensions") or {}).get("tls") or {}
-    chain = list(tls.get("client_cert_chain") or ())
-    return parse_certificate(chain[0].encode("ascii")) if chain else None
-
-
-class PushingVtn:
-    """One VTN that may push: how it is known, whose events take its messages, where answers go.
-
-    VTNs that are to be read differently (``VtnPolicy``) have a handler each. One that pushes single
-    events rather than its whole list needs ``implied_cancel=False``.
+    The event handler and its callbacks run on the event loop; a callback that takes long holds it
+    up.
 
     Args:
-        handler: the events, an :class:`oadr2.event.EventHandler`; its profile is the path's.
-        sender: the connection to the VTN, a :class:`oadr2.poll.PollClient` of the same handler.
-        name: a common or DNS name in the VTN's certificate.
-        fingerprint: of the VTN's certificate, of either profile, in any spelling (H09). Without
-            name and fingerprint every certificate that the server lets in will do.
-        plaintext: take pushes without certificate, and those only from this machine; for trials.
-        answer_options: further arguments of :class:`oadr2.answers.AnswerQueue`.
+        handler: the VEN's events, an :class:`oadr2.event.EventHandler`.
+        vtn_base_uri: address of the VTN, for the answers; see :class:`oadr2.poll.PollClient`.
+        host, port: where to listen; port 0 takes a free one, and ``url`` says which.
+        prefix: a path before ``/OpenADR2``.
+        server_tls: from :func:`oadr2.security.server_context`; needed unless ``plaintext``.
+        ssl_context: from :func:`oadr2.security.client_context`, for the answers.
+        vtn_name, vtn_fingerprint: how the pushing VTN is known by its certificate. With neither its
+            name is to be the host of ``vtn_base_uri``.
+        plaintext: no TLS and no certificates; on this machine only, for trials.
+        ask: whether :meth:`run` asks the VTN once for what was pushed while nobody listened.
+        username, password: for HTTP Basic at the VTN.
+        on_error: called with each error that is logged and survived.
+
+    Attributes:
+        app: the :class:`PushApp`, its one VTN in ``app.vtns[0]``.
 
     Raises:
-        ConfigurationError: the fingerprint is none, or plaintext is given with a name.
+        ConfigurationError: an argument is wrong; the message names it.
     """
 
     def __init__(
         self,
         handler: Events,
-        sender: Sender,
+        vtn_base_uri: str,
         *,
-        name: str | None = None,
-        fingerprint: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        prefix: str = "",
+        server_tls: ssl.SSLContext | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        vtn_name: str | None = None,
+        vtn_fingerprint: str | None = None,
         plaintext: bool = False,
-        **answer_options: Any,
+        ask: bool = True,
+        username: str | None = None,
+        password: str | None = None,
+        on_error: Callable[[Exception], object] | None = None,
     ) -> None:
-        if plaintext and (name is not None or fingerprint is not None):
+        if plaintext and server_tls is not None:
+            raise ConfigurationError("plaintext: given together with a certificate; pass one")
+        if not plaintext and server_tls is None:
             raise ConfigurationError(
-                "plaintext: without TLS there is no certificate with a name or fingerprint"
+                "server_tls: missing; a VTN posts over HTTPS only (or plaintext, on this machine)"
             )
-        self.handler = handler
-        self.ven = Ven(handler)
-        self.profile: Profile = _profile(handler)
-        self.answers = AnswerQueue(sender, wrap_20b=handler.policy.wrap_20b, **answer_options)
-        self._name = name
-        self._fingerprint = None if fingerprint is None else normal_fingerprint(fingerprint)
-        self._plaintext = plaintext
-
-    def is_at(self, certificate: Certificate | None, scope: Scope) -> bool:
-        """Whether it is this VTN that sent a request."""
-        if certificate is None:
-            return self._plaintext and _is_local(scope)
-        if self._plaintext:
-            return False
-        return (self._name is None or certificate.has_name(self._name)) and (
-            self._fingerprint is None or certificate.has_fingerprint(self._fingerprint)
+        super().__init__("push", on_error)
+        self._sender = PollClient(
+            handler, vtn_base_uri, username=username, password=password, ssl_context=ssl_context
         )
+        if not plaintext and vtn_name is None and vtn_fingerprint is None:
+            vtn_name = urlsplit(vtn_base_uri).hostname
+        #: How the VTN is known, in words.
+        self.known_by = vtn_fingerprint or vtn_name or "anybody on this machine"
+        self._vtn = PushingVtn(
+            handler,
+            self._sender,
+            name=vtn_name,
+            fingerprint=vtn_fingerprint,
+            plaintext=plaintext,
+            on_error=self._note_error,
+        )
+        self.app = PushApp(self._vtn, prefix=prefix)
+        self._prefix = prefix.rstrip("/")
+        self._server = PushServer(self.app, host, port, ssl_context=server_tls)
+        self._ask = ask
 
-    def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
+    @property
+    def url(self) -> str:
+        """The base address for the VTN; ``/OpenADR2`` is not in it."""
+        return self._server.url + self._prefix
+
+    def bind(self) -> None:
+        """Take the port, so that ``url`` is known; a second call does nothing.
+
+        Raises:
+            TransportError: the port cannot be had.
+            ConfigurationError: plain HTTP elsewhere than on loopback.
+        """
+        self._server.bind()
+
+    async def _run(self) -> None:
+        await self._server.start()
+        if self._ask:
+            self._vtn.answers.ask_for_events()
+        await asyncio.Event().wait()  # until cancelled
+
+    async def request_events(self) -> None:
+        """Ask the VTN for its events now, and answer them; see ``PollClient.poll_once``."""
+        self._check_open()
+        await self._sender.poll_once()
+
+    async def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
         """Change our opt of a held event and have the VTN told (facts.md E06).
 
-        Raises:
-            LocalProtocolError: no such event is held, or the queue of answers is closed.
-        """
-        self.answers.put(self.ven.change_opt(event_id, opt_type, vtn_id))
-
-    def take(self, data: bytes) -> tuple[bytes, Action | None]:
-        """Take what this VTN pushed: the oadrResponse to it, and the answer to send afterwards.
-
-        A message that cannot be accepted changes nothing and is told so by the code (H34).
+        The answer waits its turn behind others, and is tried again for as long as it takes.
 
         Raises:
-            RemoteProtocolError: it is not well-formed XML; there is no message to reply to.
-            StoreError: the events could not be written; nothing was changed.
+            LocalProtocolError: no such event is held, or this client is closed.
         """
-        try:
-            message = decode(data, policy=self.handler.policy)
-        except RemoteProtocolError as error:
-            if not _is_well_formed(data):
-                raise
-            return self._refuse(error.response_code, str(error), self.profile), None
-        if not isinstance(message, DistributeEvent):
-            name = getattr(message, "name", f"oadr{type(message).__name__}")
-            reason = f"{name} is not for this service of a VEN"
-            return self._refuse(_NOT_RECOGNIZED, reason, self.profile), None
-        # A list of the other profile is taken, as over every transport (field-notes.md 6).
-        request_id, profile = message.request_id, message.profile
-        try:
-            answer = self.handler.handle_payload(data)
-        except RemoteProtocolError as error:
-            return self._refuse(error.response_code, str(error), profile, request_id), None
-        self.answers.list_taken()
-        reply = self._response(200, RESPONSE_CODES[200], profile, request_id)
-        return reply, None if answer is None else Action("EiEvent", answer)
+        self._check_open()
+        self._vtn.change_opt(event_id, opt_type, vtn_id)
 
-    def _refuse(self, code: int, reason: str, profile: Profile, request_id: str = "") -> bytes:
-        _log.warning("a push is refused with code %d: %s", code, one_line(reason, 1000))
-        # The code may be one that the message itself carried; ours says whose fault it is.
-        code = code if 400 <= code <= 499 else _INVALID_DATA
-        return self._response(code, one_line(reason), profile, request_id)
+    def _note_error(self, problem: Exception) -> None:
+        """The queue of answers has logged it already."""
+        self.next_poll_in = self._vtn.answers.next_try_in
+        if self._on_error is not None:
+            self._on_error(problem)
 
-    def _response(self, code: int, description: str, profile: Profile, request_id: str) -> bytes:
-        ven_id = self.handler.ven_id if profile == "2.0b" else None
-        response = Response(EiResponse(code, description, request_id), ven_id, profile)
-        return encode(response, wrap=self.handler.policy.wrap_20b)
+    async def _close(self) -> None:
+        await self._server.aclose()
+        await self.app.aclose()
+        await self._sender.aclose()
+
+    async def __aenter__(self) -> Self:
+        self.bind()
+        return self
 
 
-class PushApp:
-    """An ASGI application that takes pushed events; any ASGI server can mount it.
-
-    The event handlers and their callbacks run on the server's event loop.
+class OpenADR2(BackgroundVen[PushClient]):
+    """A VEN that is pushed to, on a thread of its own; made like :class:`oadr2.poll.OpenADR2`.
 
     Args:
-        vtns: who may push. The first one that a request fits takes it, so put those with a name or
-            fingerprint before one without.
-        prefix: path before ``/OpenADR2``, such as ``/ven``; not the one a framework mounts it
-            under, which it strips itself.
-        identify: the certificate of whoever sent a request, or None.
-        max_size: bytes of a request beyond which the answer is 413; None takes the smallest of the
-            handlers' policies.
-        read_timeout: seconds for a whole request body.
+        event_config: arguments of :class:`oadr2.event.EventHandler`.
+        vtn_base_uri, username, password: of the VTN, for the answers.
+        control_opts: arguments of :class:`oadr2.control.EventController`.
+        ven_client_cert_key, ven_client_cert_pem, ven_client_key_password: PEM files of this VEN's
+            key and certificate, shown to the VTN whoever of the two connects.
+        vtn_ca_certs: PEM file or folder of the CAs that vouch for the VTN.
+        start_thread: begin now; otherwise at :meth:`start`.
+        check_hostname, legacy_tls: see :func:`oadr2.security.client_context`.
+        push_options: any further argument of :class:`PushClient`: ``host``, ``port``, ``plaintext``,
+            ``vtn_fingerprint`` and so on.
+
+    Attributes:
+        event_handler, event_controller: the events this VEN holds, and the level that follows.
+        client: the :class:`PushClient`; once started, ``client.url`` is where the VTN posts to.
 
     Raises:
-        ConfigurationError: an argument is of the wrong kind; the message names it.
+        ConfigurationError: an argument is unknown or of the wrong kind; the message names it.
+        TransportError: the port cannot be had.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the order of poll.OpenADR2
         self,
-        vtns: PushingVtn | Iterable[PushingVtn],
+        event_config: Mapping[str, Any],
+        vtn_base_uri: str,
+        control_opts: Mapping[str, Any] | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        ven_client_cert_key: str | os.PathLike[str] | None = None,
+        ven_client_cert_pem: str | os.PathLike[str] | None = None,
+        vtn_ca_certs: str | os.PathLike[str] | None = None,
+        start_thread: bool = True,
         *,
-        prefix: str = "",
-        identify: Identify = certificate_of,
-        max_size: int | None = None,
-        read_timeout: float = 10.0,
+        ven_client_key_password: str | None = None,
+        check_hostname: bool = True,
+        legacy_tls: bool = False,
+        **push_options: Any,
     ) -> None:
-        self.vtns = (vtns,) if isinstance(vtns, PushingVtn) else tuple(vtns)
-        if not self.vtns:
-            raise ConfigurationError("vtns: none is given, so nobody could push")
-        prefix = prefix.rstrip("/")
-        if prefix and not prefix.startswith("/"):
-            raise ConfigurationError(f"prefix: {prefix!r} does not begin with /")
-        if max_size is None:
-            max_size = min(vtn.handler.policy.limits.size for vtn in self.vtns)
-        if max_size < 1:
-            raise ConfigurationError(f"max_size: {max_size} is not positive")
-        self._identify = identify
-        self._max_size = max_size
-        self._read_timeout = read_timeout
-        self._profiles: dict[str, Profile] = {
-            prefix + PATHS[vtn.profile]: vtn.profile for vtn in self.vtns
-        }
+        reserved = ("handler", "vtn_base_uri", "username", "password")
+        check_names(PushClient, push_options, *reserved)
+        tls = ClientTls(
+            vtn_ca_certs,
+            ven_client_cert_pem,
+            ven_client_cert_key,
+            ven_client_key_password,
+            check_hostname,
+            legacy_tls,
+        )
+        if "server_tls" not in push_options and not push_options.get("plaintext"):
+            push_options["server_tls"] = _server_context(tls)
+        context = tls.context_for(vtn_base_uri, push_options.pop("ssl_context", None))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
-        if scope["type"] != "http":
-            raise RuntimeError(f"a VEN serves HTTP, not {scope['type']}")
-        try:
-            vtn = self._vtn_of(scope)
-            body = await self._read(receive)
-            if body is None:
-                return  # the VTN has hung up
-            reply, answer = _take(vtn, body)
-        except _TurnedAwayError as refusal:
-            _log.warning("a push from %s: %s", _address(scope), refusal.reason)
-            # The body may not be read to its end, so the connection cannot be used again.
-            more = (*refusal.headers, (b"connection", b"close"))
-            await _reply(send, refusal.status, refusal.reason.encode(), b"text/plain", more)
-            return
-        # Before the reply is written: a VTN that hangs up on it is owed the answer all the same.
-        if answer is not None:
-            vtn.answers.put(answer)
-        await _reply(send, 200, reply, b"application/xml")
+        super().__init__(
+            event_config,
+            control_opts,
+            lambda handler: PushClient(
+                handler,
+                vtn_base_uri,
+                username=username,
+                password=password,
+                ssl_context=context,
+                **push_options,
+            ),
+            name="push",
+            cert=tls.cert,
+            start_thread=start_thread,
+        )
 
-    async def aclose(self) -> None:
-        """Stop sending answers. The handlers and senders are the caller's to close."""
-        for vtn in self.vtns:
-            await vtn.answers.aclose()
+    def start(self) -> None:
+        """Take the port and begin to take pushes in the background; a second call does nothing.
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await self.aclose()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+        Raises:
+            TransportError: the port cannot be had.
+            LocalProtocolError: after :meth:`exit`.
+        """
+        if not self._exited:
+            self.client.bind()
+        super().start()
 
-    def _vtn_of(self, scope: Scope) -> PushingVtn:
-        """Who sends the request, when its head is right and it may go on to its body."""
-        try:
-            certificate = self._identify(scope)
-        except ConfigurationError as error:
-            raise _TurnedAwayError(403, f"client certificate: {error}") from None
-        known = [vtn for vtn in self.vtns if vtn.is_at(certificate, scope)]
-        if not known:
-            whose = "no client certificate" if certificate is None else certificate.subject_text
-            raise _TurnedAwayError(403, f"not a VTN of this VEN: {one_line(whose)}")
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        profile = self._profiles.get(path)
-        vtn = next((vtn for vtn in known if vtn.profile == profile), None)
-        if vtn is None:
-            raise _TurnedAwayError(404, f"not found; served: {' '.join(self._profiles)}")
-        method = scope["method"]
-        if method != "POST":
-            raise _TurnedAwayError(405, f"{method} is not allowed, POST is", (b"allow", b"POST"))
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        if not _XML_TYPE(headers.get(b"content-type", b"")):
-            raise _TurnedAwayError(415, "Content-Type is not application/xml")
-        if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-            raise _TurnedAwayError(415, "Content-Encoding is not taken")
-        length = headers.get(b"content-length")
-        if length is None or b"transfer-encoding" in headers:  # H53: always a known length
-            raise _TurnedAwayError(411, "Content-Length is missing")
-        if not length.isdigit():
-            raise _TurnedAwayError(400, "Content-Length is no number")
-        if len(length) > 18 or int(length) > self._max_size:
-            raise _TurnedAwayError(413, f"more than {self._max_size} bytes")
-        return vtn
+    def query_vtn(self) -> None:
+        """Ask the VTN for its events once, now, and return when they are answered as well.
 
-    async def _read(self, receive: Receive) -> bytes | None:
-        """The whole body; None when the client went away before its end."""
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._read_timeout):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    body += message.get("body", b"")
-                    if len(body) > self._max_size:  # a server that lets more in than was announced
-                        raise _TurnedAwayError(413, f"more than {self._max_size} bytes")
-                    if not message.get("more_body", False):
-                        return bytes(body)
-        except TimeoutError:
-            reason = f"the body did not come within {self._read_timeout:g} s"
-            raise _TurnedAwayError(408, reason) from None
+        Raises:
+            OadrError: as :meth:`oadr2.poll.PollClient.poll_once`.
+            LocalProtocolError: after :meth:`exit`, or when called from a callback on the VEN's own
+                thread.
+        """
+        self._call(self.client.request_events)
 
 
-class _TurnedAwayError(Exception):
-    """The request is answered by an HTTP status."""
-
-    def __init__(self, status: int, reason: str, *headers: tuple[bytes, bytes]) -> None:
-        self.status = status
-        self.reason = reason
-        self.headers = headers
-        super().__init__(reason)
-
-
-def _take(vtn: PushingVtn, body: bytes) -> tuple[bytes, Action | None]:
-    try:
-        return vtn.take(body)
-    except RemoteProtocolError as error:
-        raise _TurnedAwayError(400, one_line(str(error))) from None
-    except StoreError as error:
-        _log.error("a push could not be stored: %s", error)
-        raise _TurnedAwayError(503, "the events cannot be stored now; push them again") from None
-
-
-async def _reply(
-    send: Send,
-    status: int,
-    body: bytes,
-    content_type: bytes,
-    more: tuple[tuple[bytes, bytes], ...] = (),
-) -> None:
-    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _profile(handler: Events) -> Profile:
-    level = handler.oadr_profile_level
-    for profile in get_args(Profile):
-        if profile == level:
-            return profile  # type: ignore[no-any-return]  # of the Literal's own members
-    raise ConfigurationError(f"oadr_profile_level: {level!r} has no push service")
-
-
-def _is_local(scope: Scope) -> bool:
-    try:
-        return ipaddress.ip_address((scope.get("client") or ("",))[0]).is_loopback
-    except ValueError:  # a name, or a Unix socket, of which nothing is known
-        return False
-
-
-def _address(scope: Scope) -> str:
-    return one_line(str((scope.get("client") or ("an unknown address",))[0]))
-
-
-def _is_well_formed(data: bytes) -> bool:
-    """Whether what the decoder refused is XML at all. A document type counts as no."""
-    parser = expat.ParserCreate(namespace_separator=" ")
-
-    def refuse(*_: object) -> None:
-        raise expat.ExpatError("document type")
-
-    parser.StartDoctypeDeclHandler = refuse
-    try:
-        parser.Parse(data, True)
-    except (expat.ExpatError, ValueError, LookupError):  # also unknown and multi-byte encodings
-        return False
-    return True
+def _server_context(tls: ClientTls) -> ssl.SSLContext:
+    if tls.cert is None or tls.ca_certs is None:
+        raise ConfigurationError(
+            "ven_client_cert_pem and vtn_ca_certs: needed, this VEN's certificate and who vouches"
+            " for the VTN's (or plaintext=True, on this machine only)"
+        )
+    return server_context(
+        tls.cert,
+        tls.key,
+        client_ca_certs=tls.ca_certs,
+        password=tls.password,
+        legacy=tls.legacy,
+    )

@@ -1,4 +1,4 @@
-"""A :class:`oadr2.push.PushApp` on a port, under uvicorn.
+"""A :class:`oadr2.push_app.PushApp` on a port, under uvicorn.
 
 uvicorn checks client certificates but does not tell the application whose they are; here it does,
 by the TLS extension of ASGI.
@@ -18,12 +18,13 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from oadr2.errors import ConfigurationError, TransportError
-from oadr2.push import Receive, Scope, Send
+from oadr2.push_app import Receive, Scope, Send
 
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HEAD_SIZE: Final = 16384  # bytes of a request's head
 _GRACE: Final = 1  # seconds that replies under way have when the server stops
+_GOOD_BYE: Final = 0.2  # seconds for a client to close its side of an idle TLS connection
 
 
 class _TlsProtocol(H11Protocol):
@@ -36,6 +37,12 @@ class _TlsProtocol(H11Protocol):
             der = connection.getpeercert(binary_form=True)
             chain = [] if der is None else [ssl.DER_cert_to_PEM_cert(der)]
             self.app = _with_tls(self.app, {"client_cert_chain": chain})
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        # asyncio waits half a minute for the other side of TLS, which may not even be reading.
+        if self.transport.is_closing() and self.transport.get_extra_info("ssl_object") is not None:
+            self.loop.call_later(_GOOD_BYE, self.transport.abort)
 
 
 def _with_tls(
@@ -65,7 +72,7 @@ class _Server(uvicorn.Server):
 
 
 class PushServer:
-    """Serves a :class:`oadr2.push.PushApp` until closed: ``async with PushServer(app) as server:``.
+    """Serves a :class:`oadr2.push_app.PushApp` until closed: ``async with PushServer(app) as server:``.
 
     Args:
         app: the application, or one of yours that it is mounted in.

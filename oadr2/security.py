@@ -14,12 +14,14 @@ import ssl
 import stat
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from oadr2.certificate import read_certificate
+from oadr2.certificate import normal_fingerprint, read_certificate
 from oadr2.errors import ConfigurationError
+from oadr2.pinning import pin
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -53,6 +55,7 @@ def client_context(  # noqa: PLR0917 - the order of the certificate options ever
     password: str | None = None,
     check_hostname: bool = True,
     legacy: bool = False,
+    fingerprint: str | None = None,
 ) -> ssl.SSLContext:
     """A TLS context for connections to a VTN: TLS 1.2 or later, the server always verified.
 
@@ -69,10 +72,12 @@ def client_context(  # noqa: PLR0917 - the order of the certificate options ever
         legacy: for old VTNs only. Weakens the connection: TLS 1.0 and 1.1 are accepted, so are
             SHA-1 signatures, short keys and old ciphers (OpenSSL security level 0), and servers
             without secure renegotiation. Someone on the wire may be able to read or alter it.
+        fingerprint: of the one certificate that is accepted, of either profile, in any spelling
+            (H09); the chain and the name are checked all the same.
 
     Raises:
         ConfigurationError: a file is missing, unreadable or not PEM, the key does not belong to the
-            certificate, or the password is missing or wrong.
+            certificate, the password is missing or wrong, or the fingerprint is none.
     """
     if cert is None and key is not None:
         raise ConfigurationError(
@@ -80,7 +85,64 @@ def client_context(  # noqa: PLR0917 - the order of the certificate options ever
         )
     paths = [None if path is None else os.fspath(path) for path in (ca_certs, cert, key)]
     stamps = (_stamp("ca_certs", paths[0]), _stamp("cert", paths[1]), _stamp("key", paths[2]))
-    return _client(paths[0], paths[1], paths[2], password, check_hostname, legacy, stamps)
+    pinned = None if fingerprint is None else normal_fingerprint(fingerprint)
+    return _client(*paths, password, check_hostname, legacy, pinned, stamps)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """The arguments of :func:`client_context`, as each ``OpenADR2`` is given them."""
+
+    ca_certs: PathLike | None = None
+    cert: PathLike | None = None
+    key: PathLike | None = None
+    password: str | None = None
+    check_hostname: bool = True
+    legacy: bool = False
+    fingerprint: str | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether any of them is not its default."""
+        return self != ClientTls()
+
+    def context(self) -> ssl.SSLContext:
+        """Raises as :func:`client_context`."""
+        return client_context(
+            self.ca_certs,
+            self.cert,
+            self.key,
+            self.password,
+            self.check_hostname,
+            self.legacy,
+            self.fingerprint,
+        )
+
+    def context_or(self, ready: ssl.SSLContext | None) -> ssl.SSLContext:
+        """The context the caller has ready, else one of these arguments.
+
+        Raises:
+            ConfigurationError: both are given, or as :func:`client_context`.
+        """
+        if ready is None:
+            return self.context()
+        if self.given:
+            raise ConfigurationError("ssl_context: given together with certificate files; pass one")
+        return ready
+
+    def context_for(self, url: str, ready: ssl.SSLContext | None) -> ssl.SSLContext | None:
+        """The same for an address; a plain http one needs none and gets ``ready``.
+
+        Raises:
+            ConfigurationError: as :meth:`context_or`, or a fingerprint is given for plain HTTP.
+        """
+        if str(url).strip().lower().startswith("https:"):
+            return self.context_or(ready)
+        if self.fingerprint is not None:
+            raise ConfigurationError("vtn_fingerprint: needs an https:// address to be checked at")
+        if self.given:
+            _log.warning("vtn_base_uri is not https: the certificates are not used")
+        return ready
 
 
 def server_context(
@@ -166,6 +228,7 @@ def _client(  # noqa: PLR0917 - lru_cache wants one spelling of the arguments
     password: str | None,
     check_hostname: bool,
     legacy: bool,
+    fingerprint: str | None,
     _stamps: object,  # a renewed file makes a new context
 ) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificate and host name
@@ -185,6 +248,8 @@ def _client(  # noqa: PLR0917 - lru_cache wants one spelling of the arguments
         _trust(context, "ca_certs", ca_certs)
     if cert is not None:
         _present(context, cert, key, password)
+    if fingerprint is not None:
+        pin(context, fingerprint)
     return context
 
 

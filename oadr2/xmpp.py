@@ -11,36 +11,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
-import os
 import random
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 from slixmpp import JID
 
 from oadr2._core.objects import decode
-from oadr2.arguments import check_options, seconds
+from oadr2.arguments import check_names, check_options, seconds
 from oadr2.background import BackgroundVen
-from oadr2.control import EventController
+from oadr2.client import Client
 from oadr2.errors import (
     ConfigurationError,
-    LocalProtocolError,
     OadrError,
     RemoteProtocolError,
     StoreError,
     TransportError,
     one_line,
 )
-from oadr2.event import EventHandler
 from oadr2.model import CreatedEvent, OptType, RequestEvent
 from oadr2.pacing import BackOff
-from oadr2.security import client_context
+from oadr2.security import ClientTls, PathLike
 from oadr2.ven import Action, Events, Ven
-from oadr2.xmpp_stream import Refused, Server, StanzaError, Stream, is_loopback, parse_jid
+from oadr2.xmpp_server import parse_jid, parse_jids, port_of, server_of
+from oadr2.xmpp_stream import Refused, StanzaError, Stream
 
 _log = logging.getLogger("oadr2.xmpp")
 _Taken = TypeVar("_Taken")
@@ -54,7 +51,7 @@ _NOBODY: Final = (
 )
 
 
-class XmppClient:
+class XmppClient(Client):
     """Talks to one VTN over XMPP (facts.md 4.4, X01-X07).
 
     The event handler and its callbacks run on the event loop; a callback that takes long holds it
@@ -87,8 +84,6 @@ class XmppClient:
 
     Attributes:
         has_connected: whether the server has ever let us in.
-        next_poll_in: seconds from the error reported last to the next try; None when it stays at
-            that.
 
     Raises:
         ConfigurationError: an argument is wrong; the message names it.
@@ -116,11 +111,11 @@ class XmppClient:
         on_error: Callable[[Exception], object] | None = None,
         random: Callable[[], float] = random.random,
     ) -> None:
+        super().__init__("xmpp", on_error)
         self.ven = Ven(handler)
         self.has_connected = False
-        self.next_poll_in: float | None = None
-        self._server = _server(jid, password, server, port, ssl_context, plaintext)
-        self._vtns = _jids("vtn_jid", vtn_jid)
+        self._server = server_of(jid, password, server, port, ssl_context, plaintext)
+        self._vtns = parse_jids("vtn_jid", vtn_jid)
         self._discovers = not self._vtns
         self._discovery = parse_jid("discovery_jid", discovery_jid or self._server.jid.domain)
         self._connect_timeout = seconds("connect_timeout", connect_timeout)
@@ -133,36 +128,11 @@ class XmppClient:
         self._connecting = BackOff(base, longest, random)
         self._asking = BackOff(base, longest, random)
         self._random = random
-        self._on_error = on_error
         self._stream: Stream | None = None
         self._seen: dict[str, JID] = {}  # the resource a VTN speaks from, by its bare JID
         self._wanted = asyncio.Event()  # the events are to be asked for
         self._synchronised = asyncio.Event()
-        self._runner: asyncio.Task[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()
-        self._closed = False
-
-    async def run(self) -> None:
-        """Connect, ask for the events, take what is pushed, and come back, until closed.
-
-        Errors are logged, one line each, and handed to ``on_error``; none ends this (facts.md L08).
-
-        Raises:
-            LocalProtocolError: it runs already, or this client is closed.
-        """
-        self._check_open()
-        if self._runner is not None:
-            raise LocalProtocolError("this client runs already; call run() once")
-        # A task of its own, so that aclose() ends it and not the caller's task.
-        runner = self._runner = asyncio.create_task(self._run())
-        try:
-            await asyncio.wait((runner,))
-        finally:
-            self._runner = None
-            _cancel_once(runner)
-            await asyncio.wait((runner,))
-        if not runner.cancelled():
-            runner.result()
 
     async def wait_synchronised(self) -> None:
         """Wait until the VTN's list of events has been taken since the last connect."""
@@ -194,26 +164,9 @@ class XmppClient:
         stream = self._connected()
         await self._deliver(stream, self._service(), action)
 
-    async def aclose(self) -> None:
-        """Leave the server, and stop, in the middle of a request too."""
-        self._closed = True
-        runner = self._runner
-        if runner is not None and runner is not asyncio.current_task():
-            _cancel_once(runner)
-            await asyncio.wait((runner,))
+    async def _close(self) -> None:
         for _ in range(3):  # asyncio closes sockets in its next rounds
             await asyncio.sleep(0)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     # -- connections, one after the other ---------------------------------------------------------
 
@@ -447,108 +400,37 @@ class XmppClient:
             raise TransportError(f"not connected to {self._server.place}")
         return self._stream
 
-    def _report(self, problem: Exception, next_step: str, delay: float | None = None) -> None:
-        self.next_poll_in = delay
-        failed = {"failed_poll": True}  # for a log handler that tells them otherwise
-        if isinstance(problem, OadrError):
-            _log.warning("%s; %s", one_line(str(problem), 1000), next_step, extra=failed)
-        else:
-            _log.error("unexpected error; %s", next_step, exc_info=problem, extra=failed)
-        if self._on_error is None:
-            return
-        try:
-            self._on_error(problem)
-        except Exception:  # the caller's code; its fault must not end the session
-            _log.exception("on_error raised")
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise LocalProtocolError("this client is closed; make a new one")
-
-
-def _cancel_once(task: asyncio.Task[None]) -> None:
-    """A second time would cancel the good-bye as well."""
-    if not task.cancelling():
-        task.cancel()
-
-
-def _server(  # noqa: PLR0917 - as the constructor has them
-    jid: str,
-    password: str | None,
-    server: str | None,
-    port: int,
-    ssl_context: ssl.SSLContext | None,
-    plaintext: bool,
-) -> Server:
-    """The arguments about the server, checked against each other."""
-    own = parse_jid("jid", jid)
-    if not own.user:
-        raise ConfigurationError(f"jid: {own} has no user; it is to be like ven@{own.domain}")
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
-        raise ConfigurationError(f"port: {one_line(repr(port))} is not between 1 and 65535")
-    host = server.strip("[]") if server else None
-    if plaintext:
-        if not is_loopback(host or own.domain):
-            raise ConfigurationError(
-                f"plaintext: {host or own.domain} is not this machine; elsewhere TLS is needed"
-            )
-        if ssl_context is not None:
-            raise ConfigurationError("plaintext: given together with ssl_context; pass one")
-        if password is None:
-            raise ConfigurationError("password: missing; plaintext has no client certificate")
-        # Never used; without one slixmpp would load all the CAs of the system, which takes 0.1 s.
-        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return Server(own, password, host or own.domain, port, unused, plaintext=True)
-    return Server(own, password, host, port, ssl_context or client_context())
-
-
-def _port(value: int | str) -> int:
-    """A port as it may stand in a configuration file; what is none is left for the client to refuse."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else value  # type: ignore[return-value]
-
-
-def _jids(name: str, value: str | Iterable[str] | None) -> tuple[JID, ...]:
-    if value is None:
-        return ()
-    texts = [value] if isinstance(value, str) else list(value)
-    return tuple(parse_jid(name, text) for text in texts)
-
-
-class _PollConfig(NamedTuple):
-    """What there is for us in EnerNOC's ``poll_config``."""
+@dataclass(frozen=True, slots=True)
+class _PollConfig:
+    """The arguments of EnerNOC's ``poll.OpenADR2``, and ours; those that are for HTTP are not used."""
 
     event_config: Mapping[str, Any]
-    control_opts: Mapping[str, Any]
-    start_thread: bool
-    secured: bool
-    tls: tuple[Any, ...]
+    vtn_base_uri: object = None
+    control_opts: Mapping[str, Any] | None = None
+    username: object = None
+    password: object = None
+    ven_client_cert_key: PathLike | None = None
+    ven_client_cert_pem: PathLike | None = None
+    vtn_ca_certs: PathLike | None = None
+    vtn_poll_interval: object = None
+    start_thread: bool = True
+    ven_client_key_password: str | None = field(default=None, kw_only=True)
+    check_hostname: bool = field(default=True, kw_only=True)
+    legacy_tls: bool = field(default=False, kw_only=True)
+    server_fingerprint: str | None = field(default=None, kw_only=True)
 
-
-def _read_poll_config(  # noqa: PLR0917 - EnerNOC's order of arguments
-    event_config: Mapping[str, Any],
-    vtn_base_uri: object = None,
-    control_opts: Mapping[str, Any] | None = None,
-    username: object = None,
-    password: object = None,
-    ven_client_cert_key: str | os.PathLike[str] | None = None,
-    ven_client_cert_pem: str | os.PathLike[str] | None = None,
-    vtn_ca_certs: str | os.PathLike[str] | None = None,
-    vtn_poll_interval: object = None,
-    start_thread: bool = True,
-    *,
-    ven_client_key_password: str | None = None,
-    check_hostname: bool = True,
-    legacy_tls: bool = False,
-) -> _PollConfig:
-    """The arguments of EnerNOC's ``poll.OpenADR2``; those that are for HTTP are left aside."""
-    files = (vtn_ca_certs, ven_client_cert_pem, ven_client_cert_key)
-    return _PollConfig(
-        event_config,
-        {} if control_opts is None else control_opts,
-        start_thread,
-        files != (None, None, None) or not check_hostname or legacy_tls,
-        (*files, ven_client_key_password, check_hostname, legacy_tls),
-    )
+    @property
+    def tls(self) -> ClientTls:
+        return ClientTls(
+            self.vtn_ca_certs,
+            self.ven_client_cert_pem,
+            self.ven_client_cert_key,
+            self.ven_client_key_password,
+            self.check_hostname,
+            self.legacy_tls,
+            self.server_fingerprint,
+        )
 
 
 class OpenADR2(BackgroundVen[XmppClient]):
@@ -557,9 +439,10 @@ class OpenADR2(BackgroundVen[XmppClient]):
     Args:
         poll_config: what EnerNOC's package handed on to ``poll.OpenADR2``: ``event_config`` (needed),
             ``control_opts``, ``start_thread``, and ``ven_client_cert_pem``, ``ven_client_cert_key``,
-            ``ven_client_key_password``, ``vtn_ca_certs``, ``check_hostname``, ``legacy_tls`` for the
-            TLS of the server. What is for HTTP only (``vtn_base_uri``, ``vtn_poll_interval``,
-            ``username``, ``password``) is not used.
+            ``ven_client_key_password``, ``vtn_ca_certs``, ``check_hostname``, ``legacy_tls`` and
+            ``server_fingerprint`` (of the one certificate that is accepted) for the server's TLS.
+            What is for HTTP only (``vtn_base_uri``, ``vtn_poll_interval``, ``username``,
+            ``password``) is not used.
         user: our JID.
         password: for SASL SCRAM; None logs in by the client certificate (SASL EXTERNAL).
         server_addr, server_port: where the server is; ``server_addr=None`` asks the DNS.
@@ -584,31 +467,31 @@ class OpenADR2(BackgroundVen[XmppClient]):
         http_certs: object = None,
         **xmpp_options: Any,
     ) -> None:
-        check_options("poll_config", _read_poll_config, poll_config)
-        parts = _read_poll_config(**poll_config)
-        check_options("event_config", EventHandler, parts.event_config)
-        check_options("control_opts", EventController, parts.control_opts, first="event_handler")
-        _check_names(xmpp_options)
+        check_options("poll_config", _PollConfig, poll_config)
+        config = _PollConfig(**poll_config)
+        check_names(XmppClient, xmpp_options, "handler", "jid", "server", "port")
         if http_certs is not None:
             _log.warning("http_certs is not used: files are not fetched over HTTP (XEP-0066)")
-        if parts.secured and "ssl_context" in xmpp_options:
-            raise ConfigurationError("ssl_context: given together with certificate files; pass one")
-        if parts.secured and xmpp_options.get("plaintext"):
+        if config.tls.given and xmpp_options.get("plaintext"):
             raise ConfigurationError("plaintext: given together with certificate files; pass one")
-        if parts.secured:
-            xmpp_options["ssl_context"] = client_context(*parts.tls)
-        handler = EventHandler(**parts.event_config)
-        try:
-            client = XmppClient(
-                handler, user, password, server=server_addr, port=_port(server_port), **xmpp_options
-            )
-            controller = EventController(handler, **parts.control_opts)
-        except BaseException:
-            handler.close()  # it may hold a database open
-            raise
-        super().__init__(handler, controller, client, name="xmpp", cert=parts.tls[1])
-        if parts.start_thread:
-            self.start()
+        if config.tls.given:
+            ready = xmpp_options.pop("ssl_context", None)
+            xmpp_options["ssl_context"] = config.tls.context_or(ready)
+        super().__init__(
+            config.event_config,
+            config.control_opts,
+            lambda handler: XmppClient(
+                handler,
+                user,
+                password,
+                server=server_addr,
+                port=port_of(server_port),
+                **xmpp_options,
+            ),
+            name="xmpp",
+            cert=config.tls.cert,
+            start_thread=config.start_thread,
+        )
 
     def query_vtn(self) -> None:
         """Ask for the events once, now, and return when they are answered as well.
@@ -619,10 +502,3 @@ class OpenADR2(BackgroundVen[XmppClient]):
                 thread.
         """
         self._call(self.client.request_events)
-
-
-def _check_names(xmpp_options: Mapping[str, object]) -> None:
-    known = inspect.signature(XmppClient).parameters
-    for name in xmpp_options:
-        if name not in known or name in ("handler", "jid", "server", "port"):
-            raise ConfigurationError(f"{name}: unknown argument of OpenADR2")

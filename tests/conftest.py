@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from oadr2.sim.prosody import INSTALL, find_prosody
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -28,3 +30,12 @@ def shared_openadr() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared OpenADR files, and there is no {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prosody_installed() -> None:
+    """For tests on a real XMPP server; OADR2_REQUIRE_PROSODY=1 makes its absence a failure."""
+    if find_prosody() is None:
+        if os.environ.get("OADR2_REQUIRE_PROSODY") == "1":
+            pytest.fail(f"OADR2_REQUIRE_PROSODY is set, and {INSTALL}")
+        pytest.skip(INSTALL)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import datetime
 
+import pytest
 from rich.console import Console
 
 from oadr2.cli import demo_play, demo_show, main
@@ -18,9 +19,14 @@ def command(*arguments):
     return [sys.executable, "-m", "oadr2", "demo", *arguments]
 
 
-def test_it_plays_an_event_to_its_end():
+@pytest.mark.parametrize("way", [(), ("--push",)])
+def test_it_plays_an_event_to_its_end(way):
     done = subprocess.run(
-        command("--fast", "--json"), capture_output=True, text=True, timeout=PATIENCE, check=False
+        command("--fast", "--json", *way),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.stderr == ""
     summary = json.loads(done.stdout)

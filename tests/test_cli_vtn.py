@@ -18,6 +18,7 @@ import pytest
 
 from oadr2 import encode
 from oadr2.cli import vtn as verb
+from oadr2.cli import vtn_lines, vtn_links
 from oadr2.errors import ConfigurationError, TransportError
 from oadr2.model import CreatedEvent, EiResponse, EventResponse, Profile, RequestEvent
 from oadr2.sim import SimulatedVtn, VtnServer
@@ -141,6 +142,11 @@ def test_events_file_that_is_wrong_is_named(tmp_path: Path) -> None:
         (("--basic", "user", "--basic-password-file", os.devnull), "empty"),
         (("--basic", "user", "--basic-password-file", "/no/such/file"), "No such file"),
         (("--prefix", "vtn"), "does not begin with /"),
+        (("--push", "ven-1"), "--push ven-1: it must start with http"),
+        (("--push", "ven-1=ftp://x/"), "--push ftp://x/: it must start with http"),
+        (("--jid", "vtn@localhost"), "need --xmpp"),
+        (("--xmpp", "--push", "http://127.0.0.1:1"), "leave out --xmpp"),
+        (("--key", "/no/such/file"), "ssl_certfile is missing"),
     ],
 )
 def test_wrong_options_are_named(options: tuple[str, ...], message: str) -> None:
@@ -166,4 +172,48 @@ def test_password_file_may_end_in_a_newline(tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text("s3cret word \n", "utf-8")
     options: Any = arguments("--basic", "user", "--basic-password-file", str(path))
-    assert verb._basic(options) == ("user", "s3cret word ")
+    assert vtn_links._basic(options) == ("user", "s3cret word ")
+
+
+def test_what_a_ven_repeats_is_not_shown_again(tmp_path: Path) -> None:
+    events = tmp_path / "events.toml"
+    events.write_text(EVENT, "utf-8")
+    program = Program("--events", str(events))
+    url = re.search(r"http://127\.0\.0\.1:\d+", program.line())
+    assert url is not None
+    program.line()
+    poll = (
+        RequestEvent("ven-1", "q"),
+        CreatedEvent("ven-1", (EventResponse("e\u202e", 0, "optIn"),)),
+    )
+    post(url[0], *poll, *poll, *poll, RequestEvent("ven-2"))
+    post(url[0], CreatedEvent("ven-1", (EventResponse("e\u202e", 0, "optOut"),)), *poll)
+    code, rest, errors = program.end(signal.SIGTERM)
+    assert (code, errors) == (0, "")
+    told = [line.split("  ", 2)[2].strip() for line in rest.splitlines()[:-1]]
+    assert told == [
+        r"ven-1 asked: e\u202e/0 far",
+        r"ven-1 answered: e\u202e/0 optIn 200",
+        r"ven-2 asked: e\u202e/0 far",
+        r"ven-1 answered: e\u202e/0 optOut 200",
+        r"ven-1 answered: e\u202e/0 optIn 200",
+    ]
+
+
+def test_what_was_not_shown_is_counted() -> None:
+    repetitions = vtn_lines.Repetitions()
+    asked = {"kind": "asked", "ven_id": "a", "profile": "2.0a", "events": []}
+    answer = {"kind": "answer", "ven_id": "a"}
+    assert [repetitions.has(dict(asked)) for _ in range(3)] == [False, True, True]
+    assert [repetitions.has(dict(answer)) for _ in range(2)] == [False, True]
+    fields = repetitions.take_fields()
+    assert fields is not None
+    assert vtn_lines.words(fields) == "a asked 2 times more, nothing new"
+    assert repetitions.take_fields() is None
+    for ven_id in "ab":
+        repetitions.has(asked | {"ven_id": ven_id})
+        repetitions.has(asked | {"ven_id": ven_id})
+    fields = repetitions.take_fields()
+    assert fields is not None
+    assert vtn_lines.words(fields) == "2 VENs asked 3 times more, nothing new"
+    assert not repetitions.has(asked | {"events": ["e"]})

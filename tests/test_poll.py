@@ -23,6 +23,7 @@ from scripted_vtn import (
     reply,
 )
 
+import oadr2.background
 import oadr2.http
 import oadr2.poll
 from oadr2.errors import (
@@ -334,8 +335,8 @@ class FakeEventHandler(FakeHandler):
 
 @pytest.fixture
 def fakes(monkeypatch):
-    monkeypatch.setattr(oadr2.poll, "EventHandler", FakeEventHandler)
-    monkeypatch.setattr(oadr2.poll, "EventController", FakeController)
+    monkeypatch.setattr(oadr2.background, "EventHandler", FakeEventHandler)
+    monkeypatch.setattr(oadr2.background, "EventController", FakeController)
 
 
 @pytest.mark.usefixtures("fakes")
@@ -463,7 +464,7 @@ class TestOpenADR2:
                 super().__init__(ven_id)
                 made.append(self)
 
-        monkeypatch.setattr(oadr2.poll, "EventHandler", Watched)
+        monkeypatch.setattr(oadr2.background, "EventHandler", Watched)
         before = threading.active_count()
         good = {"event_config": {"ven_id": "ven"}, "vtn_base_uri": "http://127.0.0.1:9"}
         with pytest.raises(ConfigurationError, match=name):

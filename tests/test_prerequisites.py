@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 SCRIPT = Path("tools") / "check_prerequisites.py"
 CHOOSER = Path("tools") / "choose_python.sh"
@@ -102,3 +105,37 @@ def test_the_build_stops_with_the_same_line(repository: Path, tmp_path: Path) ->
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("oadr2: no C compiler: 'no-such-cc'")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("present", "user", "words", "installs"),
+    [
+        (("prosody", "apt-get", "id"), 0, "", False),
+        (("apt-get", "id"), 0, "installing Prosody\n", True),
+        (("apt-get", "id"), 1000, "Prosody is missing, so the tests of XMPP are skipped", False),
+        (("id",), 0, "Prosody is missing, so the tests of XMPP are skipped", False),
+    ],
+)
+def test_prosody_is_installed_where_that_can_be_done_unasked(
+    repository: Path,
+    tmp_path: Path,
+    present: tuple[str, ...],
+    user: int,
+    words: str,
+    installs: bool,
+) -> None:
+    log = tmp_path / "log"
+    for name in present:
+        program = tmp_path / name
+        said = f"echo {user}" if name == "id" else f'echo "$@" >>{log}'
+        program.write_text(f"#!/bin/sh\n{said}\n")
+        program.chmod(0o755)
+    shell = shutil.which("sh")
+    assert shell is not None
+    script = Path("tools") / "install_prosody.sh"
+    done = run(shell, script, repository=repository, PATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(words)
+    assert bool(words) == bool(done.stdout)
+    asked = log.read_text() if log.exists() else ""
+    assert installs == bool(re.search(r"install .*prosody", asked))

@@ -2,9 +2,10 @@
 
     python tools/write_conformance.py
 
-Runs tests/conformance and writes the document when every test passes, else says what is wrong and
-leaves it alone. The statements stand in tests/conformance/statements.toml; a test belongs to those
-whose ids its name carries (``test_E16_...``, ``test_E45_E46_...``, ``test_field_note_14_...``).
+Runs tests/conformance and tests/xmpp, which needs Prosody, and writes the document when every test
+passes, else says what is wrong and leaves it alone. The statements stand in
+tests/conformance/statements.toml; a test belongs to those whose ids its name carries
+(``test_E16_...``, ``test_E45_E46_...``, ``test_field_note_14_...``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "conformance"
+XMPP_FOLDER = ROOT / "tests" / "xmpp"  # what is about XMPP itself is tested there
 STATEMENTS = FOLDER / "statements.toml"
 DOCUMENT = ROOT / "docs" / "conformance.md"
 ABOUT_THE_DOCUMENT = FOLDER / "test_conformance_document.py"  # it cannot pass before it is written
@@ -40,7 +42,8 @@ What the OpenADR profiles ask of a VEN, as far as can be told from public source
 row. A statement counts as met when at least one test that cannot be skipped carries its id and all
 tests that carry it pass. Every scenario runs for both profiles where the statement is about both,
 and the event scenarios over each transport: in process, by HTTP pull from a VTN that listens on
-loopback, and by HTTP push to a VEN that does.
+loopback, by HTTP push to a VEN that does, and by XMPP over a Prosody. Tests that need Prosody are
+skipped where it is not installed, but not when this is written.
 
 Grade: where the statement comes from. R: a rule of the Alliance quoted in public. X: the schemas.
 S: sample messages. P: what other programs do. I: inferred. U: not confirmed, and so configurable
@@ -65,6 +68,7 @@ class Test:
     name: str
     ids: tuple[str, ...]
     optional: bool
+    folder: str = "conformance"
 
 
 def statements(path: Path = STATEMENTS) -> tuple[dict[str, str], dict[str, Statement]]:
@@ -97,8 +101,14 @@ def tests_in(folder: Path) -> list[Test]:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 arguments = {argument.arg for argument in node.args.args}
                 optional = OPTIONAL_FIXTURE in arguments
-                found.append(Test(path.name, node.name, ids_of(node.name), optional))
+                ids = ids_of(node.name)
+                found.append(Test(path.name, node.name, ids, optional, path.parent.name))
     return found
+
+
+def all_tests() -> list[Test]:
+    """The tests that the document tells of."""
+    return [*tests_in(FOLDER), *(test for test in tests_in(XMPP_FOLDER) if test.ids)]
 
 
 def faults(by_id: Mapping[str, Statement], tests: Iterable[Test]) -> list[str]:
@@ -129,7 +139,7 @@ def _rows(chosen: list[Statement], tests: list[Test], *, notes: bool = False) ->
         ]
     for statement in chosen:
         mine = [test for test in tests if statement.id in test.ids]
-        links = [f"[{t.name.removeprefix('test_')}](../tests/conformance/{t.file})" for t in mine]
+        links = [f"[{t.name.removeprefix('test_')}](../tests/{t.folder}/{t.file})" for t in mine]
         result = "passes"
         if statement.uncovered:
             result = f"not yet: {statement.uncovered}"
@@ -197,11 +207,13 @@ def main() -> int:
 
     os.chdir(ROOT)
     titles, by_id = statements()
-    tests = tests_in(FOLDER)
+    tests = all_tests()
     wrong = faults(by_id, tests)
     if not wrong:
         outcomes = Outcomes()
-        arguments = ["-q", "--no-header", f"--ignore={ABOUT_THE_DOCUMENT}", str(FOLDER)]
+        os.environ["OADR2_REQUIRE_PROSODY"] = "1"
+        folders = [str(FOLDER), str(XMPP_FOLDER)]
+        arguments = ["-q", "--no-header", f"--ignore={ABOUT_THE_DOCUMENT}", *folders]
         status = pytest.main(arguments, plugins=[outcomes])
         for test in tests:
             if test.file == ABOUT_THE_DOCUMENT.name:

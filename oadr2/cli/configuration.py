@@ -34,6 +34,20 @@ def comma_list(text: str) -> tuple[str, ...]:
     return items
 
 
+class Repeatable(argparse.Action):
+    """For a list whose option may be given several times; the command line replaces the file's."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        _option: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, (*(() if before is self.default else before), *values))
+
+
 def seconds(text: str) -> float:
     """A positive, finite number of seconds."""
     try:

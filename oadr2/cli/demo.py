@@ -24,7 +24,11 @@ def add_parser(subparsers: Any) -> None:
         ),
     )
     parser.add_argument("--fast", action="store_true", help="all in about six seconds")
-    parser.add_argument(
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
+        "--push", action="store_true", help="the VTN posts the event instead of being polled"
+    )
+    way.add_argument(
         "--xmpp",
         action="store_true",
         help="over XMPP, on a Prosody started for it; needs Prosody and slixmpp",
@@ -37,8 +41,10 @@ def run(args: argparse.Namespace) -> int:
     if args.xmpp:
         _check_xmpp()
     from oadr2.cli.demo_show import show_demo  # noqa: PLC0415 - it brings httpx, uvicorn and rich
+    from oadr2.cli.demo_ways import HTTP, PUSH, XMPP  # noqa: PLC0415
 
-    return show_demo(fast=args.fast, as_json=args.json, xmpp=args.xmpp)
+    way = XMPP if args.xmpp else PUSH if args.push else HTTP
+    return show_demo(way, fast=args.fast, as_json=args.json)
 
 
 def _check_xmpp() -> None:

@@ -14,16 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from oadr2.cli.demo_play import EVENT_ID, FAST, NORMAL, Demo
-from oadr2.cli.demo_ways import HTTP, XMPP
+from oadr2.cli.demo_ways import Way
 from oadr2.cli.event_text import level_text
 from oadr2.cli.live_view import Entry, Picture, clock, live_view
 from oadr2.cli.message_view import console_for, level_style, show
 
 
-def show_demo(*, fast: bool, as_json: bool, xmpp: bool = False) -> int:
+def show_demo(way: Way, *, fast: bool, as_json: bool) -> int:
     """Run the demo, show it in the way that fits standard output, return the exit code."""
     console = console_for()
-    demo = Demo(FAST if fast else NORMAL, XMPP if xmpp else HTTP)
+    demo = Demo(FAST if fast else NORMAL, way)
     if not as_json and console.is_terminal and not console.is_dumb_terminal:
         _play_live(demo, console)
     else:

@@ -1,4 +1,4 @@
-"""How the two parties of the demo talk: the VEN polls over HTTP, or both are on an XMPP server."""
+"""How the two parties of the demo talk: by polling, by pushing, or over an XMPP server."""
 
 from __future__ import annotations
 
@@ -73,6 +73,20 @@ async def _http(
 
 
 @asynccontextmanager
+async def _push(
+    vtn: SimulatedVtn, handler: EventHandler, ven_id: str, _poll_interval: float, on_error: OnError
+) -> AsyncIterator[Connected]:
+    from oadr2.push import PushClient  # noqa: PLC0415
+    from oadr2.sim import VtnPusher, VtnServer  # noqa: PLC0415
+
+    with VtnServer(vtn) as server:
+        async with PushClient(handler, server.url, plaintext=True, on_error=on_error) as client:
+            with VtnPusher(vtn, client.url) as pusher:
+                profile = vtn.profiles[0]
+                yield Connected(client, lambda: asyncio.to_thread(pusher.push, ven_id, profile))
+
+
+@asynccontextmanager
 async def _xmpp(
     vtn: SimulatedVtn, handler: EventHandler, ven_id: str, _poll_interval: float, on_error: OnError
 ) -> AsyncIterator[Connected]:
@@ -104,6 +118,12 @@ HTTP: Final = Way(
     "a VTN and a VEN on this machine, talking OpenADR 2.0a",
     "A VEN asks its VTN again and again whether there is an event for it.",
     "The VTN has an event. The VEN will see it at its next poll.",
+)
+PUSH: Final = Way(
+    _push,
+    "a VTN that posts to a VEN on this machine, talking OpenADR 2.0a",
+    "A VEN has asked its VTN for events, and waits for what the VTN posts.",
+    "The VTN has an event, and posts it to the VEN.",
 )
 XMPP: Final = Way(
     _xmpp,

@@ -45,6 +45,11 @@ def add_parser(subparsers: Any) -> None:
     access.add_argument("--username", metavar="NAME", help="for HTTP authentication")
     add_secret_options(access, "password", "OADR2_PASSWORD", "password")
     add_tls_options(access)
+    access.add_argument(
+        "--vtn-fingerprint",
+        metavar="F",
+        help="accept only the VTN's certificate with it, as oadr2 fingerprint prints it",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--once", action="store_true", help="poll once, show the events held, stop")
     add_output_options(output)

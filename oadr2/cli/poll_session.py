@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 
 from oadr2.cli.ven_session import Transport, run_ven
-from oadr2.cli.vtn_access import client_context_of, password_of
+from oadr2.cli.vtn_access import password_of, tls_context_of
 from oadr2.errors import ConfigurationError
 from oadr2.event import EventHandler
 from oadr2.poll import PollClient
@@ -50,8 +50,10 @@ def _transport(args: argparse.Namespace) -> Transport:
 
 def _tls_context(args: argparse.Namespace) -> ssl.SSLContext | None:
     secured = args.vtn_url.startswith("https:")
-    if not secured and (args.ca_certs or args.cert or args.key):
+    if secured:
+        return tls_context_of(args, args.vtn_fingerprint)
+    if args.ca_certs or args.cert or args.key or args.vtn_fingerprint:
         raise ConfigurationError(
-            "--ca-certs, --cert and --key need an https:// address in --vtn-url"
+            "--ca-certs, --cert, --key and --vtn-fingerprint need an https:// address in --vtn-url"
         )
-    return client_context_of(args)
+    return None

@@ -1,4 +1,4 @@
-"""How a verb reaches its VTN over HTTP: password and TLS context, from its options."""
+"""How a verb reaches its VTN or server: password and TLS context, from its options."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ def password_of(args: argparse.Namespace) -> str | None:
 
 def client_context_of(args: argparse.Namespace) -> ssl.SSLContext | None:
     """The context of the TLS options for connections to ``--vtn-url``; None when it is http."""
-    if not args.vtn_url.startswith("https:"):
-        return None
+    return tls_context_of(args) if args.vtn_url.startswith("https:") else None
+
+
+def tls_context_of(args: argparse.Namespace, fingerprint: str | None = None) -> ssl.SSLContext:
+    """The context of the TLS options; with a fingerprint only that certificate is accepted."""
     return client_context(
         args.ca_certs,
         args.cert,
@@ -35,4 +38,5 @@ def client_context_of(args: argparse.Namespace) -> ssl.SSLContext | None:
         read_secret(args, "key_passphrase"),
         not args.no_check_hostname,
         args.tls == "legacy",
+        fingerprint,
     )

@@ -47,7 +47,13 @@ def add_parser(subparsers: Any) -> None:
     )
     add_vtn_options(vtn)
     add_ven_options(parser)
-    add_tls_options(parser.add_argument_group("TLS"))
+    tls = parser.add_argument_group("TLS")
+    add_tls_options(tls)
+    tls.add_argument(
+        "--server-fingerprint",
+        metavar="F",
+        help="accept only the server certificate with it, as oadr2 fingerprint prints it",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--once", action="store_true", help="ask once, show the events held, stop")
     add_output_options(output)

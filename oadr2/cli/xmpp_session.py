@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from oadr2.cli.configuration import read_secret
 from oadr2.cli.ven_session import Transport, run_ven
+from oadr2.cli.vtn_access import tls_context_of
 from oadr2.errors import AuthenticationError, ConfigurationError
 from oadr2.event import EventHandler
-from oadr2.security import client_context
 from oadr2.xmpp import XmppClient
 
 
@@ -84,14 +84,9 @@ def _password(args: argparse.Namespace) -> str | None:
 
 def _tls_context(args: argparse.Namespace) -> ssl.SSLContext | None:
     if args.plaintext:
-        if args.ca_certs or args.cert or args.key:
-            raise ConfigurationError("--ca-certs, --cert and --key do not go with --plaintext")
+        if args.ca_certs or args.cert or args.key or args.server_fingerprint:
+            raise ConfigurationError(
+                "--ca-certs, --cert, --key and --server-fingerprint do not go with --plaintext"
+            )
         return None
-    return client_context(
-        args.ca_certs,
-        args.cert,
-        args.key,
-        read_secret(args, "key_passphrase"),
-        not args.no_check_hostname,
-        args.tls == "legacy",
-    )
+    return tls_context_of(args, args.server_fingerprint)

@@ -247,6 +247,7 @@ class VtnServer:
     Args:
         port: 0 takes a free one; ``port`` says which after the start.
         ssl_certfile, ssl_keyfile: PEM files of the server; with them it speaks HTTPS.
+        ssl_keyfile_password: of the key, when it is encrypted.
         ssl_ca_certs: PEM file of the authorities that client certificates are checked against.
         client_certificates: "required" turns away clients without a valid certificate.
         prefix, basic, fault, services: see :class:`VtnApp`.
@@ -264,6 +265,7 @@ class VtnServer:
         *,
         ssl_certfile: str | os.PathLike[str] | None = None,
         ssl_keyfile: str | os.PathLike[str] | None = None,
+        ssl_keyfile_password: str | None = None,
         ssl_ca_certs: str | os.PathLike[str] | None = None,
         client_certificates: Literal["none", "required"] = "none",
         prefix: str = "",
@@ -286,6 +288,7 @@ class VtnServer:
             self.app,
             ssl_certfile=ssl_certfile,
             ssl_keyfile=ssl_keyfile,
+            ssl_keyfile_password=ssl_keyfile_password,
             ssl_ca_certs=None if ssl_ca_certs is None else os.fspath(ssl_ca_certs),
             ssl_cert_reqs=ssl.CERT_REQUIRED if required else ssl.CERT_NONE,
             interface="asgi3",

@@ -32,6 +32,8 @@ certificates = {folder}
 log = {{ {{ levels = {{ min = "info" }}, to = "file", filename = {log} }} }}
 interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {port} }}
+c2s_stanza_size_limit = 16 * 1024 * 1024
+network_settings = {{ nagle = false }}
 modules_enabled = {{ {modules} }}
 modules_disabled = {{ "s2s", "offline", "http" }}
 c2s_require_encryption = {require_encryption}
@@ -53,6 +55,7 @@ class ProsodyServer:
     Args:
         users: the users and their passwords; they are ``name@host``.
         host: the domain it serves.
+        port: where it listens; 0 takes a free port, and ``port`` says which after the start.
         certificate, key: PEM files; with them STARTTLS is offered, and required.
         client_ca: PEM file of the CA that vouches for clients. With it nobody has a password: a
             client is the user its certificate's common name says (SASL EXTERNAL).
@@ -68,6 +71,7 @@ class ProsodyServer:
         users: Mapping[str, str],
         *,
         host: str = "localhost",
+        port: int = 0,
         certificate: Path | None = None,
         key: Path | None = None,
         client_ca: Path | None = None,
@@ -78,7 +82,7 @@ class ProsodyServer:
         if program is None:
             raise ConfigurationError(INSTALL)
         self.host = host
-        self.port = 0
+        self.port = port
         self._program = program
         self._users = dict(users)
         self._certificate = certificate

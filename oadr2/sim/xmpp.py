@@ -11,6 +11,7 @@ import contextlib
 import logging
 import ssl
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
@@ -23,7 +24,7 @@ from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher.base import MatcherBase
 from slixmpp.xmlstream.stanzabase import StanzaBase
 
-from oadr2.errors import RemoteProtocolError, TransportError
+from oadr2.errors import RemoteProtocolError, TransportError, one_line
 from oadr2.model import Profile
 from oadr2.sim.vtn import SimulatedVtn
 
@@ -34,7 +35,9 @@ _PROFILES: Final[Mapping[str, Profile]] = {
     "{http://openadr.org/oadr-2.0a/2012/07}": "2.0a",
     "{http://openadr.org/oadr-2.0b/2012/07}": "2.0b",
 }
-_RECONNECT: Final = 0.2  # seconds; a VTN of one's own comes back at once
+# Seconds from a lost connection to the next try, doubled up to the longest while there is none.
+_RECONNECT: Final = 0.2
+_RECONNECT_MAX: Final = 5.0
 
 
 class XmppVtn:
@@ -44,19 +47,24 @@ class XmppVtn:
 
     Args:
         vtn: the events and the answers.
-        jid, password: who the VTN is; with a resource, so that VENs can be given its full JID.
+        jid, password: who the VTN is; with a resource, so that VENs can be given its full JID. With
+            password None the client certificate of ``ssl_context`` says who it is (SASL EXTERNAL).
         vens: the JID of each VEN by its venID. A bare JID is reached once the VEN has been seen.
         server, port: where the server is.
-        profile: of what is pushed; replies follow the request.
+        profile: of what is pushed to a VEN that has not asked yet; the others get that of their request.
         ssl_context: for STARTTLS; None talks in plain text.
         reply_timeout: seconds for a VEN to answer a push.
+
+    Attributes:
+        on_trouble: called on its own thread with the reason, in words, when the server cannot be
+            joined or was lost.
     """
 
     def __init__(
         self,
         vtn: SimulatedVtn,
         jid: str,
-        password: str,
+        password: str | None,
         vens: Mapping[str, str],
         *,
         server: str = "127.0.0.1",
@@ -70,9 +78,14 @@ class XmppVtn:
         self.profile = profile
         self._password = password
         self._vens = {ven_id: JID(ven_jid) for ven_id, ven_jid in vens.items()}
+        self._known = {ven.bare for ven in self._vens.values()}
         self._address = server, port
         self._ssl_context = ssl_context
         self._reply_timeout = reply_timeout
+        self.on_trouble: Callable[[str], object] | None = None
+        self._trouble = "no answer"
+        self._refused = threading.Event()  # the credentials; another try would fare no better
+        self._profiles: dict[str, Profile] = {}  # in which each VEN asks, by its bare JID
         self._seen: dict[str, JID] = {}
         self._client: _Client | None = None
         self._online = threading.Event()
@@ -84,7 +97,7 @@ class XmppVtn:
         """Join the server; returns when it is there.
 
         Raises:
-            TransportError: it could not within ``timeout`` seconds.
+            TransportError: it could not within ``timeout`` seconds, or was refused; says why.
         """
         if self._thread is not None:
             raise RuntimeError("the VTN runs already")
@@ -94,9 +107,12 @@ class XmppVtn:
         )
         self._thread.start()
         ready.wait()
-        if not self.wait_online(timeout):
-            self.stop()
-            raise TransportError(f"{self.jid} could not join the server at {self._address}")
+        give_up = time.monotonic() + timeout
+        while not self.wait_online(0.05):
+            if self._refused.is_set() or time.monotonic() > give_up:
+                self.stop()
+                host, port = self._address
+                raise TransportError(f"{self.jid} cannot join {host}:{port}: {self._trouble}")
 
     def stop(self) -> None:
         """Leave."""
@@ -170,6 +186,7 @@ class XmppVtn:
         self._loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
         ready.set()
+        delay = _RECONNECT
         while True:
             client = _Client(self.jid, self._password, self._ssl_context, self._take)
             client.add_event_handler("session_start", self._arrived)
@@ -178,11 +195,18 @@ class XmppVtn:
                 self._client = client
                 await client.stay(*self._address)
             finally:
+                was_online = self._online.is_set()
                 self._client = None
                 self._online.clear()
                 self._seen.clear()
                 await client.leave()
-            await asyncio.sleep(_RECONNECT)
+            self._trouble = client.trouble or "the connection was lost"
+            if client.refused:
+                self._refused.set()
+            if self.on_trouble is not None:
+                self.on_trouble(self._trouble)
+            delay = _RECONNECT if was_online else min(2 * delay, _RECONNECT_MAX)
+            await asyncio.sleep(delay)
 
     def _arrived(self, _event: object) -> None:
         assert self._client is not None  # noqa: S101 - for the type checker
@@ -194,8 +218,11 @@ class XmppVtn:
     def _note_presence(self, presence: Any) -> None:
         """A VEN arrived: now its resource is known. Show it ours, once."""
         sender = presence["from"]
-        known = any(sender.bare == ven.bare for ven in self._vens.values())
-        if known and self._client is not None and self._seen.get(sender.bare) != sender:
+        if (
+            sender.bare in self._known
+            and self._client is not None
+            and self._seen.get(sender.bare) != sender
+        ):
             self._seen[sender.bare] = sender
             self._client.send_presence(pto=sender)
 
@@ -203,15 +230,17 @@ class XmppVtn:
         """The reply to a request."""
         child = iq.xml[0]
         profile = _PROFILES[child.tag.partition("}")[0] + "}"]
-        self._seen[iq["from"].bare] = iq["from"]
+        sender = iq["from"].bare
+        self._seen[sender], self._profiles[sender] = iq["from"], profile
         return self.vtn.handle(_document(child), profile)
 
     async def _push(self, ven_id: str) -> str:
         ven = self._vens[ven_id]
         to = ven if ven.resource else self._seen.get(ven.bare)
         if to is None:
-            return f"{ven.bare} has not been seen"
-        kind, problem = await self._send(to, self.vtn.list_for(ven_id, self.profile), "set", None)
+            return f"{ven.bare} is not there; it asks when it comes"
+        profile = self._profiles.get(ven.bare, self.profile)
+        kind, problem = await self._send(to, self.vtn.list_for(ven_id, profile), "set", None)
         return "" if kind == "result" else problem
 
     async def _send(
@@ -260,28 +289,39 @@ class _Client(ClientXMPP):
     def __init__(
         self,
         jid: str,
-        password: str,
+        password: str | None,
         ssl_context: ssl.SSLContext | None,
         take: Callable[[Iq], bytes],
     ) -> None:
         super().__init__(
             jid,
-            password,
+            password or "",
             # An empty one is never used, and spares slixmpp loading the CAs of the system.
             ssl_context=ssl_context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             loop=asyncio.get_running_loop(),
         )
         self._take = take
+        self.trouble = ""
+        self.refused = False
         self.gone = asyncio.get_running_loop().create_future()
         self.enable_direct_tls = False
         self.enable_starttls = ssl_context is not None
         self.enable_plaintext = ssl_context is None
-        self.plugin["feature_mechanisms"].unencrypted_scram = ssl_context is None
+        sasl = self.plugin["feature_mechanisms"]
+        sasl.unencrypted_scram = ssl_context is None
+        if password is None:
+            sasl.use_mechs = {"EXTERNAL"}
         self.register_plugin("xep_0030")
         self.register_plugin("xep_0199")
         self.register_handler(Callback("OpenADR", _Carries(), self._answer))
-        for event in ("disconnected", "connection_failed"):
-            self.add_event_handler(event, self._lost)
+        for event, handler in (
+            ("disconnected", self._lost),
+            ("connection_failed", self._lost),
+            ("ssl_invalid_chain", self._lost),
+            ("failed_auth", self._turned_away),
+            ("no_auth", self._turned_away),
+        ):
+            self.add_event_handler(event, handler)
 
     async def stay(self, host: str, port: int) -> None:
         """Connect, and return when the connection is gone or did not come about."""
@@ -299,9 +339,18 @@ class _Client(ClientXMPP):
         for _ in range(3):  # asyncio closes sockets in its next rounds
             await asyncio.sleep(0)
 
-    def _lost(self, _reason: object) -> None:
+    def _lost(self, reason: object) -> None:
+        self.trouble = self.trouble or one_line(
+            str(getattr(reason, "strerror", None) or reason or "")
+        )
         if not self.gone.done():
             self.gone.set_result(None)
+
+    def _turned_away(self, stanza: Any) -> None:
+        condition = stanza["condition"] if isinstance(stanza, StanzaBase) else "no common mechanism"
+        self.trouble = f"the server refused the login ({condition})"
+        self.refused = True
+        self._lost(None)
 
     def _answer(self, iq: StanzaBase) -> None:
         try:

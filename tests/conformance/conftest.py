@@ -18,6 +18,8 @@ def profile(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> str:
+    if request.param == "XMPP":
+        request.getfixturevalue("prosody_installed")
     return str(request.param)
 
 

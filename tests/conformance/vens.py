@@ -13,13 +13,14 @@ from typing import Any, NamedTuple, Protocol
 
 import httpx
 from lxml import etree
+from over_xmpp import Xmpp, XmppSide
 from payloads import NAMESPACES, OADR, START, distribute_event, response
 from scripted_vtn import ScriptedVtn, reply
 
 from oadr2.errors import RemoteProtocolError
 from oadr2.event import Change, EventHandler, EventState
 from oadr2.poll import PollClient
-from oadr2.push import PATHS, PushApp, PushingVtn, Receive, Scope, Send
+from oadr2.push_app import PATHS, PushApp, PushingVtn, Receive, Scope, Send
 from oadr2.push_server import PushServer
 
 HOUR = 3600.0
@@ -154,7 +155,8 @@ class Transport(Protocol):
 class Wire:
     """What the transports of one test session share.
 
-    A VTN that listens, a loop for clients, and a server on that loop for whichever VEN is pushed to.
+    A VTN that listens, a loop for clients, a server on that loop for whichever VEN is pushed to, and
+    an XMPP server from the first VEN on that asks for it.
     """
 
     def __init__(self) -> None:
@@ -163,6 +165,13 @@ class Wire:
         self.http = httpx.AsyncClient(timeout=60, trust_env=False)
         self.push_server = PushServer(self._push)
         self.push_app: PushApp | None = None
+        self._xmpp: XmppSide | None = None
+
+    @property
+    def xmpp(self) -> XmppSide:
+        if self._xmpp is None:
+            self._xmpp = XmppSide().__enter__()
+        return self._xmpp
 
     def __enter__(self) -> Wire:
         self.vtn.__enter__()
@@ -174,6 +183,9 @@ class Wire:
         await self.push_app(scope, receive, send)
 
     def __exit__(self, *_: object) -> None:
+        if self._xmpp is not None:
+            self.runner.run(self._xmpp.leave())
+            self._xmpp.__exit__()
         self.runner.run(self.http.aclose())
         self.runner.run(self.push_server.aclose())
         self.runner.close()
@@ -281,10 +293,11 @@ class HttpPush:
         await self._client.aclose()
 
 
-TRANSPORTS: dict[str, type[InProcess] | type[HttpPull] | type[HttpPush]] = {
+TRANSPORTS: dict[str, type[InProcess] | type[HttpPull] | type[HttpPush] | type[Xmpp]] = {
     "in process": InProcess,
     "HTTP pull": HttpPull,
     "HTTP push": HttpPush,
+    "XMPP": Xmpp,
 }
 
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import trustme
-from probe import USERS
+from xmpp_probe import USERS
 
 from oadr2.security import client_context
-from oadr2.sim.prosody import INSTALL, ProsodyServer, find_prosody
-
-
-@pytest.fixture(scope="session")
-def prosody_installed():
-    if find_prosody() is None:
-        if os.environ.get("OADR2_REQUIRE_PROSODY") == "1":
-            pytest.fail(f"OADR2_REQUIRE_PROSODY is set, and {INSTALL}")
-        pytest.skip(INSTALL)
+from oadr2.sim.prosody import ProsodyServer
 
 
 @pytest.fixture(scope="module")

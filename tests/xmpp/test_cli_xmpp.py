@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from probe import PASSWORD, PATIENCE
 from test_cli_poll import Polling
+from xmpp_probe import PASSWORD, PATIENCE
 
 import oadr2.sim.prosody
 from oadr2.cli import main

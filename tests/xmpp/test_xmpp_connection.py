@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from probe import PASSWORD, PATIENCE, Probe
+from xmpp_probe import PASSWORD, PATIENCE, Probe
 
 from oadr2.errors import TransportError
 from oadr2.event import EventHandler
@@ -72,6 +72,26 @@ def test_X06_a_ping_without_an_answer_makes_a_new_connection(plain, handler, mon
     assert pings[0] is pings[2]
     assert pings[3] is not pings[2]
     assert pings[3] is pings[5]
+
+
+def test_plain_text_ends_where_a_name_leads_elsewhere(plain, handler, monkeypatch):
+    """The name said localhost; what was connected to is looked at before anything is sent."""
+    monkeypatch.setattr("oadr2.xmpp_stream.is_loopback", lambda _: False)
+
+    async def scenario():
+        said = asyncio.get_running_loop().create_future()
+        async with (
+            client(handler, plain, on_error=lambda e: said.done() or said.set_result(e)) as ven,
+            asyncio.timeout(PATIENCE),
+        ):
+            running = asyncio.create_task(ven.run())
+            error = await said
+        await running
+        return error, ven.has_connected
+
+    error, has_connected = asyncio.run(scenario())
+    assert str(error) == f"127.0.0.1:{plain.port} is not on this machine; no plain text"
+    assert not has_connected
 
 
 def test_another_client_with_our_resource_is_told_by_name(plain, handler):

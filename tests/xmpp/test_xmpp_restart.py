@@ -4,7 +4,7 @@ import asyncio
 import collections
 import threading
 
-from probe import PASSWORD, PATIENCE, USERS
+from xmpp_probe import PASSWORD, PATIENCE, USERS
 
 from oadr2.sim import SimulatedVtn
 from oadr2.sim.prosody import ProsodyServer

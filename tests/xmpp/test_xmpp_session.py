@@ -6,8 +6,9 @@ import logging
 from xml.etree.ElementTree import tostring
 
 import pytest
-from probe import PASSWORD, PATIENCE, Probe, child
+from xmpp_probe import PASSWORD, PATIENCE, Probe, child
 
+from oadr2.certificate import read_certificate
 from oadr2.errors import AuthenticationError, StoreError, TransportError
 from oadr2.event import EventHandler
 from oadr2.policy import VtnPolicy
@@ -129,7 +130,7 @@ def test_X02_it_asks_for_its_events_when_it_arrives(plain, handler, profile):
 
 
 @pytest.mark.parametrize("echo", [True, False])
-def test_an_echo_and_an_empty_result_are_no_errors(plain, handler, caplog, echo):
+def test_field_note_23_an_echo_and_an_empty_result_are_no_errors(plain, handler, caplog, echo):
     """field-notes.md 23: EnerNOC's VTN sends the request back as its result."""
     caplog.set_level(logging.WARNING, "oadr2")
 
@@ -155,7 +156,7 @@ def test_an_echo_and_an_empty_result_are_no_errors(plain, handler, caplog, echo)
     assert not [record for record in caplog.records if record.name == "oadr2.xmpp"]
 
 
-def test_a_list_in_a_result_nobody_waits_for_is_taken(plain, handler):
+def test_field_note_23_a_list_in_a_result_nobody_waits_for_is_taken(plain, handler):
     async def scenario():
         async with Probe(VTN, PASSWORD, plain.port) as vtn, running(handler, plain):
             await vtn.is_there(VEN)
@@ -478,6 +479,36 @@ def test_a_certificate_for_another_domain_is_refused(
     assert type(error) is TransportError
     assert "localhost" in str(error)
     assert "mismatch" in str(error).lower()
+
+
+def test_H09_a_pinned_server_certificate(secured, handler, certificates):
+    own = read_certificate(certificates["server"])
+    pinned = "00:11:22:33:44:55:66:77:88:99"
+    context = client_context(certificates["ca"], fingerprint=pinned)
+    error = first_error(handler, secured, password=PASSWORD, ssl_context=context)
+    assert type(error) is TransportError
+    assert str(error).endswith(
+        f"the certificate has the fingerprint {own.fingerprint('2.0b')} (2.0b) or"
+        f" {own.fingerprint('2.0a')} (2.0a), and {pinned} is pinned"
+    )
+    config = {
+        "event_config": {"ven_id": "ven-1"},
+        "vtn_ca_certs": certificates["ca"],
+        "server_fingerprint": own.fingerprint("2.0a"),
+    }
+    vtn = SimulatedVtn("vtn-a")
+    with (
+        XmppVtn(
+            vtn,
+            VTN,
+            PASSWORD,
+            {},
+            port=secured.port,
+            ssl_context=client_context(certificates["ca"]),
+        ),
+        OpenADR2(config, VEN, PASSWORD, "127.0.0.1", secured.port, vtn_jid=VTN) as ven,
+    ):
+        wait_synchronised(ven)
 
 
 def test_a_server_that_is_not_there_is_one_line(plain, handler):

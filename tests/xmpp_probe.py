@@ -35,14 +35,18 @@ class Probe(ClientXMPP):
         self.register_plugin("xep_0030")
         self.register_plugin("xep_0199")
         self.add_filter("in", self._note)
+        self.add_event_handler("disconnected", lambda _: self._wake())
         self.register_handler(Callback("sets", StanzaPath("iq@type=set"), self._answer))
 
     def _note(self, stanza):
         self.seen.append(stanza)
+        self._wake()
+        return stanza
+
+    def _wake(self):
         task = asyncio.ensure_future(self._tell())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return stanza
 
     async def _tell(self):
         async with self._news:
@@ -72,12 +76,17 @@ class Probe(ClientXMPP):
             handle.cancel()
 
     async def wait_for(self, wanted):
-        """The first stanza, of those that came and those to come, for which ``wanted`` is true."""
+        """The first stanza, of those that came and those to come, for which ``wanted`` is true.
+
+        None when the connection goes before it has come.
+        """
         async with asyncio.timeout(PATIENCE), self._news:
             while True:
                 for stanza in self.seen:
                     if wanted(stanza):
                         return stanza
+                if not self.is_connected():
+                    return None
                 await self._news.wait()
 
     async def is_there(self, jid):
