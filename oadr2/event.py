@@ -152,6 +152,7 @@ class EventHandler:
         if default_opt not in get_args(OptType):
             raise ConfigurationError(f'default_opt is {default_opt!r}: use "optIn" or "optOut"')
         self.ven_id = ven_id
+        self._kept_as = ven_id  # in the store, whatever the VTN calls us
         self.oadr_profile_level = oadr_profile_level
         self.policy = policy
         self.lock = threading.RLock()
@@ -321,6 +322,26 @@ class EventHandler:
             self._deliver()
         return reply
 
+    def rename(self, ven_id: str) -> None:
+        """Be known to the VTN by another id from now on (facts.md 3.1); the events stay as they are.
+
+        The store goes on under the id this handler was made with.
+
+        Raises:
+            LocalProtocolError: the id is empty.
+        """
+        if not ven_id:
+            raise LocalProtocolError("a venID cannot be empty")
+        with self.lock:
+            if ven_id != self.ven_id:
+                self._table.rename(ven_id)
+                self.ven_id = ven_id
+
+    @property
+    def store(self) -> tuple[EventStore, str] | None:
+        """The store opened for ``db_path`` and the id it keeps this VEN under, for other services."""
+        return None if self._store is None else (self._store, self._kept_as)
+
     def subscribe(self, function: Callable[[tuple[Change, ...]], object]) -> Callable[[], None]:
         """Have ``function(changes)`` called after every change; call the result to end that."""
         with self.lock:
@@ -489,11 +510,11 @@ class EventHandler:
                 deletes.append(key)
             else:
                 puts.append(StoredEvent(*row))
-        self._store.apply(self.ven_id, puts, deletes, request_ids)
+        self._store.apply(self._kept_as, puts, deletes, request_ids)
         self._unsaved.clear()
 
     def _restore(self, store: EventStore) -> None:
-        for stored in store.load(self.ven_id):
+        for stored in store.load(self._kept_as):
             try:
                 self._table.restore(
                     stored.vtn_id,

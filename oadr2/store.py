@@ -18,7 +18,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +71,9 @@ _WRITER: Final = "SELECT writer FROM ven WHERE ven_id = ?"
 _CLAIM: Final = """INSERT INTO ven VALUES (?, ?)
     ON CONFLICT DO UPDATE SET writer = excluded.writer"""
 _GET_VALUE: Final = "SELECT value FROM value WHERE ven_id = ? AND key = ?"
+_GET_VALUES: Final = """SELECT key, value FROM value
+    WHERE ven_id = ?1 AND substr(key, 1, length(?2)) = ?2 ORDER BY key"""
+_DELETE_VALUE: Final = "DELETE FROM value WHERE ven_id = ? AND key = ?"
 _PUT_VALUE: Final = """INSERT INTO value VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET value = excluded.value"""
 
@@ -252,6 +255,29 @@ class EventStore:
         """Keep a text under a key, replacing what was there; durable on return."""
         with self._lock, self._transaction():
             self._connection.execute(_PUT_VALUE, (ven_id, key, value))
+
+    def get_values(self, ven_id: str, prefix: str = "") -> dict[str, str]:
+        """The texts whose keys begin with ``prefix``, in the order of the keys."""
+        with self._lock, self._errors():
+            rows = self._connection.execute(_GET_VALUES, (ven_id, prefix)).fetchall()
+        return dict(rows)
+
+    def put_values(self, ven_id: str, values: Mapping[str, str | None]) -> None:
+        """Put several texts, and delete those that are None, in one transaction; durable on return.
+
+        Raises:
+            StoreError: nothing was written, as for :meth:`apply`.
+        """
+        if not values:
+            return
+        puts = [(ven_id, key, value) for key, value in values.items() if value is not None]
+        deletes = [(ven_id, key) for key, value in values.items() if value is None]
+        with self._lock:
+            with self._transaction():
+                self._claim(ven_id)
+                self._connection.executemany(_DELETE_VALUE, deletes)
+                self._connection.executemany(_PUT_VALUE, puts)
+            self._claimed.add(ven_id)
 
     def _claim(self, ven_id: str) -> None:
         """Inside a transaction: be the VEN's writer, or fail because another store is by now."""

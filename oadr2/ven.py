@@ -16,7 +16,7 @@ from oadr2.errors import RESPONSE_CODES, RemoteProtocolError
 from oadr2.model import DistributeEvent, EiResponse, OptType, Response
 from oadr2.policy import VtnPolicy
 
-Service: TypeAlias = Literal["EiEvent"]
+Service: TypeAlias = Literal["EiEvent", "EiReport", "EiRegisterParty", "EiOpt", "OadrPoll"]
 
 
 class Events(Protocol):

@@ -24,17 +24,23 @@ import uvicorn
 
 from oadr2.errors import ConfigurationError, RemoteProtocolError, TransportError
 from oadr2.model import Profile
+from oadr2.sim.services import VtnServices
 from oadr2.sim.vtn import SimulatedVtn
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Place: TypeAlias = tuple[Profile, str]
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 # facts.md 4.1; case matters.
-PATHS: Final[dict[str, Profile]] = {
-    "/OpenADR2/Simple/EiEvent": "2.0a",
-    "/OpenADR2/Simple/2.0b/EiEvent": "2.0b",
+PATHS: Final[dict[str, Place]] = {
+    "/OpenADR2/Simple/EiEvent": ("2.0a", "EiEvent"),
+    "/OpenADR2/Simple/2.0b/EiEvent": ("2.0b", "EiEvent"),
+    "/OpenADR2/Simple/2.0b/EiRegisterParty": ("2.0b", "EiRegisterParty"),
+    "/OpenADR2/Simple/2.0b/EiReport": ("2.0b", "EiReport"),
+    "/OpenADR2/Simple/2.0b/EiOpt": ("2.0b", "EiOpt"),
+    "/OpenADR2/Simple/2.0b/OadrPoll": ("2.0b", "OadrPoll"),
 }
 _XML: Final = b"application/xml"
 _XML_TYPE = re.compile(rb"\s*application/xml\s*(;.*)?", re.IGNORECASE).fullmatch  # facts.md H53
@@ -92,6 +98,7 @@ class VtnApp:
         basic: (user, password) that HTTP Basic must bring, or None to let everybody in.
         fault: asked for each request; a :class:`Fault` it returns spoils the reply.
         max_size: bytes of a request beyond which the answer is 413.
+        services: the services of 2.0b beside EiEvent; without them VENs ask for their events only.
 
     ``faults`` is a queue: each fault in it spoils one reply, before ``fault`` is asked.
     """
@@ -104,17 +111,21 @@ class VtnApp:
         basic: tuple[str, str] | None = None,
         fault: FaultSource | None = None,
         max_size: int = 1 << 20,
+        services: VtnServices | None = None,
     ) -> None:
         prefix = prefix.rstrip("/")
         if prefix and not prefix.startswith("/"):
             raise ConfigurationError(f"prefix {prefix!r} does not begin with /")
         self.vtn = vtn
+        self.services = services
         self.prefix = prefix
         self.faults: deque[Fault] = deque()
         self._fault = fault
         self._max_size = max_size
         self._paths = {
-            prefix + path: profile for path, profile in PATHS.items() if profile in vtn.profiles
+            prefix + path: place
+            for path, place in PATHS.items()
+            if place[0] in vtn.profiles and (place[1] == "EiEvent" or services is not None)
         }
         self._credentials: bytes | None = None
         if basic is not None:
@@ -125,7 +136,7 @@ class VtnApp:
             raise RuntimeError(f"the simulated VTN serves HTTP, not {scope['type']}")
         headers: dict[bytes, bytes] = dict(scope["headers"])
         try:
-            profile = self._check(scope["method"], scope["path"], headers)
+            place = self._check(scope["method"], scope["path"], headers)
             body = await self._read(receive)
         except _TurnedAwayError as refusal:
             # The body is not read to its end, so the connection cannot be used again.
@@ -135,16 +146,16 @@ class VtnApp:
         if self.faults or self._fault is not None:
             fault = self._next_fault(scope, headers, body)
             if fault is not None:
-                await self._spoil(fault, profile, body, send)
+                await self._spoil(fault, place, body, send)
                 return
-        status, reply, content_type = self._handle(body, profile)
+        status, reply, content_type = self._handle(body, place)
         await _reply(send, status, reply, content_type)
 
-    def _check(self, method: str, path: str, headers: dict[bytes, bytes]) -> Profile:
-        """The profile asked for, when the request may go on to its body."""
-        profile = self._paths.get(path)
-        if profile is None:
-            raise _TurnedAwayError(404, f"not found: EiEvent is at {' and '.join(self._paths)}")
+    def _check(self, method: str, path: str, headers: dict[bytes, bytes]) -> Place:
+        """The service asked for, when the request may go on to its body."""
+        place = self._paths.get(path)
+        if place is None:
+            raise _TurnedAwayError(404, f"not found: EiEvent is at {self._event_paths()}")
         if method != "POST":
             raise _TurnedAwayError(405, f"{method} is not allowed, POST is", (b"allow", b"POST"))
         if self._credentials is not None and not hmac.compare_digest(
@@ -159,7 +170,10 @@ class VtnApp:
             raise _TurnedAwayError(411, "Content-Length is missing")
         if not length.isdigit() or int(length) > self._max_size:
             raise _TurnedAwayError(413, f"more than {self._max_size} bytes")
-        return profile
+        return place
+
+    def _event_paths(self) -> str:
+        return " and ".join(path for path, place in self._paths.items() if place[1] == "EiEvent")
 
     async def _read(self, receive: Receive) -> bytes:
         """The whole body, as long as Content-Length said: the server sees to that."""
@@ -171,8 +185,11 @@ class VtnApp:
             if not message.get("more_body", False):
                 return body
 
-    def _handle(self, body: bytes, profile: Profile) -> tuple[int, bytes, bytes]:
+    def _handle(self, body: bytes, place: Place) -> tuple[int, bytes, bytes]:
+        profile, service = place
         try:
+            if profile == "2.0b" and self.services is not None:
+                return 200, self.services.handle(service, body), _XML
             return 200, self.vtn.handle(body, profile), _XML
         except RemoteProtocolError as error:
             return 400, str(error).encode(), b"text/plain"
@@ -185,8 +202,8 @@ class VtnApp:
         names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
         return self._fault(HttpRequest(scope["method"], scope["path"], names, body))
 
-    async def _spoil(self, fault: Fault, profile: Profile, body: bytes, send: Send) -> None:
-        reply = fault.body if fault.body is not None else self._handle(body, profile)[1]
+    async def _spoil(self, fault: Fault, place: Place, body: bytes, send: Send) -> None:
+        reply = fault.body if fault.body is not None else self._handle(body, place)[1]
         if fault.stall:
             await asyncio.sleep(fault.stall)
         more = tuple((name.lower().encode(), value.encode()) for name, value in fault.headers)
@@ -233,7 +250,7 @@ class VtnServer:
         ssl_keyfile_password: of the key, when it is encrypted.
         ssl_ca_certs: PEM file of the authorities that client certificates are checked against.
         client_certificates: "required" turns away clients without a valid certificate.
-        prefix, basic, fault: see :class:`VtnApp`.
+        prefix, basic, fault, services: see :class:`VtnApp`.
 
     Raises (at the start):
         TransportError: the port cannot be had.
@@ -254,6 +271,7 @@ class VtnServer:
         prefix: str = "",
         basic: tuple[str, str] | None = None,
         fault: FaultSource | None = None,
+        services: VtnServices | None = None,
     ) -> None:
         required = client_certificates == "required"
         if (required or ssl_ca_certs or ssl_keyfile) and not ssl_certfile:
@@ -263,7 +281,7 @@ class VtnServer:
         if not 0 <= port <= 65535:
             raise ConfigurationError(f"port {port} is not between 0 and 65535")
         self.vtn = vtn
-        self.app = VtnApp(vtn, prefix=prefix, basic=basic, fault=fault)
+        self.app = VtnApp(vtn, prefix=prefix, basic=basic, fault=fault, services=services)
         self.host = host
         self.port = port
         self._config = uvicorn.Config(

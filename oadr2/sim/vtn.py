@@ -251,6 +251,8 @@ class SimulatedVtn:
         self._polls: Counter[str] = Counter()
         # Prepared lists hold from _since to _until, the next moment a status or a level changes.
         self._since = self._until = 0.0
+        #: Grows with every change of an event or of who is known.
+        self.revision = 0
         self._by_ven: dict[tuple[str, Profile, int | None], _Prepared] = {}
         self._by_list: dict[tuple[Profile, tuple[str, ...]], _Prepared] = {}
         self._echo, self._list_id = uuid.uuid4().hex, uuid.uuid4().hex  # stand in for the ids
@@ -400,7 +402,9 @@ class SimulatedVtn:
         try:
             request = decode(data)
         except RemoteProtocolError as error:
-            if not _is_well_formed(data):
+            try:
+                self.require_well_formed(data, error)
+            except RemoteProtocolError:
                 self._tell(profile, "", None, 400, error.reason)
                 raise
             return self._refuse(profile, None, codes.invalid, str(error))
@@ -415,13 +419,28 @@ class SimulatedVtn:
         reason = f"{name} is not for the EiEvent service of a VTN"
         return self._refuse(profile, request, codes.not_recognized, reason)
 
-    def list_for(self, ven_id: str, profile: Profile) -> bytes:
-        """The oadrDistributeEvent that pushes a VEN's events to it; nobody asked, so no eiResponse."""
+    @staticmethod
+    def require_well_formed(data: bytes, error: RemoteProtocolError) -> None:
+        """Raise the decoder's error again if the body is no XML at all, a fault of the transport."""
+        if not _is_well_formed(data):
+            raise error
+
+    def knows(self, ven_id: str) -> bool:
+        """Whether a VEN is served."""
+        with self._lock:
+            return self._serves(ven_id)
+
+    def list_message_for(self, ven_id: str, profile: Profile) -> DistributeEvent:
+        """A VEN's events as they are pushed to it, or polled; no request, so no eiResponse."""
         with self._changed:
             request_id = self._request_ids()
             now = _moment(self._refresh())
             message = self._prepare(ven_id, profile, None, now).message
-        return self._encode(replace(message, request_id=request_id, response=None))
+        return replace(message, request_id=request_id, response=None)
+
+    def list_for(self, ven_id: str, profile: Profile) -> bytes:
+        """The bytes of :meth:`list_message_for`."""
+        return self._encode(self.list_message_for(ven_id, profile))
 
     def _distribute(self, request: RequestEvent) -> bytes:
         ven_id, profile = request.ven_id, request.profile
@@ -593,6 +612,7 @@ class SimulatedVtn:
         self._forget_lists()
 
     def _forget_lists(self) -> None:
+        self.revision += 1
         self._until = self._since
         self._changed.notify_all()
 

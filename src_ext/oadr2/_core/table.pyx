@@ -274,6 +274,14 @@ cdef class EventTable:
         free(self.me.resources.items)
         free(self.me.parties.items)
 
+    def rename(self, str ven_id not None):
+        """Be another VEN from now on: the VTN has given us another venID (facts.md 3.1)."""
+        cdef bytes ven = ven_id.encode()
+        self.texts[0] = ven  # where the former one was kept alive
+        self.me.ven_id.ptr = PyBytes_AS_STRING(ven)
+        self.me.ven_id.len = <uint32_t>PyBytes_GET_SIZE(ven)
+        self.last_data = None  # its answer carries the former one
+
     # -- a payload ------------------------------------------------------------------------------
 
     def unchanged(self, bytes data not None, double now):

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import signxml
 import trustme
+from cryptography.hazmat.primitives import serialization
 from lxml import etree
+from openleadr import messaging
 
 import oadr2
 import oadr2.certificate
 from oadr2.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
 from oadr2.model import RequestEvent
 from oadr2.signature import Signer, Verifier
-
-signxml = pytest.importorskip("signxml", reason="pip install 'oadr2[signature]'")
 
 NOW = 1_800_000_000.0
 DS = "{http://www.w3.org/2000/09/xmldsig#}"
@@ -152,7 +153,7 @@ def test_S02_the_signature_stands_before_the_signed_object(signer: Signer) -> No
 
 
 @pytest.mark.parametrize("key", ["RSA", "ECDSA"])
-def test_what_is_signed_comes_back(
+def test_S05_what_is_signed_by_either_kind_of_key_is_taken(
     key: str, make_party: Callable[..., Party], clock: Clock
 ) -> None:
     party = make_party(key)
@@ -166,7 +167,7 @@ def test_a_signed_message_decodes_like_an_unsigned_one(signer: Signer) -> None:
     assert oadr2.decode(signer.sign(payload())) == oadr2.decode(payload())
 
 
-def test_a_pinned_certificate_is_trusted_without_a_ca(
+def test_S06_a_pinned_certificate_is_trusted_without_a_ca(
     vtn: Party, stranger: Party, clock: Clock
 ) -> None:
     verifier = Verifier(fingerprints=[vtn.fingerprint.lower()], clock=clock)
@@ -176,7 +177,7 @@ def test_a_pinned_certificate_is_trusted_without_a_ca(
     assert "not trusted" in told
 
 
-def test_the_certificate_in_the_message_proves_nothing(
+def test_S06_the_certificate_in_the_message_proves_nothing(
     verifier: Verifier, stranger: Party, clock: Clock
 ) -> None:
     told = refusal(verifier, Signer(stranger.pem, clock=clock).sign(payload()))
@@ -211,7 +212,7 @@ def test_a_certificate_that_has_ended_signs_nothing(
         pytest.param(lambda d: d.replace(b"ecdsa-sha256", b"rsa-sha256"), id="the method"),
     ],
 )
-def test_a_changed_message_is_refused(
+def test_S03_a_changed_message_is_refused(
     change: Callable[[bytes], bytes], signer: Signer, verifier: Verifier
 ) -> None:
     signed = signer.sign(payload())
@@ -221,7 +222,7 @@ def test_a_changed_message_is_refused(
     assert verifier.verify(signed)  # the refused one has left no trace
 
 
-def test_an_unsigned_message_is_refused(verifier: Verifier) -> None:
+def test_S03_an_unsigned_message_is_refused(verifier: Verifier) -> None:
     assert "no signature" in refusal(verifier, payload())
 
 
@@ -231,14 +232,14 @@ def test_a_bare_or_malformed_message_is_refused(verifier: Verifier) -> None:
     refusal(verifier, b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
 
 
-def test_a_second_signed_object_is_refused(signer: Signer, verifier: Verifier) -> None:
+def test_S03_a_second_signed_object_is_refused(signer: Signer, verifier: Verifier) -> None:
     root = etree.fromstring(signer.sign(payload()))
     forged = child(etree.fromstring(payload("forged")), f"{OADR}oadrSignedObject")
     root.append(forged)
     refusal(verifier, etree.tostring(root))
 
 
-def test_only_what_is_covered_is_given_back(signer: Signer, verifier: Verifier) -> None:
+def test_S03_only_what_is_covered_is_given_back(signer: Signer, verifier: Verifier) -> None:
     # The signed object is hidden in the signature, a forged one stands in its place.
     root = etree.fromstring(signer.sign(payload("signed")))
     signature, honest = root
@@ -329,7 +330,7 @@ def test_an_enveloped_signature_over_the_whole_payload_is_taken(
     assert oadr2.decode(data) == oadr2.decode(payload())
 
 
-def test_sha1_is_refused(verifier: Verifier, vtn: Party) -> None:
+def test_S05_sha1_is_refused(verifier: Verifier, vtn: Party) -> None:
     signed = sign_as_peers_do(vtn)
     weak = signed.replace(b"xmldsig-more#ecdsa-sha256", b"xmldsig-more#ecdsa-sha1")
     assert weak != signed
@@ -353,7 +354,7 @@ def test_S01_only_wrapped_messages_are_signed(signer: Signer) -> None:
         signer.sign(signer.sign(payload()))
 
 
-def test_somebody_must_be_trusted() -> None:
+def test_S06_somebody_must_be_trusted() -> None:
     with pytest.raises(ConfigurationError, match="trusts nobody"):
         Verifier()
 
@@ -374,7 +375,6 @@ def test_what_is_wrong_with_the_files_is_said(tmp_path: Path, vtn: Party, strang
 
 
 def test_an_encrypted_key_wants_its_password(tmp_path: Path, vtn: Party, clock: Clock) -> None:
-    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
     key = serialization.load_pem_private_key(vtn.blob.private_key_pem.bytes(), None)
     path = tmp_path / "key.pem"
     path.write_bytes(
@@ -392,7 +392,6 @@ def test_an_encrypted_key_wants_its_password(tmp_path: Path, vtn: Party, clock: 
 
 
 def test_openleadr_takes_our_signature_and_we_take_its(make_party: Callable[..., Party]) -> None:
-    messaging = pytest.importorskip("openleadr.messaging", reason="pip install openleadr")
     party = make_party("RSA")
     tree = messaging.validate_xml_schema(Signer(party.pem).sign(payload()))
     messaging.validate_xml_signature(tree)

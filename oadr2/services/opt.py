@@ -1,0 +1,172 @@
+"""The EiOpt service of a VEN, without I/O: opts on events, and availability (facts.md 3.4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from oadr2.errors import LocalProtocolError
+from oadr2.model import (
+    CancelOpt,
+    CreateOpt,
+    Event,
+    OptType,
+    Period,
+    QualifiedEventId,
+    Targets,
+    Vavailability,
+)
+from oadr2.services.state import ServiceState
+
+_PREFIX: Final = "opt/"
+#: The reasons of the profile; others begin with ``x-`` (O04).
+OPT_REASONS: Final = frozenset(
+    (
+        "economic",
+        "emergency",
+        "mustRun",
+        "notParticipating",
+        "outageRunStatus",
+        "overrideStatus",
+        "participating",
+        "x-schedule",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOpt:
+    """An opt that the VTN was told of, or is about to be.
+
+    Attributes:
+        event_id: the event it qualifies; None for a schedule of availability.
+        until: when its last period is over, seconds since 1970; None for an event's.
+    """
+
+    opt_id: str
+    opt_type: OptType
+    event_id: str | None = None
+    until: float | None = None
+
+
+class Opts:
+    """The opts of one VEN; remembered in ``state``."""
+
+    def __init__(self, state: ServiceState) -> None:
+        self._state = state
+        self._held = {
+            key.removeprefix(_PREFIX): HeldOpt(**json.loads(text))
+            for key, text in state.load(_PREFIX).items()
+        }
+
+    @property
+    def held(self) -> tuple[HeldOpt, ...]:
+        """The opts that hold, in the order of their ids."""
+        return tuple(self._held.values())
+
+    def for_event(
+        self,
+        event: Event,
+        opt_type: OptType,
+        *,
+        opt_id: str,
+        request_id: str,
+        ven_id: str,
+        now: float,
+        reason: str = "notParticipating",
+        targets: Targets | None = None,
+    ) -> CreateOpt:
+        """Qualify our opt of an event, for all of it or for some resources (O01, O03).
+
+        Raises:
+            LocalProtocolError: the reason is none of the profile's.
+            StoreError: it could not be stored; nothing is to be sent.
+        """
+        self._keep(HeldOpt(opt_id, opt_type, event.event_id), reason)
+        return CreateOpt(
+            opt_id,
+            opt_type,
+            reason,
+            ven_id,
+            datetime.fromtimestamp(now, UTC),
+            request_id,
+            qualified_event_id=QualifiedEventId(event.event_id, event.modification_number),
+            targets=targets or Targets(),
+        )
+
+    def schedule(
+        self,
+        opt_type: OptType,
+        periods: Sequence[Period],
+        *,
+        opt_id: str,
+        request_id: str,
+        ven_id: str,
+        now: float,
+        reason: str = "x-schedule",
+        market_context: str | None = None,
+        targets: Targets | None = None,
+    ) -> CreateOpt:
+        """Say when the loads are available, or are not (O02, O04).
+
+        Raises:
+            LocalProtocolError: there is no period, one has no length, or the reason is unknown.
+            StoreError: it could not be stored; nothing is to be sent.
+        """
+        if not periods:
+            raise LocalProtocolError("a schedule of availability needs at least one period")
+        ends = [period.dtstart + period.duration for period in periods]
+        if any(end <= period.dtstart for period, end in zip(periods, ends, strict=True)):
+            raise LocalProtocolError("a period of availability must have a positive duration")
+        self._keep(HeldOpt(opt_id, opt_type, None, max(ends).timestamp()), reason)
+        return CreateOpt(
+            opt_id,
+            opt_type,
+            reason,
+            ven_id,
+            datetime.fromtimestamp(now, UTC),
+            request_id,
+            vavailability=Vavailability(tuple(periods)),
+            targets=targets or Targets(),
+            market_context=market_context,
+        )
+
+    def cancel(self, opt_id: str, *, request_id: str, ven_id: str) -> CancelOpt:
+        """Take an opt back (O06).
+
+        Raises:
+            LocalProtocolError: there is no such opt.
+        """
+        if opt_id not in self._held:
+            raise LocalProtocolError(f"opt {opt_id!r} is not held")
+        return CancelOpt(opt_id, ven_id, request_id)
+
+    def forget(self, opt_id: str) -> None:
+        """The VTN has it no longer, or never took it."""
+        if opt_id in self._held:
+            self._state.save({_PREFIX + opt_id: None})
+            del self._held[opt_id]
+
+    def expire(self, now: float, event_ids: frozenset[str]) -> None:
+        """Forget schedules that are over and opts of events that are held no longer."""
+        over = [
+            opt.opt_id
+            for opt in self._held.values()
+            if (opt.until is not None and opt.until <= now)
+            or (opt.event_id is not None and opt.event_id not in event_ids)
+        ]
+        if over:
+            self._state.save(dict.fromkeys((_PREFIX + opt_id for opt_id in over), None))
+            for opt_id in over:
+                del self._held[opt_id]
+
+    def _keep(self, opt: HeldOpt, reason: str) -> None:
+        if reason not in OPT_REASONS and not reason.startswith("x-"):
+            raise LocalProtocolError(
+                f"opt reason {reason!r}: it is one of {', '.join(sorted(OPT_REASONS))}, or begins with x-"
+            )
+        self._state.save({_PREFIX + opt.opt_id: json.dumps(asdict(opt))})
+        self._held[opt.opt_id] = opt

@@ -1,0 +1,403 @@
+"""The EiReport service of a VEN, without I/O: who asked for what, and what is due when (facts.md 3.3)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from oadr2._core.encode import encode
+from oadr2._core.objects import decode
+from oadr2.errors import ConfigurationError
+from oadr2.model import (
+    RegisterReport,
+    Report,
+    ReportInterval,
+    ReportRequest,
+    UpdateReport,
+)
+from oadr2.schedule import Duration
+from oadr2.services.report_source import RESOURCE_STATUS, ReportSource, Sample
+from oadr2.services.state import ServiceState
+
+_log = logging.getLogger("oadr2.report")
+
+METADATA: Final = "METADATA"
+_REQUESTS: Final = "report/request/"
+_WAITING: Final = "report/waiting/"
+_INVALID_ID: Final = 452
+_INVALID_DATA: Final = 454
+_NOT_SUPPORTED: Final = 461
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message: the code for its answer, and why.
+
+    ``metadata``: ids of requests that want our METADATA again (D11).
+    """
+
+    response_code: int = 200
+    description: str = "OK"
+    metadata: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A report that waits to be taken by the VTN; ``number`` counts them."""
+
+    number: int
+    report: Report
+
+
+@dataclass(slots=True)
+class _Running:
+    """A request under way. Times in seconds since 1970, spans in seconds; ``end`` may be infinite."""
+
+    report_request_id: str
+    source: ReportSource
+    r_ids: tuple[str, ...]
+    start: float
+    end: float
+    step: float  # 0: sampled when it is delivered
+    back: float  # 0: delivered once, at the end
+    next_sample: float
+    next_delivery: float
+    past: bool  # asked for what is kept already
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def deadline(self) -> float:
+        return min(self.next_sample, self.next_delivery)
+
+
+class Reports:
+    """The reports of one VEN; requests and what is not delivered yet are remembered in ``state``.
+
+    Args:
+        sources: what can be reported.
+        state: where to remember.
+        max_requests: requests under way at one time; one more is refused.
+        max_waiting: deliveries kept while the VTN is away; beyond them the oldest is dropped, with a
+            line in the log.
+
+    Raises:
+        ConfigurationError: two sources have one name, or one has the name METADATA.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[ReportSource],
+        state: ServiceState,
+        *,
+        max_requests: int = 100,
+        max_waiting: int = 1000,
+    ) -> None:
+        self.sources = {source.report_specifier_id: source for source in sources}
+        if len(self.sources) != len(sources) or METADATA in self.sources:
+            raise ConfigurationError(
+                "reports: each needs a reportSpecifierID of its own, not METADATA"
+            )
+        self._state = state
+        self._max_requests = max_requests
+        self._max_waiting = max_waiting
+        self._running: dict[str, _Running] = {}
+        self._waiting: dict[int, Report] = {}
+        self._next_history: dict[str, float] = {}
+        self._restore()
+
+    # -- announcing -----------------------------------------------------------------------------
+
+    def register(
+        self, now: float, request_id: str, ven_id: str | None, report_request_id: str | None = None
+    ) -> RegisterReport:
+        """Announce what can be reported, even if that is nothing (D01); ``announced`` comes after it."""
+        created = _moment(now)
+        reports = tuple(source.metadata(created) for source in self.sources.values())
+        return RegisterReport(request_id, reports, ven_id, report_request_id)
+
+    def announced(self) -> None:
+        """The VTN has our METADATA: requests that rest on the former one are over (D19)."""
+        self._stop(tuple(self._running))
+
+    # -- being asked ----------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """The ids of the requests under way (D07)."""
+        return tuple(self._running)
+
+    def request(self, requests: Sequence[ReportRequest], now: float) -> Outcome:
+        """Take requests, all of them or none (D05, D08 to D12).
+
+        Raises:
+            StoreError: they could not be stored; none was taken.
+        """
+        metadata = tuple(
+            r.report_request_id
+            for r in requests
+            if r.report_specifier.report_specifier_id == METADATA
+        )
+        taken: list[_Running] = []
+        for request in requests:
+            if request.report_request_id in metadata:
+                continue
+            made = self._running_for(request, now)
+            if isinstance(made, Outcome):
+                return made
+            taken.append(made)
+        after = {*self._running, *(running.report_request_id for running in taken)}
+        if len(after) > self._max_requests:
+            return Outcome(_NOT_SUPPORTED, f"more than {self._max_requests} requests at a time")
+        self._save(taken)
+        for running in taken:
+            self._running[running.report_request_id] = running
+        return Outcome(metadata=metadata)
+
+    def cancel(
+        self, report_request_ids: Iterable[str], report_to_follow: bool, now: float
+    ) -> Outcome:
+        """Stop these; with ``report_to_follow`` what they have gathered is due now (D17, D18).
+
+        Raises:
+            StoreError: it could not be stored; they go on.
+        """
+        ids = tuple(report_request_ids)
+        unknown = [i for i in ids if i not in self._running]
+        known = [self._running[i] for i in ids if i in self._running]
+        if report_to_follow:
+            for running in known:
+                self._deliver(running, now)
+        self._stop(tuple(running.report_request_id for running in known))
+        if unknown:
+            return Outcome(_INVALID_ID, f"no such report request: {', '.join(unknown)}")
+        return Outcome()
+
+    # -- time -----------------------------------------------------------------------------------
+
+    @property
+    def next_deadline(self) -> float | None:
+        """Seconds since 1970 when :meth:`advance` has something to do, or None."""
+        times = [running.deadline for running in self._running.values()]
+        times += self._next_history.values()
+        return min(times, default=None)
+
+    def advance(self, now: float) -> None:
+        """Take the samples that are due, and make the reports that are.
+
+        After a gap (the process slept, the clock was set) one sample is taken, not the many missed.
+
+        Raises:
+            StoreError: a report could not be stored; it is made again at the next call.
+        """
+        for source in self.sources.values():
+            if not source.keeps_history:
+                continue
+            due = self._next_history.setdefault(source.report_specifier_id, now)
+            if due <= now or due - now > source.min_period:  # the clock may have been set back
+                source.keep(source.sample(now))
+                self._next_history[source.report_specifier_id] = now + source.min_period
+        for running in list(self._running.values()):
+            self._advance(running, now)
+
+    # -- delivering -----------------------------------------------------------------------------
+
+    def due(self) -> Delivery | None:
+        """The oldest report that the VTN has not taken yet."""
+        for number, report in self._waiting.items():
+            return Delivery(number, report)
+        return None
+
+    def delivered(self, number: int) -> None:
+        """The VTN has it, or will never take it.
+
+        Raises:
+            StoreError: it is kept, and would be sent again.
+        """
+        self._state.save({f"{_WAITING}{number:012}": None})
+        self._waiting.pop(number, None)
+
+    def postpone(self, number: int) -> None:
+        """The VTN fails over this one: the others that wait go first, this one is tried after them."""
+        if number in self._waiting:
+            self._waiting[number] = self._waiting.pop(number)
+
+    @property
+    def waiting(self) -> int:
+        """How many reports the VTN has not taken yet."""
+        return len(self._waiting)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _running_for(self, request: ReportRequest, now: float) -> _Running | Outcome:
+        specifier = request.report_specifier
+        name = f"report request {request.report_request_id!r}"
+        source = self.sources.get(specifier.report_specifier_id)
+        if source is None:
+            text = f"{name}: no report is called {specifier.report_specifier_id!r}"
+            return Outcome(_INVALID_ID, text)
+        r_ids = tuple(dict.fromkeys(p.r_id for p in specifier.specifier_payloads))
+        unknown = [r_id for r_id in r_ids if r_id not in source.points]
+        if unknown or not r_ids:
+            return Outcome(
+                _INVALID_ID, f"{name}: no such rID: {', '.join(unknown) or 'none given'}"
+            )
+        period = specifier.report_interval
+        lengths = [specifier.granularity, specifier.report_back_duration]
+        lengths += [] if period is None else [period.duration]
+        if any(length.months or length.microseconds < 0 for length in lengths):
+            return Outcome(_INVALID_DATA, f"{name}: a duration is negative, or in months")
+        step = specifier.granularity.microseconds / 1e6
+        back = specifier.report_back_duration.microseconds / 1e6
+        if 0 < step < source.min_period:
+            text = f"{name}: sampled every {source.min_period:g} s at most"
+            return Outcome(_NOT_SUPPORTED, text)
+        start = now if period is None else period.dtstart.timestamp()
+        length = 0.0 if period is None else period.duration.microseconds / 1e6
+        end = start + length if length else (now if period is None and not back else math.inf)
+        if not back and end == math.inf:
+            return Outcome(_INVALID_DATA, f"{name}: it has neither an end nor a reportBackDuration")
+        once = not back and end <= now  # now, or of a span that is over
+        return _Running(
+            request.report_request_id,
+            source,
+            r_ids,
+            start,
+            end,
+            step,
+            back,
+            next_sample=_grid(start, step, now) if step and not once else math.inf,
+            next_delivery=now if once else _grid(start + back, back, now) if back else end,
+            past=once and period is not None,
+        )
+
+    def _advance(self, running: _Running, now: float) -> None:
+        if running.next_sample <= now:
+            missed = math.floor((now - running.next_sample) / running.step)
+            at = running.next_sample + missed * running.step
+            running.samples.append(running.source.sample(at))
+            running.next_sample = at + running.step
+            if running.next_sample >= running.end:
+                running.next_sample = math.inf
+        if running.next_delivery <= now:
+            self._deliver(running, now)
+            if not running.back or running.next_delivery >= running.end:
+                self._stop((running.report_request_id,))
+                return
+            running.next_delivery = _grid(running.next_delivery + running.back, running.back, now)
+            running.next_delivery = min(running.next_delivery, running.end)
+            running.samples.clear()
+            self._save((running,))
+
+    def _deliver(self, running: _Running, now: float) -> None:
+        """Put what it has gathered among the deliveries."""
+        source = running.source
+        samples = running.samples
+        if running.past:
+            samples = source.between(running.start, running.end, running.step)
+            if not samples:
+                _log.warning(
+                    "report request %r: nothing is kept of the time it asks for",
+                    running.report_request_id,
+                )
+        elif not samples:
+            samples = [source.sample(now)]
+        report = _report(running, samples, now)
+        number = max(self._waiting, default=0) + 1
+        changes: dict[str, str | None] = {
+            f"{_WAITING}{number:012}": encode(UpdateReport("", (report,))).decode()
+        }
+        dropped = None
+        if len(self._waiting) >= self._max_waiting:
+            dropped = next(iter(self._waiting))
+            changes[f"{_WAITING}{dropped:012}"] = None
+        self._state.save(changes)
+        self._waiting[number] = report
+        if dropped is not None:
+            del self._waiting[dropped]
+            _log.error(
+                "the VTN takes no reports: more than %d wait, the oldest is dropped",
+                self._max_waiting,
+            )
+
+    def _stop(self, ids: Sequence[str]) -> None:
+        self._state.save(dict.fromkeys((_REQUESTS + i for i in ids), None))
+        for report_request_id in ids:
+            self._running.pop(report_request_id, None)
+
+    def _save(self, changed: Sequence[_Running]) -> None:
+        self._state.save(
+            {_REQUESTS + r.report_request_id: json.dumps(_to_json(r)) for r in changed}
+        )
+
+    def _restore(self) -> None:
+        for key, text in self._state.load(_REQUESTS).items():
+            report_request_id = key.removeprefix(_REQUESTS)
+            kept = json.loads(text)
+            source = self.sources.get(kept["source"])
+            if source is None or not set(kept["r_ids"]) <= set(source.points):
+                _log.warning(
+                    "report request %r is given up: its points are no longer configured",
+                    report_request_id,
+                )
+                continue
+            kept["source"], kept["r_ids"] = source, tuple(kept["r_ids"])
+            self._running[report_request_id] = _Running(report_request_id, **kept)
+        for key, text in self._state.load(_WAITING).items():
+            message = decode(text.encode())
+            if isinstance(message, UpdateReport):
+                self._waiting[int(key.removeprefix(_WAITING))] = message.reports[0]
+
+
+def _grid(first: float, step: float, now: float) -> float:
+    """The first of ``first``, ``first + step``, ... that is not before ``now``."""
+    return first if first >= now else first + math.ceil((now - first) / step) * step
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _report(running: _Running, samples: Sequence[Sample], now: float) -> Report:
+    """Data as they are sent (D13, D14): a status stands at a moment, a usage over a duration."""
+    source = running.source
+    status = all(source.points[r_id].report_type == RESOURCE_STATUS for r_id in running.r_ids)
+    length = Duration(microseconds=round(running.step * 1e6))
+    intervals = tuple(
+        ReportInterval(
+            sample.of(running.r_ids),
+            dtstart=_moment(sample.at),
+            duration=None if status or not running.step else length,
+            uid=None if status else str(position),
+        )
+        for position, sample in enumerate(samples)
+    )
+    return Report(
+        running.report_request_id,
+        source.report_specifier_id,
+        _moment(now),
+        report_name=source.report_name,
+        dtstart=intervals[0].dtstart if intervals else _moment(running.start),
+        intervals=intervals,
+    )
+
+
+# -- as texts -----------------------------------------------------------------------------------
+
+
+def _to_json(running: _Running) -> dict[str, Any]:
+    return {
+        "source": running.source.report_specifier_id,
+        "r_ids": running.r_ids,
+        "start": running.start,
+        "end": running.end,
+        "step": running.step,
+        "back": running.back,
+        "next_sample": running.next_sample,
+        "next_delivery": running.next_delivery,
+        "past": running.past,
+    }

@@ -1,0 +1,733 @@
+"""A whole VEN of 2.0b without I/O: :class:`Ven20b` says what to send next and takes what comes back.
+
+It registers, announces its reports, synchronises its events, polls, answers whatever a poll brings at
+the right service, reports and opts (facts.md 3). A transport asks :meth:`Ven20b.next_action`, sends it,
+hands the reply to :meth:`Ven20b.receive` or the trouble to :meth:`Ven20b.failed`, and sleeps until
+:attr:`Ven20b.next_deadline`. What a VTN pushes goes to :meth:`Ven20b.receive_push`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
+
+from oadr2._core.encode import encode
+from oadr2._core.objects import decode
+from oadr2.errors import (
+    RESPONSE_CODES,
+    LocalProtocolError,
+    OadrError,
+    RemoteProtocolError,
+    TransportError,
+)
+from oadr2.event import EventHandler
+from oadr2.model import (
+    CanceledOpt,
+    CanceledPartyRegistration,
+    CanceledReport,
+    CancelPartyRegistration,
+    CancelReport,
+    CreatedOpt,
+    CreatedPartyRegistration,
+    CreatedReport,
+    CreateReport,
+    DistributeEvent,
+    EiResponse,
+    Event,
+    Message,
+    OptType,
+    Period,
+    Poll,
+    RegisteredReport,
+    RegisterReport,
+    RequestReregistration,
+    Response,
+    Targets,
+    UpdatedReport,
+    UpdateReport,
+)
+from oadr2.pacing import BackOff
+from oadr2.services.opt import Opts
+from oadr2.services.registration import Registration, RegistrationSettings
+from oadr2.services.report import Reports
+from oadr2.services.report_source import ReportSource
+from oadr2.services.state import MemoryState, ServiceState
+from oadr2.ven import Action, Push, Service
+
+_log = logging.getLogger("oadr2.ven")
+
+_NOT_REGISTERED: Final = 463
+_NOT_RECOGNIZED: Final = 453
+_UNSENT_OPT: Final = "opt_unsent/"
+_RETRY_AFTER_MAX: Final = 3600.0
+
+Phase: TypeAlias = Literal["unregistered", "registered", "cancelled"]
+Purpose: TypeAlias = Literal[
+    "query", "register", "cancel", "announce", "synchronise", "poll", "answer", "report", "opt"
+]
+
+#: At which service a VEN takes what a VTN pushes (facts.md 3.5).
+_PUSHED: Final[dict[type, Service]] = {
+    DistributeEvent: "EiEvent",
+    CreateReport: "EiReport",
+    RegisterReport: "EiReport",
+    CancelReport: "EiReport",
+    UpdateReport: "EiReport",
+    CancelPartyRegistration: "EiRegisterParty",
+    RequestReregistration: "EiRegisterParty",
+}
+
+
+class PayloadSigner(Protocol):
+    """:class:`oadr2.signature.Signer`, or its like."""
+
+    def sign(self, payload: bytes) -> bytes: ...
+
+
+class PayloadVerifier(Protocol):
+    """:class:`oadr2.signature.Verifier`, or its like."""
+
+    def verify(self, payload: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Action):
+    """An action whose reply this VEN waits for; ``key`` says which report or opt it is about."""
+
+    purpose: Purpose
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Something worth telling a person: ``kind`` is a word, ``text`` one line."""
+
+    kind: Literal[
+        "registered", "unregistered", "cancelled", "announced", "asked", "delivered", "opt"
+    ]
+    text: str
+
+
+@dataclass(slots=True)
+class _HeldBack:
+    """When something that failed may be tried again; ``until`` in seconds since 1970."""
+
+    back_off: BackOff
+    until: float = 0.0
+
+
+class Ven20b:
+    """One VEN of profile 2.0b and its one VTN. Not thread-safe: to be used on one event loop.
+
+    Args:
+        handler: its events; profile level 2.0b. Its ``ven_id`` follows what the VTN gives us.
+        registration: how it presents itself.
+        sources: what it can report.
+        state: where ids, report requests, reports not taken yet and opts are remembered; None: only
+            until the process ends.
+        signer, verifier: sign what is sent, and take only what is signed.
+        on_activity: called with what is worth telling; must return soon and not raise.
+        on_report: called with each oadrUpdateReport of the VTN's own reports.
+        drain_spacing: seconds between polls while the VTN has more for us (facts.md 3.2).
+        drain_limit: how many polls in a row may come that close.
+        back_off_base, back_off_max: seconds; a failed exchange is tried again within the former,
+            then within twice that, never later than the latter.
+        seed: makes request ids and waits repeatable, for tests.
+
+    Raises:
+        ConfigurationError: settings that cannot go together.
+        StoreError: the state cannot be read.
+    """
+
+    def __init__(
+        self,
+        handler: EventHandler,
+        *,
+        registration: RegistrationSettings | None = None,
+        sources: Sequence[ReportSource] = (),
+        state: ServiceState | None = None,
+        signer: PayloadSigner | None = None,
+        verifier: PayloadVerifier | None = None,
+        on_activity: Callable[[Activity], object] | None = None,
+        on_report: Callable[[UpdateReport], object] | None = None,
+        drain_spacing: float = 1.0,
+        drain_limit: int = 20,
+        back_off_base: float = 5.0,
+        back_off_max: float = 300.0,
+        seed: int | None = None,
+    ) -> None:
+        self.handler = handler
+        self._state = MemoryState() if state is None else state
+        self.registration = Registration(registration or RegistrationSettings(), self._state)
+        self.reports = Reports(sources, self._state)
+        self.opts = Opts(self._state)
+        self._signer = signer
+        self._verifier = verifier
+        self._on_activity = on_activity
+        self._on_report = on_report
+        self._drain_spacing = drain_spacing
+        self._drain_limit = drain_limit
+        self._random = random.Random(seed)  # noqa: S311  ids and jitter, no secrets
+        self._back_off = (back_off_base, back_off_max)
+        # While the VTN is out of reach nothing is sent; what it fails over alone holds nothing else up.
+        self._unreachable = self._new_back_off()
+        self._not_before = 0.0
+        self._held_back: dict[Purpose, _HeldBack] = {}
+        self._next_poll = 0.0
+        self._drained = 0
+        self._owed: deque[Request] = deque()
+        self._opts_to_send = self._unsent_opts()
+        self._cancelled = False
+        self._queried = not self.registration.settings.query
+        self._register = self.registration.registered is None
+        self._announce = not self._register
+        self._synchronise = not self._register
+        self._cancel = False
+        if self.registration.registered is not None:
+            handler.rename(self.registration.registered.ven_id)
+
+    # -- what to send ---------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> Phase:
+        """``cancelled`` stays until :meth:`register` is called."""
+        if self._cancelled:
+            return "cancelled"
+        return "unregistered" if self.registration.registered is None else "registered"
+
+    def next_action(self, now: float) -> Request | None:
+        """What to send now, or None until :attr:`next_deadline`. One at a time, in the right order.
+
+        Raises:
+            StoreError: a report that is due could not be stored.
+        """
+        if self.phase == "registered":
+            self.reports.advance(now)
+            if self.opts.held:
+                held = self.handler.get_active_events()
+                self.opts.expire(now, frozenset(event.event_id for event in held))
+        if now < self._not_before:
+            return None
+        action = self._next(now)
+        # Signed at the last moment: what waited long would carry a stale signature.
+        if action is None or self._signer is None:
+            return action
+        return replace(action, data=self._signer.sign(action.data))
+
+    def _next(self, now: float) -> Request | None:
+        if self._owed and self._ready("answer", now):
+            return self._owed[0]
+        if self._cancelled:
+            return None
+        if self._register:
+            return self._registering() if self._ready("register", now) else None
+        if self._cancel and self._ready("cancel", now):
+            return self._request("EiRegisterParty", self.registration.cancel(self._id()), "cancel")
+        return self._next_registered(now)
+
+    def _registering(self) -> Request:
+        if not self._queried:
+            return self._request("EiRegisterParty", self.registration.query(self._id()), "query")
+        return self._request("EiRegisterParty", self.registration.create(self._id()), "register")
+
+    def _next_registered(self, now: float) -> Request | None:
+        if self._announce and self._ready("announce", now):
+            message = self.reports.register(now, self._id(), self._ven_id)
+            return self._request("EiReport", message, "announce")
+        if self._synchronise and self._ready("synchronise", now):
+            return Request("EiEvent", self.handler.build_request_payload(), "synchronise")
+        if self._opts_to_send and self._ready("opt", now):
+            return next(iter(self._opts_to_send.values()))
+        delivery = self.reports.due()
+        if delivery is not None and self._ready("report", now):
+            update = UpdateReport(self._id(), (delivery.report,), self._ven_id)
+            return self._request("EiReport", update, "report", str(delivery.number))
+        if self.registration.settings.polls and now >= self._next_poll:
+            return self._request("OadrPoll", Poll(self._ven_id), "poll")
+        return None
+
+    @property
+    def next_deadline(self) -> float | None:
+        """Seconds since 1970 when :meth:`next_action` may have something, or None: only after a call."""
+        times = [self._ready_at("answer")] if self._owed else []
+        if self._cancelled:
+            pass
+        elif self._register:
+            times.append(self._ready_at("register"))
+        else:
+            wanted: tuple[tuple[Purpose, object], ...] = (
+                ("cancel", self._cancel),
+                ("announce", self._announce),
+                ("synchronise", self._synchronise),
+                ("opt", self._opts_to_send),
+                ("report", self.reports.waiting),
+            )
+            times += [self._ready_at(purpose) for purpose, is_wanted in wanted if is_wanted]
+            if self.registration.settings.polls:
+                times.append(self._next_poll)
+            if self.reports.next_deadline is not None:
+                times.append(self.reports.next_deadline)
+        return max(self._not_before, min(times)) if times else None
+
+    def _ready(self, purpose: Purpose, now: float) -> bool:
+        return now >= self._ready_at(purpose)
+
+    def _ready_at(self, purpose: Purpose) -> float:
+        held = self._held_back.get(purpose)
+        return 0.0 if held is None else held.until
+
+    # -- what comes back ------------------------------------------------------------------------
+
+    def receive(self, action: Request, data: bytes, now: float) -> None:
+        """Take the reply to an action.
+
+        Raises:
+            RemoteProtocolError: it cannot be accepted, or refuses what we sent. What must be said
+                is said again after a back-off; the rest is given up.
+            StoreError: what came could not be stored; it counts as not received.
+        """
+        self._unreachable.succeeded()
+        self._not_before = 0.0
+        try:
+            self._receive(action, data, now)
+        except RemoteProtocolError as error:
+            if error.response_code == _NOT_REGISTERED and action.purpose not in (
+                "query",
+                "register",
+            ):
+                self._forgotten()
+            self._retry_or_drop(action, now)
+            raise
+        except OadrError:
+            self._hold_back(action.purpose, now)
+            raise
+        self._held_back.pop(action.purpose, None)
+
+    def failed(self, action: Request, error: TransportError, now: float) -> None:
+        """Note that an action could not be sent, or brought no 2xx reply: it is sent again later.
+
+        A VTN that cannot be reached is left alone for a while; one that fails over this alone is not,
+        for events must come whatever becomes of a report.
+        """
+        if error.status is None:
+            self._not_before = now + self._unreachable.failed()
+            until = self._not_before
+        else:
+            until = self._hold_back(action.purpose, now, error.retry_after)
+            if action.purpose == "report":
+                self.reports.postpone(int(action.key))
+        if action.purpose == "poll":
+            soonest = now + self.registration.settings.min_poll_interval
+            self._next_poll = max(until, soonest)
+
+    def receive_push(self, data: bytes, service: str, now: float) -> Push:
+        """Take what the VTN sends by itself; the reply to it. What is owed beyond that is queued.
+
+        Raises:
+            RemoteProtocolError: it cannot be read, or is not signed as it must be.
+            StoreError: it could not be stored.
+        """
+        body, message = self._open(data)
+        wanted = _PUSHED.get(type(message))
+        if wanted is None or wanted != service:
+            name = getattr(message, "name", type(message).__name__)
+            text = f"{name} is not for the {service} service of a VEN"
+            return Push(self._sealed(self._response(_NOT_RECOGNIZED, text, message)), ())
+        reply = self._take(message, body, now)
+        if isinstance(message, DistributeEvent):
+            if isinstance(reply, bytes):
+                self._owed.append(Request("EiEvent", reply, "answer"))
+            return Push(self._sealed(self._response(200, RESPONSE_CODES[200], message)), ())
+        return Push(b"" if reply is None or isinstance(reply, bytes) else self._sealed(reply), ())
+
+    def _receive(self, action: Request, data: bytes, now: float) -> None:
+        if not data.strip():
+            self._take_nothing(action)
+            return
+        body, message = self._open(data)
+        purpose = action.purpose
+        if purpose == "poll":
+            self._polled(message, body, now)
+        elif purpose == "synchronise":
+            self._expect_event_list(message, body, now)
+        elif purpose == "register":
+            self._registered(_expect(message, CreatedPartyRegistration), now)
+        elif purpose == "query":
+            self._queried = True
+            _accepted(_expect(message, CreatedPartyRegistration).response, "our query")
+        elif purpose == "announce":
+            self._announced(_expect(message, RegisteredReport), now)
+        elif purpose == "report":
+            self._delivered(action, _expect(message, UpdatedReport), now)
+        elif purpose == "opt":
+            self._opt_answered(action, message)
+        elif purpose == "cancel":
+            reply = _expect(message, CanceledPartyRegistration)
+            _accepted(reply.response, "the end of our registration")
+            self._end()
+        else:
+            _accepted(_expect(message, Response).response, "our answer")
+            self._owed.popleft()
+
+    def _take_nothing(self, action: Request) -> None:
+        """An empty body: fine where only an acknowledgement was due (facts.md 3.2, L05)."""
+        if action.purpose == "answer":
+            self._owed.popleft()
+        elif action.purpose == "report":
+            self.reports.delivered(int(action.key))
+        elif action.purpose == "opt":
+            self._opt_sent(action.key)
+        else:
+            raise RemoteProtocolError(f"the reply to our {_NAMES[action.purpose]} is empty")
+
+    def _polled(self, message: Message, body: bytes, now: float) -> None:
+        if isinstance(message, Response):
+            self._drained = 0
+            self._next_poll = now + self._interval()
+            _accepted(message.response, "our poll")
+            return
+        self._drained += 1
+        drains = self._drained < self._drain_limit
+        reply = self._take(message, body, now)
+        if reply is not None:
+            service = _PUSHED.get(type(message), "EiEvent")
+            data = reply if isinstance(reply, bytes) else self._encoded(reply)
+            self._owed.append(Request(service, data, "answer"))
+        self._next_poll = now + (self._drain_spacing if drains else self._interval())
+        if not drains:
+            self._drained = 0
+
+    def _take(self, message: Message, body: bytes, now: float) -> Message | bytes | None:
+        """Do what the VTN asks; the answer that is owed, which for events is ready made."""
+        if isinstance(message, DistributeEvent):
+            return self.handler.handle_payload(body)
+        if isinstance(message, CreateReport | RegisterReport | CancelReport | UpdateReport):
+            return self._take_report(message, now)
+        if isinstance(message, CancelPartyRegistration):
+            answer = self.registration.cancelled_by_vtn(message)
+            if answer.response.ok:
+                self._end()
+            return answer
+        if isinstance(message, RequestReregistration):
+            self._register = True
+            return Response(EiResponse(200, "OK", ""), self._ven_id, "2.0b")
+        name = getattr(message, "name", f"oadr{type(message).__name__}")
+        raise RemoteProtocolError(f"{name} is not for a VEN", response_code=_NOT_RECOGNIZED)
+
+    def _take_report(
+        self, message: CreateReport | RegisterReport | CancelReport | UpdateReport, now: float
+    ) -> Message:
+        if isinstance(message, CreateReport):
+            outcome = self.reports.request(message.report_requests, now)
+            self._announce = self._announce or bool(outcome.metadata)
+            self._tell_requests(message.report_requests, outcome.response_code)
+            response = EiResponse(outcome.response_code, outcome.description, message.request_id)
+            return CreatedReport(response, self.reports.pending, self._ven_id)
+        if isinstance(message, CancelReport):
+            outcome = self.reports.cancel(message.report_request_ids, message.report_to_follow, now)
+            response = EiResponse(outcome.response_code, outcome.description, message.request_id)
+            return CanceledReport(response, self.reports.pending, self._ven_id)
+        response = EiResponse(200, RESPONSE_CODES[200], message.request_id)
+        if isinstance(message, RegisterReport):
+            return RegisteredReport(response, (), self._ven_id)
+        if self._on_report is not None:
+            try:
+                self._on_report(message)
+            except Exception:  # the application's own code
+                _log.exception("on_report failed")
+        return UpdatedReport(response, None, self._ven_id)
+
+    # -- the replies, one by one ----------------------------------------------------------------
+
+    def _expect_event_list(self, message: Message, body: bytes, now: float) -> None:
+        if isinstance(message, Response):  # some say "nothing" this way
+            _accepted(message.response, "our request for events")
+        else:
+            _expect(message, DistributeEvent)
+            reply = self.handler.handle_payload(body)
+            if reply is not None:
+                self._owed.append(Request("EiEvent", reply, "answer"))
+        self._synchronise = False
+        self._next_poll = now + self._interval()
+
+    def _registered(self, reply: CreatedPartyRegistration, now: float) -> None:
+        before = self.registration.registered
+        found = self.registration.created(reply)
+        self.handler.rename(found.ven_id)
+        self._register = False
+        self._announce = self._synchronise = True  # P08, L06
+        self._next_poll = now + self._interval()
+        again = " again" if before is not None else ""
+        self._tell(
+            "registered",
+            f"registered{again} with VTN {found.vtn_id!r} as {found.ven_id!r}, "
+            f"a poll every {self._interval():g} s",
+        )
+
+    def _announced(self, reply: RegisteredReport, now: float) -> None:
+        self._announce = False
+        _accepted(reply.response, "our reports")
+        self.reports.announced()
+        count = sum(len(source.points) for source in self.reports.sources.values())
+        self._tell("announced", f"{len(self.reports.sources)} reports announced, {count} points")
+        if reply.report_requests:
+            outcome = self.reports.request(reply.report_requests, now)
+            self._tell_requests(reply.report_requests, outcome.response_code)
+            # A request for METADATA in the reply to it has been fulfilled a moment ago.
+            request_id = reply.response.request_id
+            response = EiResponse(outcome.response_code, outcome.description, request_id)
+            answer = CreatedReport(response, self.reports.pending, self._ven_id)
+            self._owed.append(self._request("EiReport", answer, "answer"))
+
+    def _delivered(self, action: Request, reply: UpdatedReport, now: float) -> None:
+        delivery = self.reports.due()
+        if reply.cancel_report is not None:
+            cancel = reply.cancel_report
+            self.reports.cancel(cancel.report_request_ids, cancel.report_to_follow, now)
+        _accepted(reply.response, "our report")
+        self.reports.delivered(int(action.key))
+        if delivery is not None:
+            report = delivery.report
+            self._tell(
+                "delivered",
+                f"report {report.report_specifier_id!r} delivered for request "
+                f"{report.report_request_id!r}, {len(report.intervals)} intervals",
+            )
+
+    def _opt_answered(self, action: Request, message: Message) -> None:
+        opt_id = action.key
+        if isinstance(message, CanceledOpt):
+            self._opt_sent(opt_id)
+            self.opts.forget(opt_id)
+            _accepted(message.response, "the end of our opt")
+            return
+        reply = _expect(message, CreatedOpt)
+        if not reply.response.ok:
+            self.opts.forget(opt_id)
+        self._opt_sent(opt_id)
+        _accepted(reply.response, "our opt")
+        self._tell("opt", f"opt {opt_id!r} taken by the VTN")
+
+    # -- what the application asks --------------------------------------------------------------
+
+    def register(self) -> None:
+        """Register, or register again, for instance because our address has changed."""
+        self._cancelled = False
+        self._register = True
+        self._held_back.clear()
+        self._not_before = 0.0
+
+    def cancel_registration(self) -> None:
+        """Have the VTN end our registration (P11).
+
+        Raises:
+            LocalProtocolError: we are not registered.
+        """
+        if self.registration.registered is None:
+            raise LocalProtocolError("this VEN is not registered")
+        self._cancel = True
+
+    def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
+        """Change our opt of a held event; an oadrCreatedEvent tells the VTN (facts.md E06).
+
+        Raises:
+            LocalProtocolError: no such event is held.
+            StoreError: it could not be stored; nothing has changed.
+        """
+        data = self.handler.set_opt(event_id, opt_type, vtn_id)
+        self._owed.append(Request("EiEvent", data, "answer"))
+
+    def create_opt(
+        self,
+        event: Event,
+        opt_type: OptType,
+        now: float,
+        *,
+        reason: str = "notParticipating",
+        targets: Targets | None = None,
+    ) -> str:
+        """Qualify an opt with an oadrCreateOpt (O01); the optID.
+
+        Raises:
+            LocalProtocolError, StoreError: as for :meth:`oadr2.services.opt.Opts.for_event`.
+        """
+        opt_id = self._id()
+        message = self.opts.for_event(
+            event, opt_type, opt_id=opt_id, request_id=self._id(), ven_id=self._ven_id, now=now,
+            reason=reason, targets=targets,
+        )  # fmt: skip
+        self._send_opt(opt_id, message)
+        return opt_id
+
+    def create_availability(
+        self,
+        opt_type: OptType,
+        periods: Sequence[Period],
+        now: float,
+        *,
+        reason: str = "x-schedule",
+        market_context: str | None = None,
+        targets: Targets | None = None,
+    ) -> str:
+        """Say when the loads are available, or are not (O02, O04); the optID.
+
+        Raises:
+            LocalProtocolError, StoreError: as for :meth:`oadr2.services.opt.Opts.schedule`.
+        """
+        opt_id = self._id()
+        message = self.opts.schedule(
+            opt_type, periods, opt_id=opt_id, request_id=self._id(), ven_id=self._ven_id, now=now,
+            reason=reason, market_context=market_context, targets=targets,
+        )  # fmt: skip
+        self._send_opt(opt_id, message)
+        return opt_id
+
+    def cancel_opt(self, opt_id: str) -> None:
+        """Take an opt back with an oadrCancelOpt (O06).
+
+        Raises:
+            LocalProtocolError: there is no such opt.
+            StoreError: it could not be stored; nothing has changed.
+        """
+        message = self.opts.cancel(opt_id, request_id=self._id(), ven_id=self._ven_id)
+        self._send_opt(opt_id, message)
+
+    def _send_opt(self, opt_id: str, message: Message) -> None:
+        data = self._encoded(message)
+        self._state.save({_UNSENT_OPT + opt_id: data.decode()})
+        self._opts_to_send[opt_id] = Request("EiOpt", data, "opt", opt_id)
+
+    def _opt_sent(self, opt_id: str) -> None:
+        self._state.save({_UNSENT_OPT + opt_id: None})
+        self._opts_to_send.pop(opt_id, None)
+
+    def _unsent_opts(self) -> dict[str, Request]:
+        return {
+            opt_id: Request("EiOpt", text.encode(), "opt", opt_id)
+            for key, text in self._state.load(_UNSENT_OPT).items()
+            for opt_id in (key.removeprefix(_UNSENT_OPT),)
+        }
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    @property
+    def _ven_id(self) -> str:
+        return self.registration.ven_id or self.handler.ven_id
+
+    def _interval(self) -> float:
+        return self.registration.poll_interval
+
+    def _id(self) -> str:
+        return f"{self._random.getrandbits(64):016x}"
+
+    def _request(
+        self, service: Service, message: Message, purpose: Purpose, key: str = ""
+    ) -> Request:
+        return Request(service, self._encoded(message), purpose, key)
+
+    def _encoded(self, message: Message) -> bytes:
+        wrap = (
+            self._signer is not None or self.handler.policy.wrap_20b
+        )  # S01: only these are signed
+        return encode(message, wrap=wrap)
+
+    def _sealed(self, message: Message) -> bytes:
+        data = self._encoded(message)
+        return data if self._signer is None else self._signer.sign(data)
+
+    def _open(self, data: bytes) -> tuple[bytes, Message]:
+        """The bytes that may be believed, and what they say."""
+        body = data if self._verifier is None else self._verifier.verify(data)
+        return body, decode(body, policy=self.handler.policy)
+
+    def _response(self, code: int, text: str, to: Message) -> Response:
+        return Response(EiResponse(code, text, getattr(to, "request_id", "")), self._ven_id, "2.0b")
+
+    def _retry_or_drop(self, action: Request, now: float) -> None:
+        """After a refusal or an unreadable reply: an answer is given up, a question asked again."""
+        if action.purpose == "answer":
+            if self._owed:
+                self._owed.popleft()
+        elif action.purpose == "report":
+            # The VTN has it and does not want it; another try would be refused as well.
+            self.reports.delivered(int(action.key))
+        elif action.purpose == "opt":
+            self._opt_sent(action.key)
+        elif action.purpose == "poll":
+            self._next_poll = max(self._next_poll, now + self._interval())
+        elif action.purpose not in ("query", "announce"):
+            self._hold_back(action.purpose, now)
+
+    def _new_back_off(self) -> BackOff:
+        return BackOff(*self._back_off, self._random.random)
+
+    def _hold_back(self, purpose: Purpose, now: float, retry_after: float | None = None) -> float:
+        """Not to be sent again before the time that is returned."""
+        if purpose == "query":
+            purpose = "register"
+        held = self._held_back.setdefault(purpose, _HeldBack(self._new_back_off()))
+        held.until = now + max(held.back_off.failed(), min(retry_after or 0.0, _RETRY_AFTER_MAX))
+        return held.until
+
+    def _forgotten(self) -> None:
+        """The VTN does not know us any more (463): register anew, as if for the first time."""
+        self.registration.forget()
+        self._register = True
+        self._tell("unregistered", "the VTN does not know us any more; registering again")
+
+    def _end(self) -> None:
+        """The registration is over, by whoever's word (P09)."""
+        self.registration.forget()
+        self.reports.announced()  # nobody is left to report to
+        self._opts_to_send.clear()
+        self._cancel = self._register = False
+        self._cancelled = True
+        self._tell(
+            "cancelled", "the registration has ended; no more polls until it is asked for again"
+        )
+
+    def _tell_requests(self, requests: Sequence[object], code: int) -> None:
+        verb = "taken" if 200 <= code <= 299 else f"refused with {code}"
+        self._tell("asked", f"{len(requests)} report requests {verb}")
+
+    def _tell(self, kind: str, text: str) -> None:
+        _log.info("%s", text)
+        if self._on_activity is not None:
+            self._on_activity(Activity(kind, text))  # type: ignore[arg-type]
+
+
+_Reply = TypeVar("_Reply")
+
+
+def _expect(message: Message, kind: type[_Reply]) -> _Reply:
+    """The message, if it is of this kind; what an oadrResponse in its place says, otherwise."""
+    if isinstance(message, kind):
+        return message
+    if isinstance(message, Response) and not message.response.ok:
+        _accepted(message.response, "our request")
+    name = getattr(message, "name", f"oadr{type(message).__name__}")
+    raise RemoteProtocolError(f"expected an oadr{kind.__name__}, got {name}")
+
+
+def _accepted(response: EiResponse, what: str) -> None:
+    """Raise RemoteProtocolError unless the VTN's code is 2xx (facts.md G12)."""
+    if not response.ok:
+        told = f": {response.response_description}" if response.response_description else ""
+        raise RemoteProtocolError(
+            f"the VTN refused {what} with code {response.response_code}{told}",
+            response_code=response.response_code,
+        )
+
+
+_NAMES: Final[dict[Purpose, str]] = {
+    "query": "oadrQueryRegistration",
+    "register": "oadrCreatePartyRegistration",
+    "cancel": "oadrCancelPartyRegistration",
+    "announce": "oadrRegisterReport",
+    "synchronise": "oadrRequestEvent",
+    "poll": "oadrPoll",
+}

@@ -1,0 +1,133 @@
+"""Statements about EiOpt (facts.md 6.8), played message by message."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from conversation import OK, Conversation, seconds
+from payloads import distribute_event, event
+
+from oadr2.errors import LocalProtocolError, RemoteProtocolError
+from oadr2.model import (
+    CanceledOpt,
+    CancelOpt,
+    CreatedEvent,
+    CreatedOpt,
+    CreateOpt,
+    EiResponse,
+    Period,
+    Targets,
+)
+from oadr2.schedule import Duration
+from oadr2.services.state import MemoryState
+
+
+@pytest.fixture
+def talk():
+    conversation = Conversation()
+    conversation.registers()
+    conversation.polls(distribute_event(event(), profile="2.0b"))
+    conversation.hears(CreatedEvent)
+    conversation.says(b"")
+    return conversation
+
+
+@pytest.fixture
+def period(talk):
+    return Period(datetime.fromtimestamp(talk.now + 3600, UTC), seconds(7200))
+
+
+def test_O01_an_event_is_qualified(talk):
+    held = talk.handler.get_event("e1")
+    opt_id = talk.ven.create_opt(held, "optOut", talk.now, targets=Targets(resource_ids=("pump",)))
+    message = talk.hears(CreateOpt, "EiOpt")
+    assert (message.opt_id, message.opt_type, message.ven_id) == (opt_id, "optOut", "ven_9")
+    assert message.qualified_event_id.event_id == "e1"
+    assert message.qualified_event_id.modification_number == held.modification_number
+    assert message.targets.resource_ids == ("pump",)
+
+
+def test_O02_an_event_or_a_schedule(talk, period):
+    talk.ven.create_opt(talk.handler.get_event("e1"), "optOut", talk.now)
+    message = talk.hears(CreateOpt)
+    assert (message.qualified_event_id is None, message.vavailability is None) == (False, True)
+    talk.says(CreatedOpt(message.opt_id, OK))
+    talk.ven.create_availability("optOut", [period], talk.now)
+    message = talk.hears(CreateOpt)
+    assert (message.qualified_event_id is None, message.vavailability is None) == (True, False)
+
+
+def test_O03_the_target_is_there_even_when_empty(talk):
+    talk.ven.create_opt(talk.handler.get_event("e1"), "optIn", talk.now)
+    talk.hears(CreateOpt)
+    assert b"eiTarget" in talk.action.data
+
+
+def test_O04_a_schedule_has_spans_and_a_reason(talk, period):
+    talk.ven.create_availability("optOut", [period], talk.now, market_context="http://m")
+    message = talk.hears(CreateOpt, "EiOpt")
+    assert message.opt_reason == "x-schedule"
+    assert message.market_context == "http://m"
+    assert message.vavailability.available == (period,)
+
+
+@pytest.mark.parametrize(
+    ("periods", "reason"),
+    [((), "x-schedule"), ((0,), "x-schedule"), ((60,), "because")],
+    ids=["none", "no length", "no such reason"],
+)
+def test_O04_others_are_refused_and_nothing_is_sent(talk, periods, reason):
+    start = datetime.fromtimestamp(talk.now, UTC)
+    spans = [Period(start, seconds(length) if length else Duration()) for length in periods]
+    with pytest.raises(LocalProtocolError):
+        talk.ven.create_availability("optOut", spans, talk.now, reason=reason)
+    assert talk.ven.opts.held == ()
+    assert talk.next() is None
+
+
+def test_O05_open_opts_are_remembered_and_matched():
+    state = MemoryState()
+    talk = Conversation(state=state)
+    talk.registers()
+    start = datetime.fromtimestamp(talk.now, UTC)
+    opt_id = talk.ven.create_availability("optOut", [Period(start, seconds(60))], talk.now)
+    assert talk.hears(CreateOpt).opt_id == opt_id
+
+    again = Conversation(state=state)  # killed before the VTN had replied
+    again.registers()
+    assert again.hears(CreateOpt, "EiOpt").opt_id == opt_id
+    again.says(CreatedOpt(opt_id, OK))
+    assert [opt.opt_id for opt in again.ven.opts.held] == [opt_id]
+    again.polls()
+
+    once_more = Conversation(state=state)
+    once_more.registers()
+    once_more.polls()  # nothing is sent a second time
+    once_more.goes_on(3600)
+    once_more.next()
+    assert once_more.ven.opts.held == ()  # and over is over
+
+
+def test_O05_a_refused_opt_is_not_held(talk):
+    talk.ven.create_opt(talk.handler.get_event("e1"), "optOut", talk.now)
+    message = talk.hears(CreateOpt)
+    with pytest.raises(RemoteProtocolError, match="452"):
+        talk.says(CreatedOpt(message.opt_id, EiResponse(452, "no such event", "r")))
+    assert talk.ven.opts.held == ()
+    talk.goes_on(5)
+    talk.polls()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_O06_an_opt_is_taken_back(talk, named):
+    opt_id = talk.ven.create_opt(talk.handler.get_event("e1"), "optOut", talk.now)
+    talk.hears(CreateOpt)
+    talk.says(CreatedOpt(opt_id, OK))
+    talk.ven.cancel_opt(opt_id)
+    message = talk.hears(CancelOpt, "EiOpt")
+    assert (message.opt_id, message.ven_id) == (opt_id, "ven_9")
+    talk.says(CanceledOpt(OK, opt_id if named else None))
+    assert talk.ven.opts.held == ()
+    with pytest.raises(LocalProtocolError, match="not held"):
+        talk.ven.cancel_opt(opt_id)
