@@ -97,7 +97,9 @@ async def _play(path: Path, vtn: SimulatedVtn, step: int, token: str, endless: b
         loop.add_signal_handler(number, ended.set)
     async with _page(gateway, settings) as url:
         sys.stdout.write(f"\nthe status page: {url}/#token={token}\n")
-        sys.stdout.write("an event comes every minute or so; Ctrl-C ends it\n\n" if endless else "\n")
+        sys.stdout.write(
+            "an event comes every minute or so; Ctrl-C ends it\n\n" if endless else "\n"
+        )
         sys.stdout.flush()
         work = asyncio.create_task(gateway.run())
         try:

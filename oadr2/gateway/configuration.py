@@ -170,7 +170,8 @@ def _page(table: Table) -> PageSettings | None:
     token_file, token_env = table.path("page_token_file"), table.read("page_token_env", a_string)
     hosts = table.read("page_hosts", some_strings, ())
     if place is not None:
-        return PageSettings(*place, token_file, token_env, hosts)
+        host, port = place
+        return PageSettings(host, port, token_file, token_env, hosts)
     for key in ("page_token_file", "page_token_env", "page_hosts"):
         if key in table.data:
             table.fail('there is no page: give page = "127.0.0.1:8099"', key)

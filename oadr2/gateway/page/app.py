@@ -54,7 +54,9 @@ _GUARDS: Final = (
 Headers = dict[str, str]
 
 
-class _Refused(Exception):  # noqa: N818 - it is an answer
+class _RefusedError(Exception):
+    """An answer that is no."""
+
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
         self.status = status
@@ -118,7 +120,7 @@ class PageApp:
         }
         try:
             answer = await self._answer(scope, headers, receive)
-        except _Refused as refused:
+        except _RefusedError as refused:
             answer = _problem(refused.status, refused.reason)
         except LocalProtocolError as error:
             answer = _problem(HTTPStatus.UNPROCESSABLE_ENTITY, one_line(str(error)))
@@ -131,14 +133,14 @@ class PageApp:
         path, method = scope["path"], scope["method"]
         if path in ("/api/override", "/api/override/end"):
             if method != "POST":
-                raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "this is for POST only")
+                raise _RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "this is for POST only")
             self._check_writer(headers)
             return self._override(path, await _json_body(headers, receive))
         file, get = self._files.get(path), self._gets.get(path)
         if file is None and get is None:
-            raise _Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
+            raise _RefusedError(HTTPStatus.NOT_FOUND, "there is nothing here")
         if method not in ("GET", "HEAD"):
-            raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "this is for GET only")
+            raise _RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "this is for GET only")
         if file is not None:
             return file
         assert get is not None  # noqa: S101 - for the type checker
@@ -153,26 +155,26 @@ class PageApp:
         except ValueError:
             host = ""
         if host.casefold() not in self._hosts:
-            raise _Refused(
+            raise _RefusedError(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "this page does not go by that name: page_hosts in the gateway's file lists more",
             )
 
     def _check_writer(self, headers: Headers) -> None:
         if self._token is None:
-            raise _Refused(
+            raise _RefusedError(
                 HTTPStatus.FORBIDDEN,
                 "overrides are not set from here: page_token_file in the gateway's file allows it",
             )
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-            raise _Refused(HTTPStatus.FORBIDDEN, "this came from another site")
+            raise _RefusedError(HTTPStatus.FORBIDDEN, "this came from another site")
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            raise _Refused(HTTPStatus.FORBIDDEN, "this came from another site")
+            raise _RefusedError(HTTPStatus.FORBIDDEN, "this came from another site")
         scheme, _, token = headers.get("authorization", "").partition(" ")
         shown = token.strip().encode("latin-1") if scheme.casefold() == "bearer" else b""
         if not hmac.compare_digest(shown, self._token):
-            raise _Refused(HTTPStatus.UNAUTHORIZED, "the token is not the right one")
+            raise _RefusedError(HTTPStatus.UNAUTHORIZED, "the token is not the right one")
 
     # -- what is asked ----------------------------------------------------------------------------
 
@@ -183,7 +185,7 @@ class PageApp:
     async def _audit(self, query: dict[str, list[str]]) -> _Answer:
         name = query.get("point", [""])[0]
         if name not in self._gateway.points:
-            raise _Refused(HTTPStatus.NOT_FOUND, "there is no such point")
+            raise _RefusedError(HTTPStatus.NOT_FOUND, "there is no such point")
         limit = min(_whole(query, "limit", 50), _MOST_LINES)
         return _Answer(await self._data.story(name, limit))
 
@@ -199,16 +201,16 @@ class PageApp:
     def _override(self, path: str, body: dict[str, Any]) -> _Answer:
         name = body.get("point")
         if not isinstance(name, str):
-            raise _Refused(HTTPStatus.BAD_REQUEST, "point: it must be the name of a point")
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, "point: it must be the name of a point")
         if path.endswith("/end"):
             return _json({"ended": self._gateway.end_override(name)})
         try:
             seconds = read_seconds(body.get("for"))
         except OadrError as error:
-            raise _Refused(HTTPStatus.BAD_REQUEST, f"for: {error}") from None
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, f"for: {error}") from None
         by = body.get("by", "")
         if not isinstance(by, str) or len(by) > _LONGEST_NAME or not (by + "x").isprintable():
-            raise _Refused(HTTPStatus.BAD_REQUEST, "by: it must be a short name")
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, "by: it must be a short name")
         value = _setting(body.get("value"))
         self._gateway.override(name, value, seconds, by.strip() or "the status page")
         return _json({"until": self._gateway.now + seconds})
@@ -218,34 +220,34 @@ def _setting(value: object) -> Setting:
     if value == "released":
         return RELEASED
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Refused(HTTPStatus.BAD_REQUEST, 'value: it must be a number or "released"')
+        raise _RefusedError(HTTPStatus.BAD_REQUEST, 'value: it must be a number or "released"')
     return float(value)
 
 
 def _whole(query: dict[str, list[str]], name: str, default: int) -> int:
     text = query.get(name, [str(default)])[0]
     if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise _Refused(HTTPStatus.BAD_REQUEST, f"{name}: it must be a whole number")
+        raise _RefusedError(HTTPStatus.BAD_REQUEST, f"{name}: it must be a whole number")
     return int(text)
 
 
 async def _json_body(headers: Headers, receive: Receive) -> dict[str, Any]:
     if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be application/json")
+        raise _RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be application/json")
     body = b""
     while True:
         message = await receive()
         body += message.get("body", b"")
         if len(body) > _LARGEST_BODY:
-            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
+            raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
         if not message.get("more_body", False):
             break
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        raise _Refused(HTTPStatus.BAD_REQUEST, "the body is no JSON") from None
+        raise _RefusedError(HTTPStatus.BAD_REQUEST, "the body is no JSON") from None
     if not isinstance(data, dict):
-        raise _Refused(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
+        raise _RefusedError(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
     return data
 
 

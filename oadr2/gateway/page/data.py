@@ -30,7 +30,7 @@ _MOST_CHOICES: Final = 8
 COLUMNS: Final = (
     *("name", "driver", "device", "unit", "wanted", "cause", "reason", "vtn_id", "event_id"),
     *("written", "found", "settled", "problem", "override_by", "override_until", "seen_at"),
-    *("lowest", "highest", "choices"),
+    *("lowest", "highest", "choices", "place"),
 )
 
 
@@ -46,12 +46,15 @@ class PageData:
         self._gateway = gateway
         self._writable = writable
         self._choices: dict[int, tuple[list[Any], object]] = {}
+        self._places: dict[str, int] = {}
+        self._placed = -1  # the generation they are of
 
     async def state(self, generation: str, revision: int) -> bytes:
         """How everything stands, for a client that has seen this revision of this generation."""
         gateway = self._gateway
         own = f"{gateway.started_at:.6f}-{gateway.changes.generation}"
         fresh = generation != own
+        lateness = gateway.lateness
         names, newest = gateway.changes.since(0 if fresh else revision, MOST_ROWS)
         head = {
             "version": __version__,
@@ -69,10 +72,13 @@ class PageData:
             "events": self._events(),
             "alerts": [asdict(alert) for alert in gateway.records.alerts],
             "writes": gateway.counts["writes"],
-            "lateness_p99": gateway.lateness.percentile(99) / 1e6 if gateway.lateness.count else None,
+            "lateness_p99": lateness.percentile(99) / 1e6 if lateness.count else None,
             "total": len(gateway.points),
             "columns": COLUMNS,
         }
+        if self._placed != gateway.changes.generation:
+            self._places = {name: place for place, name in enumerate(gateway.points)}
+            self._placed = gateway.changes.generation
         rows = []
         for begin in range(0, len(names), _SLICE):
             lives = (gateway.points.get(name) for name in names[begin : begin + _SLICE])
@@ -116,12 +122,13 @@ class PageData:
         view: PointView = point_view(self._gateway, live)
         signal_map = live.settings.map
         return [
-            *(view.name, view.driver, view.device, view.unit),
+            *(view.name, view.driver, view.device.removeprefix(f"{view.driver} "), view.unit),
             *(_plain(view.wanted), view.cause, view.reason, view.vtn_id, view.event_id),
             *(_plain(view.written), view.found, view.settled, view.problem),
             *(view.override_by, view.override_until, view.seen_at),
             *(_finite(signal_map.lowest), _finite(signal_map.highest)),
             self._choices_of(live),
+            self._places.get(view.name, 0),
         ]
 
     def _choices_of(self, live: LivePoint) -> list[Any]:

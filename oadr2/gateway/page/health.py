@@ -35,7 +35,7 @@ def metrics_text(gateway: Gateway) -> str:
 
 
 def _lines(gateway: Gateway) -> Iterator[str]:
-    causes = Counter({cause: 0 for cause in _CAUSES})
+    causes = Counter(dict.fromkeys(_CAUSES, 0))
     astray = failing = 0
     for live in gateway.points.values():
         causes[live.point.aim.cause] += 1

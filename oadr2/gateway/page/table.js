@@ -21,7 +21,8 @@ export const KINDS = {
 
 export const whyOf = (row) => {
   if (row.problem) return ["failing", "fails", row.problem];
-  const more = row.event_id && row.cause !== "override" ? `${row.reason}, ${row.event_id}` : row.reason;
+  const more = row.event_id ? `${row.reason}, ${row.event_id}` : row.reason;
+  if (row.cause === "override") return [row.cause, "override", `by ${row.override_by}`];
   return [row.cause, CAUSES[row.cause] || row.cause, row.cause === "normal" ? "" : more];
 };
 
@@ -54,7 +55,7 @@ export class PointTable {
     requestAnimationFrame(() => { this.waiting = false; this.draw(); });
   }
 
-  // Takes rows in; true when the list has to be made anew.
+  // Takes rows in; show() draws them.
   take(columns, rows, fresh) {
     if (fresh) this.rows.clear();
     for (const items of rows) {
@@ -97,7 +98,8 @@ export class PointTable {
       list.push(row);
     }
     const { column, up } = this.order;
-    if (column) {
+    if (!column) list.sort((a, b) => a.place - b.place); // as in the gateway's file
+    else {
       const key = column === "found" ? present : (row) => row[column];
       const compare = (a, b) => {
         const x = key(a) ?? -Infinity, y = key(b) ?? -Infinity;
@@ -159,7 +161,7 @@ export class PointTable {
     line.node.dataset.point = row.name;
     const set = (target, text) => { if (target.textContent !== text) target.textContent = text; };
     set(line.title, row.name);
-    set(line.device, row.device);
+    set(line.device, `${row.driver} ${row.device}`);
     const unit = row.unit && typeof present(row) === "number" ? ` ${row.unit}` : "";
     set(line.present, `${value(present(row))}${unit}`);
     line.present.className = `cell present num${row.problem ? " lost" : row.settled ? "" : " astray"}`;

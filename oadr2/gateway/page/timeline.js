@@ -2,7 +2,7 @@
 import { ago, clock, moment, node, span, value } from "/words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const ROW = 52, BAR = 26, TITLE = 16, GAP = 10;
+const ROW = 66, BAR = 30, TITLE = 28, GAP = 4;
 const SPANS = [120, 600, 3600, 21600, 86400, 259200, 604800];
 const NAMES = { 120: "2 min", 600: "10 min", 3600: "1 h", 21600: "6 h", 86400: "1 d", 259200: "3 d", 604800: "7 d" };
 const PAST = 1 / 3; // of the width is past
@@ -162,6 +162,7 @@ export class Timeline {
       const box = { x: x0, y: base - h, width: Math.max(1, x1 - x0 - (x1 - x0 > 6 ? 1 : 0)), height: h };
       if (declined) make("rect", { ...box, class: "declined" }, svg);
       else make("rect", { ...box, class: `step${over ? " over-step" : ""}`, fill: colour(event, level) }, svg);
+      if (x1 - x0 > 22 && !over) make("text", { x: (x0 + x1) / 2, y: base - h - 3, class: "level", "text-anchor": "middle" }, svg, value(level));
     });
     make("line", { class: "base", x1: begin, x2: until, y1: base + 0.5, y2: base + 0.5 }, svg);
     const notes = [event.is_test ? "test" : "", event.opt_type === "optIn" ? "" : "opted out", /cancel|withdrawn/.test(state(event, this.now)) ? state(event, this.now) : ""];
