@@ -1,16 +1,19 @@
 // One point: how it stands, its override, and what the audit log says of it.
 import { ago, clock, moment, node, value } from "/words.js";
-import { whyOf } from "/table.js";
+import { rulerOf } from "/table.js";
 
 const TIMES = { "15m": "15 minutes", "30m": "30 minutes", "1h": "1 hour", "2h": "2 hours", "4h": "4 hours", "8h": "8 hours", "1d": "1 day" };
 const KEPT_TOKEN = "oadr2-token", KEPT_NAME = "oadr2-name", KEPT_TIME = "oadr2-time";
 
-// http://host/#token=...: the part behind # never leaves the browser, and goes from its address line.
-export const takeToken = () => {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!given) return;
-  sessionStorage.setItem(KEPT_TOKEN, given);
-  history.replaceState(null, "", location.pathname);
+// http://host/#token=...&point=...: the part behind # never leaves the browser, and goes from its
+// address line. Gives the name of the point to open, or null.
+export const takeHash = () => {
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (given.has("token")) {
+    sessionStorage.setItem(KEPT_TOKEN, given.get("token"));
+    history.replaceState(null, "", location.pathname);
+  }
+  return given.get("point");
 };
 
 export class PointDialog {
@@ -41,13 +44,14 @@ export class PointDialog {
   show(view) {
     const row = this.name && this.look(this.name);
     if (!row) return;
-    const [kind, word, reason] = whyOf(row);
+    const [kind, word, reason] = rulerOf(row);
     const unit = row.unit ? ` ${row.unit}` : "";
     const facts = [
       ["Device says", row.found === null ? "–" : `${value(row.found)}${unit}`],
       ["Accepted last", value(row.written)],
       ["Wanted", `${value(row.wanted)}${row.wanted === "released" ? "" : unit}${row.settled ? "" : ", not there yet"}`],
       ["Ruled by", node("span", {}, node("span", { class: `cause ${kind}` }, word), reason ? ` ${reason}` : "")],
+      row.problem ? ["Fails", node("span", { class: "problem" }, row.problem)] : null,
       row.override_until === null ? null : ["Held by", `${row.override_by}, until ${moment(row.override_until, view.now)}`],
       ["Device", `${row.driver}, ${row.device}`],
       ["Heard", row.seen_at === null ? "never" : `${ago(view.now - row.seen_at)}, ${moment(row.seen_at, view.now, true)}`],

@@ -1,5 +1,5 @@
 // Asks the gateway once a second what has changed, and shows it.
-import { PointDialog, takeToken } from "/dialog.js";
+import { PointDialog, takeHash } from "/dialog.js";
 import { KINDS, PointTable } from "/table.js";
 import { Timeline } from "/timeline.js";
 import { count, moment, node, span } from "/words.js";
@@ -9,13 +9,12 @@ const FEW_ALERTS = 4;
 const at = (id) => document.getElementById(id);
 const many = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
-takeToken();
 const seen = { generation: "", revision: 0, state: null, skew: 0, lost: "", whole: false };
 const view = { now: Date.now() / 1000, writable: false };
 const timeline = new Timeline(at("timeline"), at("ranges"));
 const table = new PointTable(at("points"), at("shown"), (row) => dialog.open(row, view));
 const dialog = new PointDialog(at("dialog"), (name) => table.rows.get(name), () => soon(0));
-let timer = 0, asking = false, again = false, allAlerts = false;
+let timer = 0, asking = false, again = false, allAlerts = false, asked = takeHash();
 
 const TILES = [
   ["all", "Points", () => "of this gateway"],
@@ -23,7 +22,7 @@ const TILES = [
   ["override", "Overridden", () => "held by a person"],
   ["failsafe", "Fail-safe", () => "or at a limit"],
   ["astray", "On their way", () => "not there yet"],
-  ["failing", "Not answering", () => "their device fails"],
+  ["failing", "Failing", () => "device silent or refusing"],
 ];
 const tiles = {};
 for (const [kind, name, more] of TILES) {
@@ -47,7 +46,7 @@ const tally = () => {
 
 const sentence = (state, counts) => {
   if (!seen.whole) return `${count(table.rows.size)} of ${many(state.total, "point")} are here`;
-  if (counts.failing) return `${many(counts.failing, "point")} ${counts.failing === 1 ? "does" : "do"} not answer`;
+  if (counts.failing) return `${many(counts.failing, "point")} ${counts.failing === 1 ? "fails" : "fail"}`;
   if (counts.astray) return `${many(counts.astray, "point")} ${counts.astray === 1 ? "is" : "are"} on ${counts.astray === 1 ? "its" : "their"} way`;
   if (state.total === 0) return "The gateway is starting";
   return state.total === 1 ? "The point is where it should be" : `All ${count(state.total)} points are where they should be`;
@@ -107,6 +106,10 @@ const show = (state) => {
   showAlerts(state);
   dialog.show(view);
   document.documentElement.dataset.drawn = String(table.rows.size);
+  if (asked !== null && table.rows.has(asked)) {
+    dialog.open(table.rows.get(asked), view);
+    asked = null;
+  }
 };
 
 const ask = async () => {

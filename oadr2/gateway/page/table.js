@@ -19,12 +19,14 @@ export const KINDS = {
   failing: (row) => row.problem !== "",
 };
 
-export const whyOf = (row) => {
-  if (row.problem) return ["failing", "fails", row.problem];
+export const rulerOf = (row) => {
   const more = row.event_id ? `${row.reason}, ${row.event_id}` : row.reason;
   if (row.cause === "override") return [row.cause, "override", `by ${row.override_by}`];
   return [row.cause, CAUSES[row.cause] || row.cause, row.cause === "normal" ? "" : more];
 };
+
+// The same for the table, where what fails matters more.
+const whyOf = (row) => (row.problem ? ["failing", "fails", row.problem] : rulerOf(row));
 
 export class PointTable {
   constructor(holder, shown, open) {
