@@ -16,6 +16,12 @@ def counter(name: str, meaning: str, value: float) -> Iterator[str]:
     yield f"{name} {_number(value)}"
 
 
+def counters(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Iterator[str]:
+    """The same by the value of one label."""
+    yield from _head(name, "counter", meaning)
+    yield from _labelled(name, label, values)
+
+
 def gauge(name: str, meaning: str, value: float) -> Iterator[str]:
     """What goes up and down."""
     yield from _head(name, "gauge", meaning)
@@ -25,20 +31,33 @@ def gauge(name: str, meaning: str, value: float) -> Iterator[str]:
 def gauges(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Iterator[str]:
     """The same by the value of one label."""
     yield from _head(name, "gauge", meaning)
+    yield from _labelled(name, label, values)
+
+
+def histograms(
+    name: str,
+    meaning: str,
+    label: str,
+    durations: Mapping[str, Histogram],
+    bounds: tuple[float, ...],
+) -> Iterator[str]:
+    """Durations in seconds, counted up to each bound, by the value of one label ("": none)."""
+    yield from _head(name, "histogram", meaning)
+    for value, counted in durations.items():
+        own = f'{label}="{_escaped(value)}"' if label else ""
+        before = f"{own}," if own else ""
+        for bound in bounds:
+            count = counted.count_up_to(round(bound * 1e6))
+            yield f'{name}_bucket{{{before}le="{bound:g}"}} {count}'
+        yield f'{name}_bucket{{{before}le="+Inf"}} {counted.count}'
+        braces = f"{{{own}}}" if own else ""
+        yield f"{name}_sum{braces} {counted.sum / 1e6:.6f}"
+        yield f"{name}_count{braces} {counted.count}"
+
+
+def _labelled(name: str, label: str, values: Mapping[str, float]) -> Iterator[str]:
     for key, value in values.items():
         yield f'{name}{{{label}="{_escaped(key)}"}} {_number(value)}'
-
-
-def histogram(
-    name: str, meaning: str, durations: Histogram, bounds: tuple[float, ...]
-) -> Iterator[str]:
-    """Durations in seconds, counted up to each bound."""
-    yield from _head(name, "histogram", meaning)
-    for bound in bounds:
-        yield f'{name}_bucket{{le="{bound:g}"}} {durations.count_up_to(round(bound * 1e6))}'
-    yield f'{name}_bucket{{le="+Inf"}} {durations.count}'
-    yield f"{name}_sum {durations.sum / 1e6:.6f}"
-    yield f"{name}_count {durations.count}"
 
 
 def _head(name: str, kind: str, meaning: str) -> Iterator[str]:

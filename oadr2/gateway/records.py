@@ -76,7 +76,9 @@ class Records:
 
     def _hand_over(self) -> None:
         """Give the journal what has gathered; many at a time only when the rush is over."""
-        if len(self._waiting) > _RUSH and self._clock() - self._waiting[0][0] < _RUSH_LASTS:
+        gone = self._clock() - self._waiting[0][0] if self._waiting else 0.0
+        # Below 0 the clock was set.
+        if len(self._waiting) > _RUSH and 0 <= gone < _RUSH_LASTS:
             asyncio.get_running_loop().call_later(_DELAY, self._hand_over)
             return
         self.flush()

@@ -364,7 +364,9 @@ def test_a_silent_device_is_reported_after_the_failsafe_time() -> None:
     assert alerts == ["device silent for 30 s: fake device: no answer"]
 
 
-def test_a_device_that_can_be_read_but_takes_no_write_is_left_longer_and_longer_and_reported() -> None:
+def test_a_device_that_can_be_read_but_takes_no_write_is_left_longer_and_longer_and_reported() -> (
+    None
+):
     rig = PointRig(rules(retries=3))
     rig.run_for(1)
     rig.device.refuses_writes = True

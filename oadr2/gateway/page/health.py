@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from oadr2.exposition import counter, gauge, gauges, histogram
+from oadr2.exposition import counter, gauge, gauges, histograms
 from oadr2.gateway.gateway import Gateway
 from oadr2.gateway.viewing import audit_problem, ven_views
 
@@ -51,10 +51,11 @@ def _lines(gateway: Gateway) -> Iterator[str]:
     yield from gauge("oadr2_gateway_points_failing", "Points whose device fails.", failing)
     for key, name, meaning in _COUNTED:
         yield from counter(name, meaning, gateway.counts[key])
-    yield from histogram(
+    yield from histograms(
         "oadr2_gateway_write_lateness_seconds",
         "From the moment an event asks for a value until the device has accepted it.",
-        gateway.lateness,
+        "",
+        {"": gateway.lateness},
         _LATENESS_BOUNDS,
     )
     held = {name: len(events) for name, events in gateway.planner.events.items()}
