@@ -22,7 +22,7 @@ const TILES = [
   ["override", "Overridden", () => "held by a person"],
   ["failsafe", "Fail-safe", () => "or at a limit"],
   ["astray", "On their way", () => "not there yet"],
-  ["failing", "Failing", () => "device silent or refusing"],
+  ["failing", "Failing", () => "silent or refusing"],
 ];
 const tiles = {};
 for (const [kind, name, more] of TILES) {
@@ -61,7 +61,7 @@ const showHead = (state) => {
   at("sentence").textContent = told;
   document.title = `${told} - oadr2 gateway`;
   at("kicker").textContent = `oadr2 gateway, ${moment(view.now, view.now, true)}`;
-  const late = state.lateness_p99 === null ? "" : `, 99 % of an event's within ${span(state.lateness_p99)}`;
+  const late = state.lateness_p99 === null ? "" : `, an event's within ${span(state.lateness_p99)} (p99)`;
   at("about").textContent = `${many(state.total, "point")} behind ${many(state.vens.length, "VEN")}, ${many(state.writes, "write")} since ${moment(state.started_at, view.now)}${late}`;
   at("footer").textContent = `oadr2 ${state.version}. Numbers for machines: /metrics, /healthz, /readyz.`;
 };

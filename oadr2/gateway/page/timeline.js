@@ -134,7 +134,9 @@ export class Timeline {
     for (const t of ticks) make("line", { class: "grid", x1: X(t), x2: X(t), y1: 0, y2: height }, svg);
     for (const { event, row } of placed) this.event(svg, event, row * ROW + 4, view);
     if (!placed.length) make("text", { x: 0, y: 19 }, svg, this.events.some((e) => e.ven === ven.name) ? "No event in this time" : "No events");
+    const titles = svg.querySelectorAll(".title");
     make("line", { class: "now", x1: X(this.now), x2: X(this.now), y1: 0, y2: height }, svg);
+    svg.append(...titles); // words lie over the marker
     return node("div", { class: "lane" }, this.head(ven), svg);
   }
 
