@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeAlias, TypeVar
@@ -158,8 +159,13 @@ class Device:
         for owner, result in zip(owners, results, strict=True):
             if isinstance(result, DeviceError):
                 self._done(owner, Read(), None, one_line(str(result)))
+            elif result is None or isinstance(result, int | float):
+                # A float register says NaN for "not available".
+                has_value = result is not None and math.isfinite(result)
+                self._done(owner, Read(), float(result) if has_value else None, "")
             else:
-                self._done(owner, Read(), result, "")
+                broken = f"{self.key}: the driver gave a {type(result).__name__} for a number"
+                self._done(owner, Read(), None, broken)
 
     async def _batched(
         self, call: Awaitable[Sequence[_Result]], owners: Sequence[Hashable]
@@ -179,8 +185,9 @@ class Device:
                 self._fail_all(one_line(str(error)))
             return [error] * count
         self._silences = 0
-        if len(results) != count:
-            broken = DeviceError(f"{self.key}: the driver gave {len(results)} results for {count}")
+        if not isinstance(results, Sequence) or len(results) != count:
+            given = len(results) if isinstance(results, Sequence) else "no"
+            broken = DeviceError(f"{self.key}: the driver gave {given} results for {count}")
             return [broken] * count
         return results
 

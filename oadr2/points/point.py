@@ -402,7 +402,8 @@ class Point:
         if self._tries == self.rules.retries + 1:
             why = f"not obeyed {self._tries} times, tried again all the same"
             out.append(self._record("alert", None, sent, value, why=why))
-        self._back_off(now, self._tries)
+        if sent == self.aim.value:  # what is wanted by now need not wait for it
+            self._back_off(now, self._tries)
 
     def _notice(self, now: float, value: float | None, out: list[Output]) -> None:
         """A look without a reason."""
@@ -458,6 +459,15 @@ class Point:
             return Aim(demand.value, "event", demand.vtn_id, demand.event_id, demand.reason)
         return Aim(self.rules.normal, "normal", reason=_NOTHING)
 
+    def _is_failsafe_value(self, aim: Aim) -> bool:
+        """Whether this is the value the owner calls safe, which no limit takes away."""
+        failsafe = self.rules.failsafe
+        return (
+            aim.cause == "failsafe"
+            and failsafe is not None
+            and failsafe.action not in ("hold", "release")
+        )
+
     def _rule(self, now: float, out: list[Output]) -> None:
         """Bring :attr:`aim` up to date."""
         normal, limit = self.rules.normal, self.rules.max_control
@@ -467,13 +477,17 @@ class Point:
         if self._override is not None:
             by = f"override by {self._override.by}"
             aim = Aim(self._override.value, "override", reason=by)
+        followed = self._followed
+        if followed.cause not in _DEMAND_RESPONSE or followed.value == normal:
+            self._expired = False
         controlled = aim.cause in _DEMAND_RESPONSE and aim.value != normal
         if not controlled:
-            self._controlled_since = None
-            self._expired = False
+            if not self._expired:  # an override in between does not make it good again
+                self._controlled_since = None
         elif self._controlled_since is None:
             self._controlled_since = now
-        if controlled and limit is not None and self._controlled_since is not None:
+        limited = controlled and not self._is_failsafe_value(aim)
+        if limited and limit is not None and self._controlled_since is not None:
             if now >= self._controlled_since + limit:
                 self._expired = True
             if self._expired:
@@ -490,6 +504,9 @@ class Point:
         if aim == self.aim:
             return
         before, self.aim = self.aim, aim
+        named = aim.cause in ("event", "override") or self._is_failsafe_value(aim)
+        if named and before.cause == "normal" and self.written != self._confirmed:
+            self._confirmed = None  # what somebody changed was theirs to change at normal only
         if aim.value != before.value:
             self._tries = 0
             self._retry_at = min(self._retry_at, now)
@@ -571,7 +588,8 @@ class Point:
         if now < silent_from < deadline:
             deadline = silent_from
         limit, since = self.rules.max_control, self._controlled_since
-        if limit is not None and since is not None and not self._expired:
+        may_expire = not self._expired and not self._is_failsafe_value(self.aim)
+        if limit is not None and since is not None and may_expire:
             deadline = min(deadline, since + limit)
         if self._failures and not self._alerted and self.rules.failsafe is not None:
             deadline = min(deadline, self._heard_at + self.rules.failsafe.after)
