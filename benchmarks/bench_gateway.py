@@ -110,5 +110,7 @@ def bench_an_event_for_many_points(record: Record, quick: bool, tmp_path: Path) 
         ("cpu", "processor time in each second of that"),
     ):
         record(f"{what}: {words}", OADR2, middle[key], "s", aim=aims.get(key))
-    record(f"{points:,} points, nothing to do: processor time a second", OADR2, begun["idle_cpu"], "s")
+    record(
+        f"{points:,} points, nothing to do: processor time a second", OADR2, begun["idle_cpu"], "s"
+    )
     record(f"memory of a gateway of {points:,} points", OADR2, ended["memory"], "B")
