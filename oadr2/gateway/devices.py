@@ -17,8 +17,6 @@ from oadr2.points.rules import Released
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
-#: Requests handed to a driver at a time.
-LARGEST_BATCH: Final = 64
 _GRACE_S: Final = 1.0  # for a driver to notice that it was cancelled
 
 Request: TypeAlias = Write | Read
@@ -121,9 +119,9 @@ class Device:
     def _next_owners(self, waiting: Mapping[Hashable, object]) -> list[Hashable]:
         """Whose requests go next: many that are above suspicion, or one that is not."""
         if not self._suspects:
-            return list(islice(waiting, LARGEST_BATCH))
+            return list(islice(waiting, self.driver.largest_batch))
         plain = (owner for owner in waiting if owner not in self._suspects)
-        owners = list(islice(plain, LARGEST_BATCH))
+        owners = list(islice(plain, self.driver.largest_batch))
         return owners or [next(owner for owner in self._suspects if owner in waiting)]
 
     async def _write_batch(self) -> None:

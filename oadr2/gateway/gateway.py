@@ -122,6 +122,7 @@ class Gateway:
         self._overrides: dict[str, StoredOverride] = {}
         self._affected: dict[str, None] = {}  # points of which something else may be wanted
         self._changed_vens: dict[str, None] = {}
+        self._sharing: Counter[Device] = Counter()  # points of each device
         self._heap: list[tuple[float, int, LivePoint]] = []
         self._pushes = 0
         self._unheard = 0
@@ -255,6 +256,7 @@ class Gateway:
             live for live in self.points.values() if live.settings.rules.failsafe is not None
         ]
         self._unheard = sum(not live.heard for live in self.points.values())
+        self._sharing = Counter(live.device for live in self.points.values())
         for live in old_points.values():
             if self.points.get(live.settings.name) is not live:
                 live.device.drop(live)
@@ -384,6 +386,8 @@ class Gateway:
         """Tell the points what is wanted of them; their writes go out meanwhile, slice by slice."""
         names, self._affected = list(self._affected), {}
         self._rushing = len(names) > _SLICE
+        if self._rushing:
+            names.sort(key=self._most_shared_first)
         try:
             for begin in range(0, len(names), _SLICE):
                 for name in names[begin : begin + _SLICE]:
@@ -396,6 +400,11 @@ class Gateway:
             if self._rushing:
                 self._rushing = False
                 self._take_answers()
+
+    def _most_shared_first(self, name: str) -> int:
+        """A device with many points needs several batches, so it begins first."""
+        live = self.points.get(name)
+        return 0 if live is None else -self._sharing[live.device]
 
     def _mind_clock(self, wall: float, now: float) -> None:
         ahead = wall - now
@@ -543,7 +552,9 @@ class Gateway:
 
     def _hand_over(self) -> None:
         """Give the journal what has gathered; many at a time only when the rush is over."""
-        if len(self._records) > _RUSH and self._clock() - self._records[0][0] < _RUSH_LASTS:
+        gone = self._clock() - self._records[0][0] if self._records else 0.0
+        # Below 0 the clock was set.
+        if len(self._records) > _RUSH and 0 <= gone < _RUSH_LASTS:
             asyncio.get_running_loop().call_later(_JOURNAL_DELAY, self._hand_over)
             return
         self._flush_records()

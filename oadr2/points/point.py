@@ -552,11 +552,11 @@ class Point:
         moment, why = self._retry_at, ""
         if self._return_at is not None and self._return_at > moment:
             moment, why = self._return_at, f"returns within {rules.return_within:g} s"
-        on = rules.is_on(aim.value)
         at_once = aim.cause == "override" or (
             aim.cause == "failsafe" and rules.failsafe is not None and rules.failsafe.at_once
         )
-        if self._on is not None and on != self._on and not at_once:
+        rests = self._on is not None and (rules.min_on or rules.min_off) and not at_once
+        if rests and rules.is_on(aim.value) != self._on:
             name, least = ("min_on", rules.min_on) if self._on else ("min_off", rules.min_off)
             if self._changed_at + least > moment:
                 moment, why = self._changed_at + least, f"{name} is {least:g} s"

@@ -99,14 +99,16 @@ class PointRules:
 
     def is_on(self, value: Setting | None) -> bool:
         """Whether a load at ``value`` counts as on; near enough to off is off."""
-        return not isinstance(value, float | int) or not self.same(value, self.off)
+        if value is None or value is RELEASED:
+            return True
+        return abs(value - self.off) > max(self.tolerance, 1e-6 * abs(self.off))
 
     def same(self, found: float | None, wanted: Setting) -> bool:
         """Whether a device that reads ``found`` does what was wanted.
 
         What a released device reads is its own affair, so it always does.
         """
-        if isinstance(wanted, Released):
+        if wanted is RELEASED:  # quicker than isinstance, and asked for every write
             return True
         if found is None:
             return False
