@@ -39,7 +39,7 @@ def write_file(path: Path, url: str, ports: list[int], each: int, broker: int, h
     ] + [
         f'[[point]]\nname = "heater-{number}"\ndriver = "mqtt"\nhost = "127.0.0.1"\n'
         f'port = {broker}\ntopic = "heaters/{number}/set"\nstate_topic = "heaters/{number}/state"\n'
-        'json_path = "level"\nretain = false\nlevels = { 0 = 1, 1 = 0.75, 2 = 0.5, 3 = 0.25 }\n'
+        'json_path = "level"\nretain = false\nsettle = 5\nlevels = { 0 = 1, 1 = 0.75, 2 = 0.5, 3 = 0.25 }\n'
         for number in range(heaters)
     ]
     head = f'[[ven]]\nven_id = "gw"\nvtn_url = "{url}"\ninterval = "1s"\n\n'
@@ -69,8 +69,10 @@ def bench_an_event_for_many_points(record: Record, quick: bool, tmp_path: Path) 
         devices(count, each, start=100) as ports,
         MosquittoBroker() as broker,
         subprocess.Popen(
-            [sys.executable, "-m", "oadr2.sim.mqtt_heaters"]
-            + ["--count", str(heaters), "--port", str(broker.port)],
+            [
+                *(sys.executable, "-m", "oadr2.sim.mqtt_heaters"),
+                *("--count", str(heaters), "--port", str(broker.port)),
+            ],
             stdout=subprocess.PIPE,
             text=True,
             env=environment,

@@ -286,7 +286,9 @@ def _point(
     try:
         device, address = driver.parse(own)
     except SettingError as error:
-        table.fail(error.reason, *((error.key,) if error.key in data else ()))
+        if error.key in data:
+            table.fail(error.reason, error.key)
+        table.fail(str(error))
     except ConfigurationError as error:
         table.fail(str(error))
     listens = table.read("ven", some_strings, tuple(sorted(vens)))

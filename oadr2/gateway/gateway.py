@@ -32,7 +32,7 @@ from oadr2.gateway.notify import Systemd
 from oadr2.gateway.overrides import require_override
 from oadr2.gateway.planner import Planner
 from oadr2.gateway.state import StateFile, StoredOverride
-from oadr2.gateway.texts import record_text
+from oadr2.gateway.texts import device_text, record_text
 from oadr2.gateway.vens import VenLink, identity_of
 from oadr2.gateway.view import GatewayView
 from oadr2.gateway.viewing import view_of
@@ -332,7 +332,7 @@ class Gateway:
         key = (settings.driver, settings.device)
         device = self._devices.get(key)
         if device is None:
-            title = f"{settings.driver_name} {settings.device}"
+            title = device_text(settings.driver_name, settings.device)
             driver = settings.driver(settings.device)
             device = Device(title, driver, self.settings.device_timeout, self._done)
             self._devices[key] = device

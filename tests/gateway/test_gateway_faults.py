@@ -279,7 +279,7 @@ def test_killed_in_an_interval_and_started(
     path = write_file(tmp_path, server.url, [load.table() for load in loads])
     begin = datetime.now(UTC)
     with GatewayProcess(path, tmp_path) as process:
-        wait_for(lambda: (tmp_path / "gateway.db").exists(), "the start")
+        wait_for((tmp_path / "gateway.db").exists, "the start")
         begin = datetime.now(UTC)
         vtn.add_event("peak", start=begin, levels=[(first, 1), (second, 2)])
         for load in loads:
