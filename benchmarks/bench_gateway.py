@@ -108,6 +108,7 @@ def bench_an_event_for_many_points(record: Record, quick: bool, tmp_path: Path) 
         ("issued_p50", "writes issued after the deadline, median"),
         ("issued_p99", "writes issued after the deadline, 99th percentile"),
         ("accepted_p99", "writes accepted by the device, 99th percentile"),
+        ("issued_cpu", "the gateway's processor time until 99 % were issued"),
         ("verified", "all read back and as wanted"),
         ("cpu", "processor time in each second of that"),
     ):

@@ -137,8 +137,19 @@ def read_configuration(path: str | os.PathLike[str]) -> GatewaySettings:
     lines = file.lines_of_tables("point") or [file.line_of("point")] * len(tables)
     points = [_point(file, index, data, known, lines[index]) for index, data in enumerate(tables)]
     _unique([point.name for point in points], top, "point", "name")
+    _one_point_an_address(points, file)
     points = _share_maps(points)
     return GatewaySettings(file.path, tuple(vens), tuple(points), cast(Path, db), keep, timeout)
+
+
+def _one_point_an_address(points: list[PointSettings], file: TomlFile) -> None:
+    """Two points that write to one place would undo each other's work for ever."""
+    seen: dict[object, PointSettings] = {}
+    for index, point in enumerate(points):
+        first = seen.setdefault((point.driver, point.device, point.address), point)
+        if first is not point:
+            reason = f"it writes to the same address as {first.name}"
+            raise file.error(f"[[point]] {point.name}: {reason}", "point", index)
 
 
 def _share_maps(points: list[PointSettings]) -> list[PointSettings]:

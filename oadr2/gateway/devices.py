@@ -159,8 +159,8 @@ class Device:
                 self._done(owner, Read(), None, one_line(str(result)))
             elif result is None or isinstance(result, int | float):
                 # A float register says NaN for "not available".
-                has_value = result is not None and math.isfinite(result)
-                self._done(owner, Read(), float(result) if has_value else None, "")
+                found = None if result is None or not math.isfinite(result) else float(result)
+                self._done(owner, Read(), found, "")
             else:
                 broken = f"{self.key}: the driver gave a {type(result).__name__} for a number"
                 self._done(owner, Read(), None, broken)

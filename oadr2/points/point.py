@@ -468,7 +468,7 @@ class Point:
             and failsafe.action not in ("hold", "release")
         )
 
-    def _rule(self, now: float, out: list[Output]) -> None:
+    def _rule(self, now: float, out: list[Output]) -> None:  # noqa: PLR0912 - one decision
         """Bring :attr:`aim` up to date."""
         normal, limit = self.rules.normal, self.rules.max_control
         if self._override is not None and now >= self._override.until:
@@ -488,8 +488,7 @@ class Point:
             self._controlled_since = now
         limited = controlled and not self._is_failsafe_value(aim)
         if limited and limit is not None and self._controlled_since is not None:
-            if now >= self._controlled_since + limit:
-                self._expired = True
+            self._expired = self._expired or now >= self._controlled_since + limit
             if self._expired:
                 why = f"under control for {limit:g} s, the longest allowed: released"
                 aim = Aim(normal, "limit", aim.vtn_id, aim.event_id, why)

@@ -171,12 +171,22 @@ def test_what_the_file_alone_says_is_wrong(
     assert main(["gateway", "check", "-c", str(path)]) == 2
     error = capsys.readouterr().err
     text = path.read_text().splitlines()
-    wanted = new.split("\n")[-1]
+    wanted = new.rpartition("\n")[2]
     number = len(text) - text[::-1].index(wanted) if wanted else lines_of_points(path)[1]
     assert f"{path} line {number}: [[point]] b: " in error
     assert message in error
 
 
+def test_two_points_of_one_register(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Chiller() as chiller:
+        path = write_file(tmp_path, NO_VTN, [chiller.table(), changed(chiller, "b")])
+    assert main(["gateway", "check", "-c", str(path)]) == 2
+    line = lines_of_points(path)[1]
+    expected = f"{path} line {line}: [[point]] b: it writes to the same address as chiller"
+    assert expected in capsys.readouterr().err
+
+
+# ruff: noqa: E501
 MODBUS_REGISTRY = """\
 Reference Point Name,Volttron Point Name,Units,Units Details,Modbus Register,Writable,Point Address,Default Value,Notes
 CO2Sensor,ReturnAirCO2,PPM,0.00-2000.00,>H,FALSE,10,,CO2 Reading 0.00-2000.0 ppm
