@@ -29,9 +29,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextlib.contextmanager
-def devices(count: int, points: int) -> Iterator[list[int]]:
+def devices(count: int, points: int, start: int = 0) -> Iterator[list[int]]:
     """The ports of ``count`` simulated devices in a process of their own."""
     arguments = ["--count", str(count), "--port", "0", "--setpoints", str(points)]
+    arguments += ["--start", str(start)]
     process = subprocess.Popen(
         [sys.executable, "-m", "oadr2.sim.modbus_devices", *arguments],
         stdout=subprocess.PIPE,

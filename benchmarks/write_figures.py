@@ -27,6 +27,7 @@ SECTIONS = (
     "XMPP",
     "Fleet engine",
     "Fleet over HTTP",
+    "Gateway",
     "Memory",
 )
 UNITS = {

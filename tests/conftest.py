@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from oadr2.sim import mosquitto
 from oadr2.sim.prosody import INSTALL, find_prosody
 
 ROOT = Path(__file__).parent.parent
@@ -39,3 +40,12 @@ def prosody_installed() -> None:
         if os.environ.get("OADR2_REQUIRE_PROSODY") == "1":
             pytest.fail(f"OADR2_REQUIRE_PROSODY is set, and {INSTALL}")
         pytest.skip(INSTALL)
+
+
+@pytest.fixture(scope="session")
+def mosquitto_installed() -> None:
+    """For tests on a real MQTT broker; OADR2_REQUIRE_MOSQUITTO=1 makes its absence a failure."""
+    if mosquitto.find_mosquitto() is None:
+        if os.environ.get("OADR2_REQUIRE_MOSQUITTO") == "1":
+            pytest.fail(f"OADR2_REQUIRE_MOSQUITTO is set, and {mosquitto.INSTALL}")
+        pytest.skip(mosquitto.INSTALL)

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 
 from oadr2.gateway.configuration import DriverClass, GatewaySettings, PointSettings
 from oadr2.gateway.devices import Device
+from oadr2.gateway.texts import device_text
 
 
 async def check_points(settings: GatewaySettings) -> list[tuple[PointSettings, str]]:
@@ -20,7 +21,7 @@ async def check_points(settings: GatewaySettings) -> list[tuple[PointSettings, s
 
     async def look(points: list[PointSettings]) -> dict[str, str]:
         first = points[0]
-        title = f"{first.driver_name} {first.device}"
+        title = device_text(first.driver_name, first.device)
         driver = first.driver(first.device)
         device = Device(title, driver, settings.device_timeout, lambda *_: None)
         try:

@@ -157,6 +157,7 @@ def read_configuration(path: str | os.PathLike[str]) -> GatewaySettings:
     lines = file.lines_of_tables("point") or [file.line_of("point")] * len(tables)
     points = [_point(file, index, data, known, lines[index]) for index, data in enumerate(tables)]
     _unique([point.name for point in points], top, "point", "name")
+    _one_point_an_address(points, file)
     points = _share_maps(points)
     return GatewaySettings(
         file.path, tuple(vens), tuple(points), cast(Path, db), keep, timeout, page
@@ -176,6 +177,16 @@ def _page(table: Table) -> PageSettings | None:
         if key in table.data:
             table.fail('there is no page: give page = "127.0.0.1:8099"', key)
     return None
+
+
+def _one_point_an_address(points: list[PointSettings], file: TomlFile) -> None:
+    """Two points that write to one place would undo each other's work for ever."""
+    seen: dict[object, PointSettings] = {}
+    for index, point in enumerate(points):
+        first = seen.setdefault((point.driver, point.device, point.address), point)
+        if first is not point:
+            reason = f"it writes to the same address as {first.name}"
+            raise file.error(f"[[point]] {point.name}: {reason}", "point", index)
 
 
 def _share_maps(points: list[PointSettings]) -> list[PointSettings]:
@@ -323,7 +334,9 @@ def _point(
     try:
         device, address = driver.parse(own)
     except SettingError as error:
-        table.fail(error.reason, *((error.key,) if error.key in data else ()))
+        if error.key in data:
+            table.fail(error.reason, error.key)
+        table.fail(str(error))
     except ConfigurationError as error:
         table.fail(str(error))
     listens = table.read("ven", some_strings, tuple(sorted(vens)))

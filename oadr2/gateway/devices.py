@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeAlias, TypeVar
@@ -16,8 +17,6 @@ from oadr2.points.rules import Released
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
-#: Requests handed to a driver at a time.
-LARGEST_BATCH: Final = 64
 _GRACE_S: Final = 1.0  # for a driver to notice that it was cancelled
 
 Request: TypeAlias = Write | Read
@@ -120,9 +119,9 @@ class Device:
     def _next_owners(self, waiting: Mapping[Hashable, object]) -> list[Hashable]:
         """Whose requests go next: many that are above suspicion, or one that is not."""
         if not self._suspects:
-            return list(islice(waiting, LARGEST_BATCH))
+            return list(islice(waiting, self.driver.largest_batch))
         plain = (owner for owner in waiting if owner not in self._suspects)
-        owners = list(islice(plain, LARGEST_BATCH))
+        owners = list(islice(plain, self.driver.largest_batch))
         return owners or [next(owner for owner in self._suspects if owner in waiting)]
 
     async def _write_batch(self) -> None:
@@ -158,8 +157,13 @@ class Device:
         for owner, result in zip(owners, results, strict=True):
             if isinstance(result, DeviceError):
                 self._done(owner, Read(), None, one_line(str(result)))
+            elif result is None or isinstance(result, int | float):
+                # A float register says NaN for "not available".
+                found = None if result is None or not math.isfinite(result) else float(result)
+                self._done(owner, Read(), found, "")
             else:
-                self._done(owner, Read(), result, "")
+                broken = f"{self.key}: the driver gave a {type(result).__name__} for a number"
+                self._done(owner, Read(), None, broken)
 
     async def _batched(
         self, call: Awaitable[Sequence[_Result]], owners: Sequence[Hashable]
@@ -179,8 +183,9 @@ class Device:
                 self._fail_all(one_line(str(error)))
             return [error] * count
         self._silences = 0
-        if len(results) != count:
-            broken = DeviceError(f"{self.key}: the driver gave {len(results)} results for {count}")
+        if not isinstance(results, Sequence) or len(results) != count:
+            given = len(results) if isinstance(results, Sequence) else "no"
+            broken = DeviceError(f"{self.key}: the driver gave {given} results for {count}")
             return [broken] * count
         return results
 

@@ -21,6 +21,7 @@ from oadr2.points.point import Demand
 from oadr2.points.timeline import Steps, steps_of
 
 _log = logging.getLogger(__name__)
+_ALONE = (0.0, 0.0, 0)  # the rank of an event that no other competes with
 
 #: Events kept in memory after they are gone, to be shown.
 MOST_PAST: Final = 100
@@ -36,6 +37,7 @@ class PlannedEvent:
         points: name of each point concerned, and the signal it follows.
         next_change: when a value changes next.
         demands: those made so far, by map, value and signal; thousands of points share a few.
+        counts: whether it may move a load: accepted, and no test (facts.md 2.7).
     """
 
     ven: VenSettings
@@ -45,6 +47,11 @@ class PlannedEvent:
     points: dict[str, int] = field(default_factory=dict)
     next_change: float = inf
     demands: dict[tuple[int, float, int], Demand | None] = field(default_factory=dict)
+    counts: bool = False
+
+    def __post_init__(self) -> None:
+        wanted = self.state.opt_type == "optIn"
+        self.counts = wanted and (not self.state.event.is_test or self.ven.policy.run_test_events)
 
     def is_as_in(self, state: EventState) -> bool:
         """Whether ``state`` says nothing new."""
@@ -55,12 +62,6 @@ class PlannedEvent:
             and mine.opt_type == state.opt_type
             and mine.event.raw == state.event.raw
         )
-
-    @property
-    def counts(self) -> bool:
-        """Whether it may move a load: accepted, and no test (facts.md 2.7)."""
-        wanted = self.state.opt_type == "optIn"
-        return wanted and (not self.state.event.is_test or self.ven.policy.run_test_events)
 
     def rank(self, value: float) -> tuple[float, float, int]:
         """The smallest rules (facts.md E45, E46), as in the core's event table."""
@@ -172,14 +173,16 @@ class Planner:
     def demand(self, name: str, now: float) -> Demand | None:
         """What the events want of this point at ``now``."""
         best: tuple[tuple[float, float, int], PlannedEvent, float, int] | None = None
-        for event in self._events_of.get(name, ()):
+        events = self._events_of.get(name, ())
+        alone = len(events) == 1
+        for event in events:
             if not event.counts:
                 continue
             index = event.points[name]
             value = event.steps[index].value_at(now)
             if value is None:
                 continue
-            rank = event.rank(value)
+            rank = _ALONE if alone else event.rank(value)
             if best is None or rank < best[0]:
                 best = (rank, event, value, index)
         if best is None:

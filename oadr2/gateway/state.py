@@ -278,16 +278,15 @@ class StateFile:
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def _open(self) -> None:
-        if self._is_ours():
-            return
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        with self._transaction():
-            if self._is_ours():  # another process was quicker
-                return
-            for statement in _SCHEMA:
-                self._connection.execute(statement)
-            self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if not self._is_ours():
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            with self._transaction():
+                if not self._is_ours():  # else another process was quicker
+                    for statement in _SCHEMA:
+                        self._connection.execute(statement)
+                    self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                    self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def _is_ours(self) -> bool:
         def pragma(name: str) -> int:
@@ -299,7 +298,6 @@ class StateFile:
                     f"{self.path}: was written by another version of oadr2: "
                     "use that one, or name another file"
                 )
-            self._connection.execute("PRAGMA synchronous = NORMAL")
             return True
         if self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             raise StoreError(f"{self.path}: is not a gateway's file: name another one")

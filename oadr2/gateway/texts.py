@@ -14,6 +14,12 @@ def setting_text(value: Setting | None) -> str:
     return "released" if value is RELEASED else f"{value:g}"
 
 
+def device_text(driver_name: str, device: object) -> str:
+    """A device for people; most device keys say the driver's name themselves."""
+    text = str(device)
+    return text if text.startswith(f"{driver_name} ") else f"{driver_name} {text}"
+
+
 def record_text(name: str, record: Record | AuditEntry) -> str:
     """A record of a point in one line."""
     parts = [f"{name} {record.kind}"]

@@ -124,9 +124,12 @@ class Driver(abc.ABC, Generic[DeviceT, AddressT]):
     Class attributes:
         settings: the keys of a ``[[point]]`` table this driver reads, by name.
         can_release: whether :meth:`release` means something, such as BACnet's Null.
+        largest_batch: how many items :meth:`write_many` and :meth:`read_many` are given at most;
+            more only where they go side by side, for a batch has the time of one request.
     """
 
     settings: ClassVar[Mapping[str, Setting]]
+    largest_batch: ClassVar[int] = 64
     can_release: ClassVar[bool] = False
 
     @classmethod

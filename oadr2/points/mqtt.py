@@ -95,6 +95,7 @@ def _need_value(text: str) -> None:
 class MqttDriver(Driver[Broker, Topic]):
     """Topics of one broker."""
 
+    largest_batch: ClassVar[int] = 1000
     settings: ClassVar[Mapping[str, Setting]] = {
         "host": Setting("device", str, "address of the broker", check=_need_text),
         "port": Setting(

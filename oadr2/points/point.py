@@ -409,7 +409,8 @@ class Point:
         if self._tries == self.rules.retries + 1:
             why = f"not obeyed {self._tries} times, tried again all the same"
             out.append(self._record("alert", None, sent, value, why=why))
-        self._back_off(now, self._tries)
+        if sent == self.aim.value:  # what is wanted by now need not wait for it
+            self._back_off(now, self._tries)
 
     def _notice(self, now: float, value: float | None, out: list[Output]) -> None:
         """A look without a reason."""
@@ -465,7 +466,16 @@ class Point:
             return Aim(demand.value, "event", demand.vtn_id, demand.event_id, demand.reason)
         return Aim(self.rules.normal, "normal", reason=_NOTHING)
 
-    def _rule(self, now: float, out: list[Output]) -> None:
+    def _is_failsafe_value(self, aim: Aim) -> bool:
+        """Whether this is the value the owner calls safe, which no limit takes away."""
+        failsafe = self.rules.failsafe
+        return (
+            aim.cause == "failsafe"
+            and failsafe is not None
+            and failsafe.action not in ("hold", "release")
+        )
+
+    def _rule(self, now: float, out: list[Output]) -> None:  # noqa: PLR0912 - one decision
         """Bring :attr:`aim` up to date."""
         normal, limit = self.rules.normal, self.rules.max_control
         if self._override is not None and now >= self._override.until:
@@ -474,15 +484,18 @@ class Point:
         if self._override is not None:
             by = f"override by {self._override.by}"
             aim = Aim(self._override.value, "override", reason=by)
+        followed = self._followed
+        if followed.cause not in _DEMAND_RESPONSE or followed.value == normal:
+            self._expired = False
         controlled = aim.cause in _DEMAND_RESPONSE and aim.value != normal
         if not controlled:
-            self._controlled_since = None
-            self._expired = False
+            if not self._expired:  # an override in between does not make it good again
+                self._controlled_since = None
         elif self._controlled_since is None:
             self._controlled_since = now
-        if controlled and limit is not None and self._controlled_since is not None:
-            if now >= self._controlled_since + limit:
-                self._expired = True
+        limited = controlled and not self._is_failsafe_value(aim)
+        if limited and limit is not None and self._controlled_since is not None:
+            self._expired = self._expired or now >= self._controlled_since + limit
             if self._expired:
                 why = f"under control for {limit:g} s, the longest allowed: released"
                 aim = Aim(normal, "limit", aim.vtn_id, aim.event_id, why)
@@ -497,6 +510,9 @@ class Point:
         if aim == self.aim:
             return
         before, self.aim = self.aim, aim
+        named = aim.cause in ("event", "override") or self._is_failsafe_value(aim)
+        if named and before.cause == "normal" and self.written != self._confirmed:
+            self._confirmed = None  # what somebody changed was theirs to change at normal only
         if aim.value != before.value:
             self._refusals = 0
             self._tries = 0
@@ -543,11 +559,11 @@ class Point:
         moment, why = self._retry_at, ""
         if self._return_at is not None and self._return_at > moment:
             moment, why = self._return_at, f"returns within {rules.return_within:g} s"
-        on = rules.is_on(aim.value)
         at_once = aim.cause == "override" or (
             aim.cause == "failsafe" and rules.failsafe is not None and rules.failsafe.at_once
         )
-        if self._on is not None and on != self._on and not at_once:
+        rests = self._on is not None and (rules.min_on or rules.min_off) and not at_once
+        if rests and rules.is_on(aim.value) != self._on:
             name, least = ("min_on", rules.min_on) if self._on else ("min_off", rules.min_off)
             if self._changed_at + least > moment:
                 moment, why = self._changed_at + least, f"{name} is {least:g} s"
@@ -579,7 +595,8 @@ class Point:
         if now < silent_from < deadline:
             deadline = silent_from
         limit, since = self.rules.max_control, self._controlled_since
-        if limit is not None and since is not None and not self._expired:
+        may_expire = not self._expired and not self._is_failsafe_value(self.aim)
+        if limit is not None and since is not None and may_expire:
             deadline = min(deadline, since + limit)
         if self._failures and not self._alerted and self.rules.failsafe is not None:
             deadline = min(deadline, self._heard_at + self.rules.failsafe.after)

@@ -59,7 +59,8 @@ class PointRules:
         retries: how often a write that failed or was not obeyed is repeated before an alert.
         tolerance: how far the value read back may be off.
         return_within: after control the point goes back to normal after a random part of this.
-        max_control: longest time under control at a stretch, then normal until nothing is wanted.
+        max_control: longest time under control at a stretch, then normal until nothing is wanted,
+            also where an override comes in between. A fail-safe value has no limit.
         watch: seconds between two looks at a device with nothing to do; None: it is not looked at.
         retry_least, retry_most: pause after a failure, doubled each time up to the second.
     """
@@ -97,15 +98,17 @@ class PointRules:
             raise ConfigurationError("failsafe: after must be above 0")
 
     def is_on(self, value: Setting | None) -> bool:
-        """Whether a load at ``value`` counts as on."""
-        return not isinstance(value, float | int) or value != self.off
+        """Whether a load at ``value`` counts as on; near enough to off is off."""
+        if value is None or value is RELEASED:
+            return True
+        return abs(value - self.off) > max(self.tolerance, 1e-6 * abs(self.off))
 
     def same(self, found: float | None, wanted: Setting) -> bool:
         """Whether a device that reads ``found`` does what was wanted.
 
         What a released device reads is its own affair, so it always does.
         """
-        if isinstance(wanted, Released):
+        if wanted is RELEASED:  # quicker than isinstance, and asked for every write
             return True
         if found is None:
             return False

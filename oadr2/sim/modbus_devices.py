@@ -28,6 +28,7 @@ from oadr2.sim.loop_thread import LoopThread
 
 # Function codes.
 _READ_DISCRETE_INPUTS: Final = 2
+_READ_HOLDING_REGISTERS: Final = 3
 _READ_INPUT_REGISTERS: Final = 4
 _WRITE_COILS: Final = (5, 15)
 
@@ -122,6 +123,9 @@ class ModbusDevice:
             return ExcCodes.ILLEGAL_FUNCTION
         if values is not None:
             self._take(function, address, values)
+        elif function == _READ_HOLDING_REGISTERS:  # also after it was off: a setpoint is kept
+            for place in range(address, address + count):
+                registers[place - start] = self.held(place)
         elif function == _READ_INPUT_REGISTERS:
             now = self._clock()
             for place in range(address, address + count):

@@ -132,7 +132,8 @@ class PointMachine(RuleBasedStateMachine):
     @rule(fails=st.booleans(), lies=st.booleans(), loses=st.booleans())
     def device_changes_its_ways(self, fails: bool, lies: bool, loses: bool) -> None:
         self.rig.device.fails = fails
-        self.rig.device.lies = lies
+        # Nobody can find out a lie who does not read back.
+        self.rig.device.lies = lies and self.rig.point.rules.verify is not None
         self.rig.device.loses_answers = loses  # type: ignore[attr-defined]
 
     @rule(value=VALUES)
