@@ -35,6 +35,7 @@ from oadr2.gateway.overrides import require_override
 from oadr2.gateway.planner import Planner
 from oadr2.gateway.records import Records
 from oadr2.gateway.state import AuditEntry, StateFile, StoredOverride
+from oadr2.gateway.texts import device_text
 from oadr2.gateway.vens import VenLink, identity_of
 from oadr2.gateway.view import GatewayView
 from oadr2.gateway.viewing import view_of
