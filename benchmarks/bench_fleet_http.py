@@ -125,7 +125,7 @@ def wrk_version() -> str:
     return text.partition("wrk ")[2].partition(" ")[0].removeprefix("debian/")
 
 
-def bench_openleadr(record: Record, quick: bool) -> None:
+def bench_openleadr(nginx: NginxVtn, record: Record, quick: bool) -> None:
     """openleadr's client polls as fast as it can: 2.0b, which is all it speaks. Its signatures are off."""
     require_nginx()
     from openleadr import OpenADRClient  # noqa: PLC0415 - it brings aiohttp
@@ -156,6 +156,10 @@ def bench_openleadr(record: Record, quick: bool) -> None:
     with NginxVtn(lists, longer="never") as server:
         rate = asyncio.run(main(server.url("OpenADR2/Simple/2.0b")))
     record(f'{RATE}, "never"', OPENLEADR, rate, "1/s", headline=True)
+    ours = load(nginx.url("never"), *SATURATING, 1.0 if quick else 4.0, "pool:16")
+    times = ours["exchanges_per_second"] / rate
+    work = "exchanges a second over HTTP, as a multiple of openleadr's"
+    record(work, OADR2, times, "x", headline=True, aim=Aim(50))
 
 
 def bench_latency_beside_wrk(record: Record, quick: bool, tmp_path: Path) -> None:

@@ -190,10 +190,10 @@ def progress_line(progress: Progress) -> str:
         f"{snapshot.vens_active} VENs",
         f"{progress.rate('polls'):.0f} polls/s",
         f"{progress.rate('exchanges'):.0f} exchanges/s",
-        f"p50 {span(recent.percentile(50))}",
-        f"p99 {span(recent.percentile(99))}",
-        f"{sum(snapshot.errors.values())} errors",
     ]
+    if recent.count:
+        parts += [f"p50 {span(recent.percentile(50))}", f"p99 {span(recent.percentile(99))}"]
+    parts.append(f"{sum(snapshot.errors.values())} errors")
     late = snapshot.counters.get("late", 0)
     if late:
         parts.append(f"{late} late")

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from oadr2._core.fleet import ERROR_NAMES, Fleet
@@ -33,6 +34,8 @@ _BATCH: Final = 256  # rows taken from the engine, and sent, before the loop loo
 _ADVANCED: Final = 5_000  # rows whose events are moved on in one go
 _LONGEST_TICK: Final = 50_000  # us; the loop's lag is looked at as often
 _SHORTEST_TICK: Final = 1_000  # us; what an event loop's timers can do
+_READY_US: Final = 1.5  # for each VEN, to be given its first poll
+_CHANGED: Final = 20_000  # rows that are given another interval in one go
 _STOP: Final = 0.8  # s for what is in flight, after stop()
 _ERRORS: Final = {name: number for number, name in enumerate(ERROR_NAMES)}
 
@@ -143,7 +146,10 @@ class FleetRun:
             ),
             max(1, shard_of(scenario.connections.size, *self._shard)[1]),
         )
-        self._begun = self._tick_at = self._clock()
+        # What comes first is made ready before its time: with a million VENs that takes a second.
+        self._begun = self._tick_at = self._clock() + round(len(self.fleet) * _READY_US)
+        while self._steps and self._steps[0].at <= 0:
+            self._do(self._steps.popleft())
         self._end = self._begun + round(scenario.duration * _US)
         self._cpu_before = cpu_seconds()
         self._tick()
@@ -186,7 +192,7 @@ class FleetRun:
         self._lag = 0
         return Snapshot(
             at=now / _US,
-            elapsed=(now - self._begun) / _US if self._begun else 0.0,
+            elapsed=max(0, now - self._begun) / _US if self._begun else 0.0,
             vens=len(fleet),
             vens_active=self._active(now),
             connections=0 if self._done is None else self._connections.open,
@@ -251,7 +257,14 @@ class FleetRun:
             self._begin_ending(now)
             return
         while self._steps and self._begun + round(self._steps[0].at * _US) <= now:
-            self._do(self._steps.popleft())
+            step = self._steps.popleft()
+            if step.action == "interval" and step.count > _CHANGED:
+                # A part now, the rest with the next tick: meanwhile answers are taken.
+                left = step.count - _CHANGED
+                self._steps.appendleft(replace(step, first=step.first + _CHANGED, count=left))
+                self._do(replace(step, count=_CHANGED))
+                return
+            self._do(step)
 
     def _do(self, step: Step) -> None:
         moment = self._begun + round(step.at * _US)

@@ -22,6 +22,9 @@ FEW: Final = 10
 LAG_US: Final = 100_000
 """A 99th percentile of the schedule's lag above this."""
 
+HELD_UP_S: Final = 1.0
+"""An event loop that was late by more."""
+
 BUSY: Final = 0.95
 """A process that used more of its core than this in a step was busy all the time."""
 
@@ -38,6 +41,9 @@ def saturation_of(snapshot: Snapshot, series: Sequence[Point], step: int) -> Ite
     lag = snapshot.schedule_lag.percentile(99)
     if lag > LAG_US and snapshot.schedule_lag.count > 100 * FEW and by_plan <= own:
         yield f"1 % of the polls were sent more than {lag / 1000:.0f} ms after they were due"
+    held_up = max((point.loop_lag for point in series), default=snapshot.loop_lag)
+    if held_up > HELD_UP_S:
+        yield f"a process stood still for {held_up:.1f} s at once"
     busy = sum(point.cpu_s > BUSY * point.seconds for point in series)
     if busy > BUSY_STEPS * max(len(series), 1):
         yield f"a process used its whole core in {busy} of {len(series)} steps of {step} s"

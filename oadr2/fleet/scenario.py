@@ -21,6 +21,7 @@ ConnectionKind: TypeAlias = Literal["per-ven", "pool", "per-poll"]
 EventAction: TypeAlias = Literal["add", "modify", "cancel"]
 
 DEFAULT_POOL: Final = 100
+MAX_VENS: Final = 100_000_000
 MAX_OPENING: Final = 1000
 """So many connections are opened at a time; other VENs wait, and their intended moments stand."""
 
@@ -92,6 +93,7 @@ class Group:
 
     def __post_init__(self) -> None:
         _check(self.count > 0, "count", "a group has at least one VEN")
+        _check(self.count <= MAX_VENS, "count", f"a group has {MAX_VENS:,} VENs at most")
         _check(self.profile in ("2.0a", "2.0b"), "profile", 'it is "2.0a" or "2.0b"')
         _check(self.first_number >= 0, "first_number", "it is 0 or more")
         _check(0 < self.poll_interval < inf, "poll_interval", "it is above 0 s")
