@@ -228,7 +228,9 @@ def summary_view(result: Result) -> RenderableType:
         parts.append(Text("The generator kept its schedule; it was not the bottleneck.", "dim"))
     if result.plan_limit:
         parts.append(
-            Text(f"The plan of connections was the limit: {'; '.join(result.plan_limit)}.", "yellow")
+            Text(
+                f"The plan of connections was the limit: {'; '.join(result.plan_limit)}.", "yellow"
+            )
         )
     return Group(*parts)
 

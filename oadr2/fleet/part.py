@@ -115,7 +115,9 @@ def run_part(connection: Connection, plan: PartPlan) -> None:
     except (OadrError, OSError) as error:
         pipe.send(Failed(str(error)))
     except MemoryError:
-        pipe.send(Failed("there is not enough memory for so many VENs: fewer, or --shard i/n elsewhere"))
+        pipe.send(
+            Failed("there is not enough memory for so many VENs: fewer, or --shard i/n elsewhere")
+        )
     else:
         pipe.send(Done(result))
     pipe.close()

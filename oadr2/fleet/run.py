@@ -100,7 +100,9 @@ class FleetRun:
         self._arrivals: list[tuple[int, int, int]] = []  # begin, spread, how many VENs
         self._stopped = 0
         self._unsent = 0
-        self._starved_at: int | None = None  # late polls when the connections ran out; None: there are some
+        self._starved_at: int | None = (
+            None  # late polls when the connections ran out; None: there are some
+        )
         self._late_by_plan = 0
         self._retried = 0
         self._abandoned = 0
