@@ -122,6 +122,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     if terminal is None:
         return
+    terminal.write_line("")
     for figure in session.config.stash.get(RECORDED, []):
         value = amount_text(figure["value"], figure["unit"])
         terminal.write_line(f"{figure['work']}: {value} ({figure['contender']})")
