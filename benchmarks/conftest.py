@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import machine
 import pytest
 from lxml import etree
+from write_figures import amount_text
 
 RECORDED = pytest.StashKey[list[dict[str, Any]]]()
 
@@ -113,3 +114,15 @@ def pytest_benchmark_update_json(
     config: pytest.Config, benchmarks: Any, output_json: dict[str, Any]
 ) -> None:
     output_json["recorded"] = config.stash.get(RECORDED, [])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Print what was recorded: pytest-benchmark's own table has only what it timed itself."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None:
+        return
+    terminal.write_line("")
+    for figure in session.config.stash.get(RECORDED, []):
+        value = amount_text(figure["value"], figure["unit"])
+        terminal.write_line(f"{figure['work']}: {value} ({figure['contender']})")

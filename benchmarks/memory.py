@@ -96,7 +96,7 @@ def fleet_rows(count: int, filled: bool) -> float:
     fleet.add_group(count, poll_interval=300_000_000)
     fleet.start(0, count, now, 300_000_000)
     if filled:
-        for second in range(1, 301):
+        for second in range(1, 331):  # the first polls have their jitter, too
             moment = now + second * 1_000_000
             for row in fleet.take_due(moment, count):
                 fleet.compose(row, moment)

@@ -34,6 +34,8 @@ UNITS = {
     "s": (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)),
     "B": (("MB", 1e6), ("kB", 1e3), ("B", 1.0)),
     "1/s": (("/s", 1.0),),
+    "1": (("%", 0.01),),
+    "x": (("x", 1.0),),
 }
 
 
@@ -101,7 +103,8 @@ def aim_text(row: dict[str, Figure]) -> str:
             share = amount
             amount *= row[of].value
             explained = f" ({share:.0%} of {of})"
-        reached = figure.value >= amount if figure.unit == "1/s" else figure.value <= amount
+        more_is_better = figure.unit in ("1/s", "x")
+        reached = figure.value >= amount if more_is_better else figure.value <= amount
         outcome = "reached" if reached else "**not reached**"
         return f"{amount_text(amount, figure.unit)}{explained}: {outcome}"
     return ""

@@ -14,14 +14,15 @@ from rich.text import Text
 from oadr2._core.histogram import Histogram
 from oadr2.fleet.part import pool_of
 from oadr2.fleet.result import Result
-from oadr2.fleet.saturation import saturation_of
-from oadr2.fleet.scenario import Scenario
+from oadr2.fleet.saturation import plan_limit_of, saturation_of
+from oadr2.fleet.scenario import LAST_ANSWERS_S, Scenario
 from oadr2.fleet.snapshot import Snapshot, sum_of
 from oadr2.fleet.words import clock, span, verdict_value
 
 _HISTORY: Final = 60
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _WINDOW_S: Final = 5.0
+ENDING: Final = "ending"
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ class Progress:
             elapsed -= stage.duration
             if elapsed < 0:
                 return f"{stage.kind} ({number} of {len(stages)})"
-        return "ending"
+        return ENDING
 
 
 def live_view(progress: Progress, *, width: int, ascii_only: bool = False) -> RenderableType:
@@ -165,8 +166,16 @@ def _errors(snapshot: Snapshot) -> Iterator[RenderableType]:
 
 
 def _warnings(progress: Progress, snapshot: Snapshot) -> Iterator[RenderableType]:
-    for reason in saturation_of(snapshot, (), 1, pool=pool_of(progress.scenario)):
+    for reason in saturation_of(snapshot, (), 1):
         yield Text(f"  the generator itself is the bottleneck: {reason}", "bold yellow")
+    for limit in plan_limit_of(snapshot, pool_of(progress.scenario)):
+        yield Text(f"  the plan of connections is the limit: {limit}", "yellow")
+    if progress.stage == ENDING and snapshot.under_way:
+        yield Text(
+            f"  the time is up: waiting for {snapshot.under_way:,} answers,"
+            f" {LAST_ANSWERS_S:.0f} s at most",
+            "dim",
+        )
 
 
 def progress_line(progress: Progress) -> str:
@@ -181,13 +190,15 @@ def progress_line(progress: Progress) -> str:
         f"{snapshot.vens_active} VENs",
         f"{progress.rate('polls'):.0f} polls/s",
         f"{progress.rate('exchanges'):.0f} exchanges/s",
-        f"p50 {span(recent.percentile(50))}",
-        f"p99 {span(recent.percentile(99))}",
-        f"{sum(snapshot.errors.values())} errors",
     ]
+    if recent.count:
+        parts += [f"p50 {span(recent.percentile(50))}", f"p99 {span(recent.percentile(99))}"]
+    parts.append(f"{sum(snapshot.errors.values())} errors")
     late = snapshot.counters.get("late", 0)
     if late:
         parts.append(f"{late} late")
+    if progress.stage == ENDING and snapshot.under_way:
+        parts.append(f"waiting for {snapshot.under_way} answers, {LAST_ANSWERS_S:.0f} s at most")
     return "  ".join(parts)
 
 
@@ -213,8 +224,14 @@ def summary_view(result: Result) -> RenderableType:
                 f"The generator was the bottleneck: {'; '.join(result.saturation)}.", "bold yellow"
             )
         )
-    else:
+    elif not result.plan_limit:
         parts.append(Text("The generator kept its schedule; it was not the bottleneck.", "dim"))
+    if result.plan_limit:
+        parts.append(
+            Text(
+                f"The plan of connections was the limit: {'; '.join(result.plan_limit)}.", "yellow"
+            )
+        )
     return Group(*parts)
 
 
@@ -240,6 +257,8 @@ def summary_rows(result: Result) -> Sequence[tuple[str, str]]:
     rows.append(("errors", errors or "none"))
     if result.counter("late"):
         rows.append(("late", f"{result.counter('late'):,} polls"))
+    if result.counter("abandoned"):
+        rows.append(("unanswered", f"{result.counter('abandoned'):,} exchanges when the run ended"))
     memory = f"{result.rss_bytes / 1e6:,.0f} MB, {result.rss_bytes_before_vens / 1e6:,.0f} MB of it"
     rows.append(("generator", f"{memory} before the VENs; {result.cpu_s:.1f} s of processor time"))
     return rows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import signal
 import sys
 import time
@@ -21,7 +20,7 @@ from rich.live import Live
 from oadr2.cli.configuration import read_secret
 from oadr2.cli.fleet_live import Progress, live_view, progress_line, summary_view
 from oadr2.cli.message_view import console_for, show
-from oadr2.errors import ConfigurationError
+from oadr2.errors import ConfigurationError, TransportError
 from oadr2.fleet.failures import FailureFile
 from oadr2.fleet.metrics import MetricsServer
 from oadr2.fleet.part import RunMaker
@@ -288,16 +287,33 @@ def _merge(args: argparse.Namespace) -> int:
 def _conclude(args: argparse.Namespace, result: Result) -> int:
     """Write what was asked for, show the figures, and judge."""
     to_stdout = args.json is not None and str(args.json) == "-"
-    if args.json is not None:
-        text = result.to_json()
-        if to_stdout:
-            sys.stdout.write(text)
-        else:
-            args.json.write_text(text, "utf-8")
-    if args.report is not None:
-        args.report.write_text(report_page(result), "utf-8")
+    if to_stdout:
+        sys.stdout.write(result.to_json())
     show(console_for(sys.stderr if to_stdout else sys.stdout), summary_view(result))
+    if args.json is not None and not to_stdout:
+        _write("--json", args.json, result.to_json())
+    if args.report is not None:
+        _write("--report", args.report, report_page(result))
     return 0 if all(verdict.passed for verdict in result.verdicts) else THRESHOLD_BROKEN
+
+
+def _write(option: str, path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise TransportError(f"{option} {path}: {error.strerror}") from None
+
+
+def _why_not_written(path: Path) -> str:
+    """Why a file cannot be written, "" when it can: tried, for a permission is not the only way to fail."""
+    new = not path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        return f"it cannot be written: {error.strerror}"
+    if new:
+        path.unlink()
+    return ""
 
 
 def _check_places(args: argparse.Namespace) -> None:
@@ -311,7 +327,7 @@ def _check_places(args: argparse.Namespace) -> None:
             problem = "it is a folder"
         elif not path.parent.is_dir():
             problem = f"there is no folder {path.parent}"
-        elif not os.access(path if path.exists() else path.parent, os.W_OK):
-            problem = "it cannot be written"
+        else:
+            problem = _why_not_written(path)
         if problem:
             raise ConfigurationError(f"--{option} {path}: {problem}")

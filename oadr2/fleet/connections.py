@@ -19,14 +19,12 @@ from oadr2.fleet.certificates import ClientContexts
 from oadr2.fleet.deadlines import Deadlines
 from oadr2.fleet.endpoint import Addresses, Endpoint
 from oadr2.fleet.http import CLOSED, TIMEOUT, Connection, Owner
-from oadr2.fleet.scenario import ConnectionPlan
+from oadr2.fleet.scenario import MAX_OPENING, ConnectionPlan
 
 DNS: Final = "dns"
 CONNECT: Final = "connect"
 TLS: Final = "tls"
 
-# So many handshakes at a time; the others wait, and their intended moments stand.
-MAX_OPENING: Final = 1000
 # Linux: the port is chosen when connecting, so that one address serves each VTN with all of its ports.
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
 

@@ -30,6 +30,8 @@ from oadr2.fleet.simulated import PlannedChange, planned_changes
 from oadr2.fleet.snapshot import Snapshot
 
 _TICK_S: Final = 1.0
+# Pickling a snapshot on its thread must not hold up the polls for Python's usual 5 ms.
+SWITCH_S: Final = 0.0002
 
 
 class Run(Protocol):
@@ -103,13 +105,19 @@ class _Pipe:
 
 def run_part(connection: Connection, plan: PartPlan) -> None:
     """The whole life of a process of the load test."""
-    # Ctrl-C reaches every process of the terminal; the parent says what is to be done.
+    # Signals for all processes of a terminal or a job come here, too; the parent says what is to be done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.setswitchinterval(SWITCH_S)
     pipe = _Pipe(connection)
     try:
         result = run_loop(_Part(connection, pipe, plan).run())
     except (OadrError, OSError) as error:
         pipe.send(Failed(str(error)))
+    except MemoryError:
+        pipe.send(
+            Failed("there is not enough memory for so many VENs: fewer, or --shard i/n elsewhere")
+        )
     else:
         pipe.send(Done(result))
     pipe.close()

@@ -10,6 +10,7 @@ import math
 import os
 import resource
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +128,10 @@ async def check_vtn(scenario: Scenario, vtn_url: str) -> list[Finding]:
     except TimeoutError:
         within = f"{scenario.timeouts.connect:g} s"
         return [Finding("error", f"the VTN at {place} does not answer within {within}")]
+    except ssl.SSLError as error:
+        return [Finding("error", f"the VTN at {place}: {_tls_trouble(error)}")]
     except OSError as error:
-        reason = getattr(error, "verify_message", None) or error.strerror or str(error)
+        reason = error.strerror or str(error)
         return [Finding("error", f"the VTN at {place} cannot be reached: {one_line(str(reason))}")]
     transport.close()
     await asyncio.sleep(0)
@@ -141,6 +144,15 @@ async def preflight(
     """Raise the limit of open files where that is allowed, and say what is in the way of the run."""
     raise_file_limit(connections_needed(scenario, shard))
     return [*check_limits(scenario, this_machine(), shard), *await check_vtn(scenario, vtn_url)]
+
+
+def _tls_trouble(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {one_line(error.verify_message)} (--ca-file FILE)"
+    if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
+        return "it does not speak TLS: is its address http://?"
+    reason = (error.reason or str(error)).replace("_", " ").lower()
+    return f"the TLS handshake failed: {one_line(reason)}"
 
 
 def _files(needed: int, machine: Machine) -> list[Finding]:
@@ -195,9 +207,11 @@ def _memory(
     estimate = memory_needed(scenario, needed, shard)
     if machine.memory_bytes is None or estimate <= machine.memory_bytes:
         return []
+    # A little too much may do, for it is an estimate; far too much ends with the system's killer.
+    hopeless = estimate > 4 * machine.memory_bytes
     return [
         Finding(
-            "warning",
+            "error" if hopeless else "warning",
             f"about {_megabytes(estimate)} of memory are needed and {_megabytes(machine.memory_bytes)}"
             " are free: fewer VENs here (--shard i/n), or --connections pool:N",
         )

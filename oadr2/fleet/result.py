@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from oadr2._core.histogram import Histogram
 from oadr2.errors import ConfigurationError
-from oadr2.fleet.saturation import saturation_of
+from oadr2.fleet.saturation import plan_limit_of, saturation_of
 from oadr2.fleet.series import Point, merge_series
 from oadr2.fleet.snapshot import Snapshot, sum_by_name, sum_counts, sum_of
 from oadr2.fleet.thresholds import METRICS, STATISTICS, Threshold, parse_threshold
@@ -59,6 +59,7 @@ class Result:
         interrupted: it was ended before its time.
         step: seconds of a point in ``series``.
         saturation: why the generator was itself the bottleneck, in sentences; empty: it was not.
+        plan_limit: how the plan of connections held polls back, in sentences; empty: it did not.
         environment: one entry for each process: host, processor, versions.
 
     The other attributes are those of :class:`oadr2.fleet.snapshot.Snapshot` at the end.
@@ -85,6 +86,7 @@ class Result:
     series: tuple[Point, ...]
     thresholds: tuple[Threshold, ...] = ()
     saturation: tuple[str, ...] = ()
+    plan_limit: tuple[str, ...] = ()
     environment: tuple[Mapping[str, Any], ...] = ()
     interrupted: bool = False
 
@@ -176,6 +178,7 @@ class Result:
             "cpu_s": round(self.cpu_s, 3),
             "generator_saturated": bool(self.saturation),
             "saturation": list(self.saturation),
+            "plan_limit": list(self.plan_limit),
             "thresholds": [verdict.to_dict() for verdict in self.verdicts],
             "interrupted": self.interrupted,
             "shards": {"count": self.shards, "parts": list(self.parts)},
@@ -225,6 +228,7 @@ class Result:
             series=tuple(Point.from_dict(point) for point in data["series"]["points"]),
             thresholds=tuple(parse_threshold(entry["threshold"]) for entry in data["thresholds"]),
             saturation=tuple(str(reason) for reason in data["saturation"]),
+            plan_limit=tuple(str(reason) for reason in data["plan_limit"]),
             environment=tuple(dict(entry) for entry in data["environment"]),
             interrupted=bool(data["interrupted"]),
         )
@@ -279,7 +283,8 @@ def result_of(
         step=step,
         series=tuple(series),
         thresholds=thresholds,
-        saturation=tuple(saturation_of(snapshot, series, step, pool=pool)),
+        saturation=tuple(saturation_of(snapshot, series, step)),
+        plan_limit=tuple(plan_limit_of(snapshot, pool)),
         environment=(environment,),
         interrupted=interrupted,
     )
@@ -350,6 +355,7 @@ def merge_results(parts: Sequence[tuple[str, Result]]) -> Result:
         series=merge_series([result.series for result in results]),
         thresholds=first.thresholds,
         saturation=tuple(dict.fromkeys(reasons)),
+        plan_limit=tuple(dict.fromkeys(limit for result in results for limit in result.plan_limit)),
         environment=tuple(entry for result in results for entry in result.environment),
         interrupted=any(result.interrupted for result in results),
     )

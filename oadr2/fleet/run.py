@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from oadr2._core.fleet import ERROR_NAMES, Fleet
@@ -22,7 +23,7 @@ from oadr2.fleet.failures import Failure
 from oadr2.fleet.http import CLOSED, Connection
 from oadr2.fleet.resources import cpu_seconds, rss_bytes
 from oadr2.fleet.row_groups import add_groups
-from oadr2.fleet.scenario import Scenario, shard_of
+from oadr2.fleet.scenario import LAST_ANSWERS_S, Scenario, shard_of
 from oadr2.fleet.simulated import PlannedChange
 from oadr2.fleet.snapshot import Snapshot
 from oadr2.fleet.stages import Step, steps
@@ -33,6 +34,8 @@ _BATCH: Final = 256  # rows taken from the engine, and sent, before the loop loo
 _ADVANCED: Final = 5_000  # rows whose events are moved on in one go
 _LONGEST_TICK: Final = 50_000  # us; the loop's lag is looked at as often
 _SHORTEST_TICK: Final = 1_000  # us; what an event loop's timers can do
+_READY_US: Final = 1.5  # for each VEN, to be given its first poll
+_CHANGED: Final = 20_000  # rows that are given another interval in one go
 _STOP: Final = 0.8  # s for what is in flight, after stop()
 _ERRORS: Final = {name: number for number, name in enumerate(ERROR_NAMES)}
 
@@ -94,8 +97,13 @@ class FleetRun:
         self._retrying: set[int] = set()
         self._noted: Counter[str] = Counter()
         self._under_way = 0
-        self._active = 0
+        self._arrivals: list[tuple[int, int, int]] = []  # begin, spread, how many VENs
+        self._stopped = 0
         self._unsent = 0
+        self._starved_at: int | None = (
+            None  # late polls when the connections ran out; None: there are some
+        )
+        self._late_by_plan = 0
         self._retried = 0
         self._abandoned = 0
         self._lag = 0
@@ -140,7 +148,10 @@ class FleetRun:
             ),
             max(1, shard_of(scenario.connections.size, *self._shard)[1]),
         )
-        self._begun = self._tick_at = self._clock()
+        # What comes first is made ready before its time: with a million VENs that takes a second.
+        self._begun = self._tick_at = self._clock() + round(len(self.fleet) * _READY_US)
+        while self._steps and self._steps[0].at <= 0:
+            self._do(self._steps.popleft())
         self._end = self._begun + round(scenario.duration * _US)
         self._cpu_before = cpu_seconds()
         self._tick()
@@ -171,6 +182,9 @@ class FleetRun:
         histograms = fleet.histograms
         kinds = {name: histograms[name] for name in ("request_event", "created_event")}
         counters = fleet.counters
+        counters["late_by_plan"] = self._late_by_plan
+        if self._starved_at is not None:
+            counters["late_by_plan"] += counters["late"] - self._starved_at
         counters["late"] += self._unsent
         counters["unsent"] = self._unsent
         counters["retried"] = self._retried
@@ -180,9 +194,9 @@ class FleetRun:
         self._lag = 0
         return Snapshot(
             at=now / _US,
-            elapsed=(now - self._begun) / _US if self._begun else 0.0,
+            elapsed=max(0, now - self._begun) / _US if self._begun else 0.0,
             vens=len(fleet),
-            vens_active=self._active,
+            vens_active=self._active(now),
             connections=0 if self._done is None else self._connections.open,
             counters=counters,
             errors=fleet.errors,
@@ -192,6 +206,7 @@ class FleetRun:
             },
             propagation={name: each.copy() for name, each in histograms["propagation"].items()},
             schedule_lag=histograms["schedule_lag"].copy(),
+            under_way=self._under_way,
             loop_lag=max(0, lag) / _US,
             rss_bytes=rss_bytes(),
             rss_bytes_before_vens=self._rss_before,
@@ -244,24 +259,39 @@ class FleetRun:
             self._begin_ending(now)
             return
         while self._steps and self._begun + round(self._steps[0].at * _US) <= now:
-            self._do(self._steps.popleft())
+            step = self._steps.popleft()
+            if step.action == "interval" and step.count > _CHANGED:
+                # A part now, the rest with the next tick: meanwhile answers are taken.
+                left = step.count - _CHANGED
+                self._steps.appendleft(replace(step, first=step.first + _CHANGED, count=left))
+                self._do(replace(step, count=_CHANGED))
+                return
+            self._do(step)
 
     def _do(self, step: Step) -> None:
         moment = self._begun + round(step.at * _US)
-        seconds = round(step.seconds * _US)
+        spread = None if step.seconds is None else round(step.seconds * _US)
         fleet = self.fleet
         if step.action == "start":
-            fleet.start(step.first, step.count, moment, seconds)
-            self._active += step.count
+            fleet.start(step.first, step.count, moment, spread)
+            self._arrivals.append((moment, spread or 0, step.count))
         elif step.action == "stop":
             fleet.stop(step.first, step.count)
-            self._active -= step.count
+            self._stopped += step.count
         elif step.action == "interval":
-            fleet.set_poll_interval(step.first, step.count, max(1, seconds))
+            fleet.set_poll_interval(step.first, step.count, max(1, spread or 0))
             # Their next polls are planned by the old interval; they do not wait for those.
-            fleet.start(step.first, step.count, moment, seconds)
+            fleet.start(step.first, step.count, moment, None)
         else:
             fleet.poll_at(step.first, step.count, moment)
+
+    def _active(self, now: int) -> int:
+        """VENs that poll: those of a ramp come in evenly."""
+        came = sum(
+            count if now >= begin + spread else count * max(0, now - begin) // spread
+            for begin, spread, count in self._arrivals
+        )
+        return max(0, came - self._stopped)
 
     def _begin_ending(self, now: int) -> None:
         """Nothing new from now on. What was due and could not be sent is not forgotten: it was late."""
@@ -272,9 +302,10 @@ class FleetRun:
         self._unsent += len(self._backlog)
         self._backlog.clear()
         self._unsent += len(self.fleet.take_due(min(now, self._end), len(self.fleet)))
+        if self._starved_at is not None:
+            self._late_by_plan += self._unsent
         if not self._stopping:
-            timeouts = self._scenario.timeouts
-            self._loop.call_later(timeouts.connect + 2 * timeouts.answer, self._finish)
+            self._loop.call_later(LAST_ANSWERS_S, self._finish)
 
     def _finish_when_idle(self) -> None:
         if self._ending and not self._under_way:
@@ -297,7 +328,8 @@ class FleetRun:
     def _send_due(self, now: int) -> None:
         """Send what is due, as long as there are connections."""
         connections = self._connections
-        left = min(_BATCH, connections.room())
+        room = connections.room()
+        left = min(_BATCH, room)
         while left > 0 and self._urgent:
             self._begin(self._urgent.popleft())
             left -= 1
@@ -306,10 +338,23 @@ class FleetRun:
         backlog = self._backlog
         while left > 0:
             if not backlog and not self._take(now):
-                break
+                self._note_plenty()
+                return
             self._under_way += 1
             self._begin(backlog.popleft())
             left -= 1
+        if room <= _BATCH and (backlog or self._take(now)):
+            self._note_starved()
+
+    def _note_starved(self) -> None:
+        """All connections are in use, and polls wait: being late is the plan's doing, not this process's."""
+        if self._starved_at is None:
+            self._starved_at = self.fleet.counters["late"]
+
+    def _note_plenty(self) -> None:
+        if self._starved_at is not None:
+            self._late_by_plan += self.fleet.counters["late"] - self._starved_at
+            self._starved_at = None
 
     def _take(self, now: int) -> bool:
         rows = self.fleet.take_due(now, _BATCH)

@@ -1,10 +1,15 @@
-"""Was the generator itself the bottleneck? Then the run says little about the VTN."""
+"""What besides the VTN held polls back: the generator's own process, or its plan of connections.
+
+Where the process was at its limit, the run says little about the VTN. Where the plan was, it says how
+the VTN does with so many connections.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from oadr2.fleet.scenario import MAX_OPENING
 from oadr2.fleet.series import Point
 from oadr2.fleet.snapshot import Snapshot
 
@@ -17,6 +22,9 @@ FEW: Final = 10
 LAG_US: Final = 100_000
 """A 99th percentile of the schedule's lag above this."""
 
+HELD_UP_S: Final = 1.0
+"""An event loop that was late by more."""
+
 BUSY: Final = 0.95
 """A process that used more of its core than this in a step was busy all the time."""
 
@@ -24,27 +32,38 @@ BUSY_STEPS: Final = 0.1
 """So many busy steps are too many."""
 
 
-def saturation_of(
-    snapshot: Snapshot, series: Sequence[Point], step: int, *, pool: int | None = None
-) -> Iterator[str]:
-    """Each sign that one process was at its limit, as a sentence with the figure.
-
-    ``pool`` is how many connections it had to share, None when each VEN had its own.
-    """
-    late = list(_late(snapshot))
-    yield from late
-    used = max((point.connections for point in series), default=snapshot.connections)
-    if late and pool is not None and used >= pool:
-        yield f"all {pool} connections of the pool were in use: a larger pool may help"
+def saturation_of(snapshot: Snapshot, series: Sequence[Point], step: int) -> Iterator[str]:
+    """Each sign that one process was at its limit, as a sentence with the figure."""
+    polls, late, by_plan = _counts(snapshot)
+    own = late - by_plan
+    if own > LATE_SHARE * polls and own > FEW:
+        yield f"{own:,} polls were late, {polls:,} were sent"
+    lag = snapshot.schedule_lag.percentile(99)
+    if lag > LAG_US and snapshot.schedule_lag.count > 100 * FEW and by_plan <= own:
+        yield f"1 % of the polls were sent more than {lag / 1000:.0f} ms after they were due"
+    held_up = max((point.loop_lag for point in series), default=snapshot.loop_lag)
+    if held_up > HELD_UP_S:
+        yield f"a process stood still for {held_up:.1f} s at once"
     busy = sum(point.cpu_s > BUSY * point.seconds for point in series)
     if busy > BUSY_STEPS * max(len(series), 1):
         yield f"a process used its whole core in {busy} of {len(series)} steps of {step} s"
 
 
-def _late(snapshot: Snapshot) -> Iterator[str]:
-    polls, late = snapshot.counters.get("polls", 0), snapshot.counters.get("late", 0)
-    if late > LATE_SHARE * polls and late > FEW:
-        yield f"{late:,} polls were late, {polls:,} were sent"
-    lag = snapshot.schedule_lag.percentile(99)
-    if lag > LAG_US and snapshot.schedule_lag.count > 100 * FEW:
-        yield f"1 % of the polls were sent more than {lag / 1000:.0f} ms after they were due"
+def plan_limit_of(snapshot: Snapshot, pool: int | None) -> Iterator[str]:
+    """That polls waited for a connection though the process had time for them, as a sentence.
+
+    ``pool`` is how many connections it had to share, None when each VEN had its own.
+    """
+    polls, late, by_plan = _counts(snapshot)
+    if by_plan <= LATE_SHARE * polls or by_plan <= FEW:
+        return
+    waited = f"{by_plan:,} of {late:,} late polls waited for a connection"
+    if pool is not None:
+        yield f"{waited}: all {pool:,} of the pool were in use"
+    else:
+        yield f"{waited}: {MAX_OPENING:,} were being opened at a time, and no more are"
+
+
+def _counts(snapshot: Snapshot) -> tuple[int, int, int]:
+    counters = snapshot.counters
+    return counters.get("polls", 0), counters.get("late", 0), counters.get("late_by_plan", 0)

@@ -21,6 +21,12 @@ ConnectionKind: TypeAlias = Literal["per-ven", "pool", "per-poll"]
 EventAction: TypeAlias = Literal["add", "modify", "cancel"]
 
 DEFAULT_POOL: Final = 100
+MAX_VENS: Final = 100_000_000
+MAX_OPENING: Final = 1000
+"""So many connections are opened at a time; other VENs wait, and their intended moments stand."""
+
+LAST_ANSWERS_S: Final = 10.0
+"""How long a run waits, when its time is up, for what is in flight; what has not come is abandoned."""
 
 _SHARES: Final = ("opt_in", "silent", "offline", "duplicate", "stale", "wrong_ids")
 
@@ -45,6 +51,7 @@ class Group:
     Attributes:
         count: how many.
         ven_ids: a pattern such as ``"ven_{n}"``, or one id for each VEN.
+        ven_ids_file: where a list of ids was read from, as the scenario says it; "": from no file.
         first_number: the ``n`` of the first VEN.
         vtn_ids, market_contexts: those the VENs know; empty: all are taken.
         signals: names of signals the VENs can follow.
@@ -65,6 +72,7 @@ class Group:
     name: str = ""
     profile: Profile = "2.0a"
     ven_ids: str | tuple[str, ...] = "ven_{n}"
+    ven_ids_file: str = ""
     first_number: int = 0
     vtn_ids: tuple[str, ...] = ()
     market_contexts: tuple[str, ...] = ()
@@ -85,6 +93,7 @@ class Group:
 
     def __post_init__(self) -> None:
         _check(self.count > 0, "count", "a group has at least one VEN")
+        _check(self.count <= MAX_VENS, "count", f"a group has {MAX_VENS:,} VENs at most")
         _check(self.profile in ("2.0a", "2.0b"), "profile", 'it is "2.0a" or "2.0b"')
         _check(self.first_number >= 0, "first_number", "it is 0 or more")
         _check(0 < self.poll_interval < inf, "poll_interval", "it is above 0 s")

@@ -22,6 +22,7 @@ such as ``"5%"``, or numbers from 0 to 1.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -59,7 +60,6 @@ _DURATION: Final = re.compile(
     re.ASCII,
 )
 _UNITS_S: Final = (86400.0, 3600.0, 60.0, 1.0, 0.001)
-_LONGEST_ID_LIST: Final = 1000
 
 
 # --- values --------------------------------------------------------------------
@@ -291,17 +291,25 @@ class _Reader:
         )
 
     def group(self, keys: Keys, table: dict[str, Any]) -> Group:
-        known = (*_GROUP_READERS, "ven_ids_file", "policy")
-        self.check_keys(keys, table, known)
-        plain = {k: v for k, v in table.items() if k not in ("ven_ids_file", "policy")}
+        special = ("ven_ids_file", "ven_ids_sha256", "policy")
+        self.check_keys(keys, table, (*_GROUP_READERS, *special))
+        plain = {k: v for k, v in table.items() if k not in special}
         more: dict[str, Any] = {}
         if "ven_ids_file" in table:
             if "ven_ids" in table:
                 raise self.file.error(
                     "ven_ids_file does not go with ven_ids", *keys, "ven_ids_file"
                 )
-            more["ven_ids"] = self.value(keys, table, "ven_ids_file", self.id_list, ())
-            plain.setdefault("count", len(more["ven_ids"]))
+            ids = more["ven_ids"] = self.value(keys, table, "ven_ids_file", self.id_list, ())
+            more["ven_ids_file"] = table["ven_ids_file"]
+            if table.get("ven_ids_sha256", ids_digest(ids)) != ids_digest(ids):
+                raise self.file.error(
+                    f"{table['ven_ids_file']} holds other ids than when this was written:"
+                    " leave out ven_ids_sha256 if they are meant",
+                    *keys,
+                    "ven_ids_sha256",
+                )
+            plain.setdefault("count", len(ids))
         if isinstance(plain.get("ven_ids"), list):
             plain.setdefault("count", len(plain["ven_ids"]))
         if "policy" in table:
@@ -470,6 +478,11 @@ def scenario_text(scenario: Scenario, *, explain: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
+def ids_digest(ids: Iterable[str]) -> str:
+    """A fingerprint of a list of ids: so that a run is repeated with those it had."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
 _GROUP_NOTES: Final = {
     "ven_ids": "{n} is the number; or a list, or ven_ids_file",
     "jitter": "share of the interval",
@@ -501,7 +514,9 @@ def _fields(value: Any, notes: Mapping[str, str], explain: bool) -> list[str]:
     """A line for each field that is not at its default; with ``explain`` those too, as comments."""
     lines = []
     for item in fields(value):
-        if item.name not in ("policy", "codes_20a", "codes_20b", "limits"):
+        if item.name == "ven_ids" and value.ven_ids_file:
+            lines.append(f'ven_ids_sha256 = "{ids_digest(value.ven_ids)}"')
+        elif item.name not in ("policy", "codes_20a", "codes_20b", "limits"):
             note = notes.get(item.name, "")
             lines += _entry(item.name, getattr(value, item.name), _default(item), explain, note)
     return lines
@@ -516,8 +531,6 @@ def _default(item: Field[Any]) -> Any:
 def _entry(name: str, value: Any, default: Any, explain: bool, note: str) -> list[str]:
     if value == default and not explain:
         return []
-    if isinstance(value, tuple) and len(value) > _LONGEST_ID_LIST:
-        return [f'# {name}: {len(value)} of them, from "{value[0]}" to "{value[-1]}"']
     remark = f"  # {note}" if explain and note else ""
     shown = '""' if value is None else _toml(name, value)
     return [f"{'# ' if value == default else ''}{name} = {shown}{remark}"]

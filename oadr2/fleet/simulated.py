@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from oadr2.fleet.scenario import EventChange, Scenario
 from oadr2.sim import SimulatedVtn, VtnServer
 
 _KEPT_ANSWERS = 1000
+_SWITCH_S = 0.0002  # a change of an event must not hold up the answers for Python's usual 5 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,10 @@ def carry_out(vtn: SimulatedVtn, change: EventChange) -> None:
 
 def serve(connection: Connection, scenario: Scenario) -> None:
     """The whole life of the process: listen, say where, play the events, end when told to."""
-    # Ctrl-C reaches every process of the terminal; the parent says when to end.
+    # Signals for all processes of a terminal or a job come here, too; the parent says when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.setswitchinterval(_SWITCH_S)
     raise_file_limit(connections_needed(scenario))
     vtn = SimulatedVtn(keep_answers=_KEPT_ANSWERS, remember_vens=False)
     try:

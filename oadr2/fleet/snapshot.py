@@ -27,6 +27,7 @@ class Snapshot:
         propagation: ``seen`` and ``acknowledged``: from an event's change at the VTN to its arrival at a
             VEN and to the VTN's answer to the VEN's reply.
         schedule_lag: from the moment a VEN is due to the moment it is sent.
+        under_way: exchanges that have not ended.
         loop_lag: seconds by which the event loop was late, at worst since the snapshot before.
         rss_bytes: memory of the process; ``rss_bytes_before_vens``: before its VENs were made.
         cpu_s: processor seconds the process used since the run began.
@@ -43,6 +44,7 @@ class Snapshot:
     latency_from_intended: Mapping[str, Histogram]
     propagation: Mapping[str, Histogram] = field(default_factory=dict)
     schedule_lag: Histogram = field(default_factory=Histogram)
+    under_way: int = 0
     loop_lag: float = 0.0
     rss_bytes: int = 0
     rss_bytes_before_vens: int = 0
@@ -95,6 +97,7 @@ def merge_snapshots(parts: Sequence[Snapshot]) -> Snapshot:
         latency_from_intended=sum_by_name(part.latency_from_intended for part in parts),
         propagation=sum_by_name(part.propagation for part in parts),
         schedule_lag=sum_of(part.schedule_lag for part in parts),
+        under_way=sum(part.under_way for part in parts),
         loop_lag=max(part.loop_lag for part in parts),
         rss_bytes=sum(part.rss_bytes for part in parts),
         rss_bytes_before_vens=sum(part.rss_bytes_before_vens for part in parts),

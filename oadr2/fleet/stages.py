@@ -22,22 +22,23 @@ _SLICE = 0.1  # seconds between two steps of a ramp downwards
 class Step:
     """One thing done to ``count`` rows from ``first`` on, ``at`` seconds after the run's begin.
 
-    ``start``: they begin to poll, spread over ``seconds``. ``stop``: they stop. ``interval``: they poll
-    every ``seconds`` from now on, the first ones spread over as long. ``herd``: all poll at this moment.
+    ``start``: they begin to poll, spread over ``seconds``; None: they go on as if they had polled for ever.
+    ``stop``: they stop. ``interval``: they poll every ``seconds`` from now on, as if they always had.
+    ``herd``: all poll at this moment.
     """
 
     at: float
     action: Action
     first: int
     count: int
-    seconds: float = 0.0
+    seconds: float | None = 0.0
 
 
 def steps(stages: Iterable[Stage], groups: Sequence[RowGroup]) -> tuple[Step, ...]:
     """All steps of a run in the order of time.
 
-    A run that does not begin with a ramp begins with all VENs, their first polls spread over their
-    interval as if they had run for ever; a herd has them all at once.
+    A run that does not begin with a ramp begins with all VENs, as if they had polled for ever; a herd has
+    them all at once.
     """
     found: list[Step] = []
     share, at = 0.0, 0.0
@@ -68,8 +69,7 @@ def _rows(group: RowGroup, share: float) -> int:
 
 def _begin_all(groups: Sequence[RowGroup], stage: Stage) -> Iterator[Step]:
     for group in groups:
-        spread = 0.0 if stage.kind == "herd" else group.poll_interval
-        yield Step(0.0, "start", group.first, group.count, spread)
+        yield Step(0.0, "start", group.first, group.count, 0.0 if stage.kind == "herd" else None)
 
 
 def _ramp(

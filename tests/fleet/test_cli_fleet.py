@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -212,6 +213,28 @@ def test_a_password_goes_to_the_vtn_and_nowhere_else(capsys: pytest.CaptureFixtu
     assert not any("hunter2" in text for text in [out, err, *written])
 
 
+def test_preflight_comes_before_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        assert main(["fleet", "--vens", "4", *QUICK, "--vtn-url", url]) == 1
+    assert "cannot be reached: Connection refused" in capsys.readouterr().err
+    with VtnServer(SimulatedVtn()) as server:
+        url = server.url.replace("http:", "https:")
+        assert main(["fleet", "--vens", "4", *QUICK, "--vtn-url", url]) == 1
+        assert "it does not speak TLS: is its address http://?" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_result_that_cannot_be_written_is_shown_all_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["fleet", "--vens", "4", *QUICK, "--json", "/dev/full"]) == 1
+    out, err = capsys.readouterr()
+    assert "polls" in out
+    assert "--json /dev/full: No space left on device" in err
+
+
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "oadr2", "fleet", *arguments],
@@ -223,7 +246,8 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_figures_are_served_and_ctrl_c_still_gives_a_report() -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_figures_are_served_and_a_signal_still_gives_a_report(number: int, code: int) -> None:
     arguments = ("--vens", "20", "--poll-interval", "200ms", "--duration", "1h")
     fleet = start(*arguments, "--metrics", "127.0.0.1:0", "--json", "r.json")
     try:
@@ -235,13 +259,13 @@ def test_figures_are_served_and_ctrl_c_still_gives_a_report() -> None:
             with urllib.request.urlopen(line.split()[-1], timeout=10) as answer:
                 found = answer.read().decode()
         # To the whole group, as a terminal does it.
-        os.killpg(fleet.pid, signal.SIGINT)
+        os.killpg(fleet.pid, number)
         out, err = fleet.communicate(timeout=60)
     finally:
         if fleet.poll() is None:
             os.killpg(fleet.pid, signal.SIGKILL)
             fleet.communicate()
-    assert fleet.returncode == 130, err
+    assert fleet.returncode == code, err
     assert "Traceback" not in err
     assert "The run was ended before its time." in out
     data = json.loads(Path("r.json").read_text())

@@ -398,6 +398,56 @@ def test_propagation(told):
     assert (seen.min, acknowledged.max) == (9 * SECOND, 10 * SECOND)
 
 
+def answered(fleet, reply, now):
+    """Let row 0 poll, receive this and have its answer taken."""
+    more = polled(fleet, reply, now)
+    if more:
+        fleet.compose(0, now)
+        fleet.receive(0, OK, now)
+    return more
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_propagation_of_a_cancellation(raised):
+    fleet = fleet_of()
+    answered(fleet, NOTHING, NOW)
+    answered(fleet, distribute_event(event("e1", 3, created=START - 60)), NOW + 10 * SECOND)
+    number = 4 if raised else 3  # the moment of version 3 is that of the event
+    fleet.event_set_at("e1", number, NOW + 13 * SECOND)
+    cancelled = distribute_event(event("e1", number, status="cancelled", created=START - 60))
+    assert answered(fleet, cancelled, NOW + 20 * SECOND) == 1
+    propagation = fleet.histograms["propagation"]
+    assert fleet.counters["events_cancelled"] == 1
+    assert propagation["seen"].count == propagation["acknowledged"].count == raised
+    assert propagation["seen"].max == propagation["acknowledged"].max == 7 * SECOND * raised
+
+
+def test_the_end_of_a_running_event_brings_no_old_news():
+    fleet = fleet_of()
+    answered(fleet, NOTHING, NOW)
+    fleet.event_set_at("e1", 3, NOW + SECOND)
+    running = {"dtstart": START, "startafter": "PT1M"}
+    answered(fleet, distribute_event(event("e1", 3, **running)), NOW + 10 * SECOND)
+    fleet.advance(NOW + 90 * SECOND, 9)
+    seen = fleet.histograms["propagation"]["seen"]
+    assert (seen.count, seen.max) == (1, 9 * SECOND)
+    fleet.poll_at(0, 1, NOW + 90 * SECOND)
+    answered(fleet, NOTHING, NOW + 90 * SECOND)  # no longer listed: it ends within a minute
+    assert fleet.counters["events_modified"] == 1
+    assert fleet.histograms["propagation"]["seen"].count == 1
+
+
+def test_events_set_before_a_spike_are_propagation_still():
+    fleet = fleet_of()
+    answered(fleet, NOTHING, NOW)
+    fleet.event_set_at("e1", 3, NOW + SECOND)
+    fleet.set_poll_interval(0, 1, 2 * SECOND)
+    fleet.start(0, 1, NOW + 5 * SECOND, None)
+    due = fleet.next_due
+    answered(fleet, ONE, due)
+    assert fleet.histograms["propagation"]["seen"].max == due - NOW - SECOND
+
+
 def test_events_from_before_the_first_poll_are_no_propagation():
     fleet = fleet_of()
     polled(fleet, distribute_event(event("e1", 3, created=START - 1)))

@@ -124,6 +124,41 @@ def test_first_polls_are_spread_over_the_time_given():
     assert set(per_second) == {10}
 
 
+def polls_by_second(fleet, begin, seconds):
+    """How many polls fall due in each second, each answered at once."""
+    found = [0] * seconds
+    while (due := fleet.next_due) is not None and due < begin + seconds * SECOND:
+        for row in fleet.take_due(due, len(fleet)):
+            found[(due - begin) // SECOND] += 1
+            fleet.compose(row, due)
+            fleet.receive(row, NOTHING, due)
+    return found
+
+
+def test_the_rate_does_not_fall_where_a_ramp_ends():
+    fleet = Fleet(seed=3)
+    fleet.add_group(10_000, poll_interval=10 * SECOND)
+    fleet.start(0, 10_000, NOW, 10 * SECOND)
+    after = polls_by_second(fleet, NOW, 40)[1:]  # in the first second jitter holds some back
+    assert min(after) > 900
+    assert max(after) < 1100
+
+
+def test_rows_may_begin_as_if_they_had_polled_for_ever():
+    fleet = Fleet(seed=3)
+    fleet.add_group(10_000, poll_interval=10 * SECOND)
+    fleet.start(0, 10_000, NOW, None)
+    assert fleet.next_due >= NOW
+    rates = polls_by_second(fleet, NOW, 30)
+    fleet.set_poll_interval(0, 10_000, 5 * SECOND)  # a spike
+    fleet.start(0, 10_000, NOW + 30 * SECOND, None)
+    spike = polls_by_second(fleet, NOW + 30 * SECOND, 10)
+    assert min(rates) > 900
+    assert max(rates) < 1100
+    assert min(spike) > 1800
+    assert max(spike) < 2200
+
+
 def test_a_row_stays_on_its_grid_whatever_happens():
     fleet = Fleet(seed=4)
     fleet.add_group(1, poll_interval=10 * SECOND, jitter=0.2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -367,6 +368,48 @@ def test_what_could_not_be_sent_is_late_and_not_forgotten() -> None:
     assert counters["polls"] + counters["unsent"] >= 20
     kept = seen.latency_from_intended["request_event"].max
     assert kept > 3 * seen.latency["request_event"].percentile(50)
+
+
+def test_a_herd_on_a_small_pool_is_late_by_the_plan() -> None:
+    async def slow(number: int, request: bytes) -> bytes:
+        await asyncio.sleep(0.05)
+        return ok(NEVER)
+
+    plan = scenario(30, interval=20.0, duration=1.5, connections=PLANS["pool"])
+    plan = replace(plan, connections=ConnectionPlan("pool", 2), stages=(Stage("herd", 1.5),))
+    _, seen, _ = serve(plan, slow)
+    assert seen.counters["polls"] == 30
+    late = seen.counters["late"]
+    assert late > 10
+    assert late / 2 < seen.counters["late_by_plan"] <= late
+
+
+def test_the_vens_of_a_ramp_come_in_one_by_one(nginx: NginxVtn) -> None:
+    async def main() -> list[Snapshot]:
+        plan = replace(scenario(100), stages=(Stage("ramp", 1.0), Stage("hold", 0.3)))
+        run = FleetRun(plan, nginx.url("never"))
+        task = asyncio.ensure_future(run.run())
+        seen = []
+        while not task.done():
+            await asyncio.wait([task], timeout=0.1)
+            seen.append(run.snapshot())
+        return seen
+
+    seen = run_loop(main())
+    active = [snapshot.vens_active for snapshot in seen]
+    assert active == sorted(active)
+    assert active[-1] == 100
+    for snapshot in seen:
+        if snapshot.elapsed < 1.0:
+            assert snapshot.vens_active == pytest.approx(100 * snapshot.elapsed, abs=1.1)
+
+
+def test_the_end_waits_for_answers_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oadr2.fleet.run.LAST_ANSWERS_S", 0.3)
+    plan = scenario(4, interval=10.0, duration=0.2, timeouts=Timeouts(answer=3600.0))
+    _, seen, _ = serve(replace(plan, stages=(Stage("herd", 0.2),)), never)
+    assert (seen.counters["polls"], seen.counters["abandoned"], seen.under_way) == (0, 4, 4)
+    assert seen.elapsed < 60
 
 
 def test_a_spike_begins_at_once_and_a_herd_comes_together() -> None:

@@ -67,9 +67,23 @@ def test_nothing_to_say_of_a_machine_that_will_do() -> None:
             "warning",
             ["10000 new connections a second", "22 source_addresses"],
         ),
-        (scenario(1_000_000, "pool"), {"memory_bytes": 10**8}, "warning", ["501 MB", "--shard"]),
+        (
+            scenario(1_000_000, "pool"),
+            {"memory_bytes": 4 * 10**8},
+            "warning",
+            ["501 MB", "--shard"],
+        ),
+        (scenario(1_000_000, "pool"), {"memory_bytes": 10**8}, "error", ["501 MB", "--shard"]),
     ],
-    ids=["hard", "soft", "ports", "ports of one address", "ports per second", "memory"],
+    ids=[
+        "hard",
+        "soft",
+        "ports",
+        "ports of one address",
+        "ports per second",
+        "memory",
+        "far too little",
+    ],
 )
 def test_a_shortage_is_one_line_with_the_way_out(
     plan: Scenario, machine: dict[str, int], severity: str, texts: list[str]

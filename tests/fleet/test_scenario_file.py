@@ -151,10 +151,24 @@ def test_groups_with_one_pattern_are_numbered_on() -> None:
     assert [(group.first_number, group.count) for group in groups] == [(0, 5), (5, 3)]
 
 
-def test_a_long_list_of_ids_is_summed_up() -> None:
+def test_ids_of_a_file_are_written_as_its_name_and_a_digest(tmp_path: Path) -> None:
+    place = tmp_path / "ids.txt"
+    place.write_text("".join(f"ven-{n}\n" for n in range(2000)))
+    (tmp_path / "s.toml").write_text('[[group]]\nven_ids_file = "ids.txt"\n')
+    scenario = read_scenario(tmp_path / "s.toml")
+    written = scenario_text(scenario)
+    assert "ven-7" not in written
+    (tmp_path / "again.toml").write_text(written)
+    assert read_scenario(tmp_path / "again.toml") == scenario
+    place.write_text(place.read_text().replace("ven-7\n", "ven-seven\n"))
+    with pytest.raises(ConfigurationError, match=r"again\.toml line \d+: ids.txt holds other ids"):
+        read_scenario(tmp_path / "again.toml")
+
+
+def test_a_long_list_of_ids_reads_back() -> None:
     ids = tuple(f"ven-{n}" for n in range(2000))
-    written = scenario_text(Scenario((Group(2000, ven_ids=ids),), (Stage("hold", 1.0),)))
-    assert '# ven_ids: 2000 of them, from "ven-0" to "ven-1999"' in written
+    scenario = Scenario((Group(2000, ven_ids=ids),), (Stage("hold", 1.0),))
+    assert parse_scenario(scenario_text(scenario)).groups == scenario.groups
 
 
 @pytest.mark.parametrize(

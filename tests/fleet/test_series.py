@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from results import histogram
 
-from oadr2.fleet.saturation import saturation_of
+from oadr2.fleet.saturation import plan_limit_of, saturation_of
 from oadr2.fleet.series import Point, SeriesRecorder, merge_series, step_for
 from oadr2.fleet.snapshot import Snapshot
 
@@ -102,10 +102,16 @@ def test_a_few_late_polls_say_nothing() -> None:
     assert list(saturation_of(replace(few, counters={"polls": 100, "late": 10}), (), 1)) == []
 
 
-def test_a_pool_that_is_full_is_named() -> None:
-    late = replace(snapshot(10.0, 1000, [5]), counters={"polls": 1000, "late": 11})
-    points = [Point(t, 1.0, connections=2) for t in range(1, 11)]
-    assert list(saturation_of(late, points, 1, pool=3)) == ["11 polls were late, 1,000 were sent"]
-    assert list(saturation_of(late, points, 1, pool=2))[1] == (
-        "all 2 connections of the pool were in use: a larger pool may help"
-    )
+def test_polls_that_waited_for_a_connection_do_not_count_against_the_process() -> None:
+    slow = snapshot(10.0, 1000, [5], schedule_lag=histogram([250_000] * 1001))
+    late = replace(slow, counters={"polls": 1000, "late": 42, "late_by_plan": 31})
+    assert list(saturation_of(late, (), 1)) == ["11 polls were late, 1,000 were sent"]
+    assert list(plan_limit_of(late, 20)) == [
+        "31 of 42 late polls waited for a connection: all 20 of the pool were in use"
+    ]
+    assert list(plan_limit_of(late, None)) == [
+        "31 of 42 late polls waited for a connection: 1,000 were being opened at a time, and no more are"
+    ]
+    mixed = replace(slow, counters={"polls": 1000, "late": 41, "late_by_plan": 10})
+    assert list(plan_limit_of(mixed, 20)) == []
+    assert len(list(saturation_of(mixed, (), 1))) == 2

@@ -13,8 +13,8 @@ from oadr2.fleet.stages import Step, steps
 ONE = (RowGroup(0, 100, 10.0),)
 
 
-def test_a_run_begins_with_all_vens_spread_over_their_interval() -> None:
-    assert steps([Stage("hold", 60)], ONE) == (Step(0.0, "start", 0, 100, 10.0),)
+def test_a_run_begins_as_if_all_vens_had_polled_for_ever() -> None:
+    assert steps([Stage("hold", 60)], ONE) == (Step(0.0, "start", 0, 100, None),)
 
 
 def test_a_run_that_begins_with_a_herd_has_all_at_once() -> None:

@@ -112,8 +112,11 @@ def _states(result: Result) -> Iterator[str]:
     if result.saturation:
         reasons = escape("; ".join(result.saturation))
         yield f'<span class="state warn">The generator was itself the bottleneck: {reasons}</span>'
-    else:
+    elif not result.plan_limit:
         yield '<span class="state plain">The generator kept its schedule: not the bottleneck</span>'
+    if result.plan_limit:
+        limits = escape("; ".join(result.plan_limit))
+        yield f'<span class="state warn">The plan of connections was the limit: {limits}</span>'
     if result.interrupted:
         yield '<span class="state warn">The run was ended before its time</span>'
     missing = result.shards - len(result.parts)

@@ -33,6 +33,7 @@ cdef class FleetEvents(FleetRows):
     cdef Answer* answer_to(self, uint32_t row, Ven* ven, const Group* g, Table* held, const Identity* me,
                            int64_t now) except? NULL
     cdef int64_t moment_of_news(self, const Ven* ven, const Op* op) except? -1
+    cdef int64_t moment_cancelled(self, const Op* op) except? -1
     cdef int64_t moment_set(self, EventDef* d) except? -1
     cdef int apply(self, uint32_t row, Ven* ven, const Group* g, int64_t now) except -1
     cdef int advance_row(self, uint32_t row, int64_t now) except -1

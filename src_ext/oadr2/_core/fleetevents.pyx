@@ -32,7 +32,7 @@ from oadr2._core.groups cimport (
 from oadr2._core.histogram cimport hist_record
 from oadr2._core.judge cimport Identity
 from oadr2._core.listplan cimport definition_object, plan_refusals, text_of
-from oadr2._core.message cimport NO_INDEX, OPT_IN, OPT_OUT, Message
+from oadr2._core.message cimport NO_INDEX, OPT_IN, OPT_OUT, EventData, Message
 from oadr2._core.objects cimport MessageOwner
 from oadr2._core.plan cimport (
     OP_ADD,
@@ -44,9 +44,9 @@ from oadr2._core.plan cimport (
     plan_list,
 )
 from oadr2._core.rows cimport (
-    CHANGE_MODIFIED,
-    CHANGE_NEW,
     PHASE_FINISHED,
+    REMARK_CANCELLED,
+    REMARK_ENDS_LATER,
     Row,
     Table,
     changes_clear,
@@ -104,13 +104,27 @@ cdef class FleetEvents(FleetRows):
                 d = d.next
 
     cdef int64_t moment_of_news(self, const Ven* ven, const Op* op) except? -1:
-        # When the version that an operation brings was set at the VTN, if this VEN polled by then and is
-        # asked for an answer; else NO_TIME.
-        cdef int64_t moment
-        if op.kind != OP_ADD and op.kind != OP_REPLACE or op.answer == NO_INDEX:
+        # When the version or the cancellation that an operation brings was set at the VTN, if this VEN
+        # polled by then; else NO_TIME.
+        cdef int64_t moment = NO_TIME
+        if op.kind == OP_ADD:
+            moment = self.moment_set(op.row.definition)
+        elif op.kind == OP_REPLACE:
+            moment = self.moment_set(op.definition)
+        elif op.reason == REMARK_CANCELLED or op.reason == REMARK_ENDS_LATER:
+            moment = self.moment_cancelled(op)
+        return moment if moment != NO_TIME and moment >= ven.since else NO_TIME
+
+    cdef int64_t moment_cancelled(self, const Op* op) except? -1:
+        # An event that is no longer listed says nothing of when; nor does a number that was not raised.
+        cdef const EventData* e
+        if op.event == NO_INDEX:
             return NO_TIME
-        moment = self.moment_set(op.row.definition if op.kind == OP_ADD else op.definition)
-        return moment if moment >= ven.first else NO_TIME
+        e = &self.owner.message.events[op.event]
+        if <uint32_t>e.modification_number <= op.row.number:
+            return NO_TIME
+        at = self.set_at.get((text_of(e.event_id), e.modification_number)) if self.set_at else None
+        return e.modification_date_time if at is None else <int64_t>at
 
     cdef int64_t moment_set(self, EventDef* d) except? -1:
         # When this version was made, NO_TIME: nobody says. Kept with it: all who hold it ask.
@@ -134,6 +148,7 @@ cdef class FleetEvents(FleetRows):
         cdef uint32_t i
         cdef bint adds = False
         cdef int64_t before, moment
+        cdef list arrived = None
         cdef Message* m = &self.owner.message
         if ven.table != NULL and table_deadline(ven.table) <= now:
             self.advance_row(row, now)
@@ -148,6 +163,10 @@ cdef class FleetEvents(FleetRows):
             if op.kind == OP_ADD:
                 adds = True
                 self.decide(op, OPT_IN if ven.behaviour & OPTS_IN else OPT_OUT)
+            moment = self.moment_of_news(ven, op)  # now, for what is committed may be gone
+            if moment != NO_TIME:
+                arrived = [] if arrived is None else arrived
+                arrived.append(moment)
         if self.asked is not None and ven.flags & HEARD:
             self.ask(row)
         answer = self.answer_to(row, ven, g, t, &me, now)
@@ -169,11 +188,9 @@ cdef class FleetEvents(FleetRows):
             add_answer(&ven.answers, answer)
         queue_change(&self.vens, row, before)
         try:
-            for i in range(self.changes.count):
-                if self.changes.items[i].kind in (CHANGE_NEW, CHANGE_MODIFIED):
-                    moment = self.moment_set(self.changes.items[i].definition)
-                    if moment != NO_TIME and moment >= ven.first:
-                        hist_record(&self.figures.seen.hist, now - moment)
+            if arrived is not None:
+                for moment in arrived:
+                    hist_record(&self.figures.seen.hist, now - moment)
             for i in range(self.plan.refused_count):
                 if self.plan.refused[i].code != 200:
                     self.figures.counts[EVENTS_REFUSED] += 1
@@ -226,14 +243,14 @@ cdef class FleetEvents(FleetRows):
             writer_bytes(&self.writer)  # raises
             return NULL
         for i in range(p.op_count):
-            if self.moment_of_news(ven, &p.ops[i]) != NO_TIME and news < 65535:
+            if p.ops[i].answer != NO_INDEX and self.moment_of_news(ven, &p.ops[i]) != NO_TIME and news < 65535:
                 news += 1
         answer = answer_new(news, &self.writer)
         if answer == NULL:
             raise MemoryError()
         news = 0
         for i in range(p.op_count):
-            moment = self.moment_of_news(ven, &p.ops[i])
+            moment = NO_TIME if p.ops[i].answer == NO_INDEX else self.moment_of_news(ven, &p.ops[i])
             if moment != NO_TIME and news < answer.news:
                 answer_news(answer)[news] = moment
                 news += 1

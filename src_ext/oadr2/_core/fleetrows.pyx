@@ -34,6 +34,7 @@ from oadr2._core.vens cimport (
     place_of,
     queue_again,
     queue_row,
+    slot_of,
     take_rows,
     vens_free,
     vens_init,
@@ -221,22 +222,38 @@ cdef class FleetRows:
 
     # -- when -----------------------------------------------------------------------------------
 
-    def start(self, uint32_t first, uint32_t count, int64_t begin, int64_t spread):
-        """Let rows poll, the first times spread evenly over [begin, begin + spread), offline ones excepted."""
+    def start(self, uint32_t first, uint32_t count, int64_t begin, spread):
+        """Let rows poll, offline ones excepted.
+
+        They come in evenly over [begin, begin + spread). With None they go on, from `begin`, as if they had
+        polled for ever.
+        """
         cdef uint32_t row
         cdef Ven* ven
-        cdef double step
+        cdef bint steady = spread is None
+        cdef int64_t over = 0 if steady else spread
+        cdef double step, turn
         self.check_range(first, count)
-        if spread < 0:
+        if over < 0:
             raise ValueError(f"spread is {spread} us: it cannot be negative")
-        step = <double>spread / count if count else 0.0
         for row in range(first, first + count):
             ven = &self.vens.items[row]
             if ven.behaviour & OFFLINE:
                 continue
-            ven.first = begin + <int64_t>(step * ((row - first) + fraction(
-                drawn(self.vens.seed, place_of(&self.vens, row), DRAW_START, 0))))
-            ven.next_poll = ven.first
+            if steady:
+                over = ven.interval
+            step = <double>over / count
+            turn = (row - first) + fraction(drawn(self.vens.seed, place_of(&self.vens, row), DRAW_START, 0))
+            ven.first = begin + <int64_t>(step * turn)
+            if steady:
+                ven.first -= over
+            # The first poll is late by its jitter, too, if second ones follow within the spread: else the
+            # rate would fall as they take the place of the first.
+            ven.next_poll = slot_of(&self.vens, row, 0) if over >= ven.interval else ven.first
+            if ven.next_poll < begin:
+                ven.next_poll = slot_of(&self.vens, row, 1)
+            if not ven.flags & POLLS:
+                ven.since = ven.first
             ven.flags |= POLLS
         self.requeue(first, count)
 
@@ -269,7 +286,7 @@ cdef class FleetRows:
                 continue
             if not ven.flags & POLLS:
                 ven.flags |= POLLS
-                ven.first = moment
+                ven.first = ven.since = moment
             ven.next_poll = moment
         self.requeue(first, count)
 

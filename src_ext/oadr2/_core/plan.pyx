@@ -366,7 +366,7 @@ cdef int plan_event(Plan* p, Table* t, const Rules* rules, const Identity* me, c
     cdef const EventData* e = &m.events[index]
     cdef uint32_t number = <uint32_t>e.modification_number
     cdef uint32_t notes = 0
-    cdef uint32_t count
+    cdef uint32_t count, answered
     cdef int reason
     cdef Op* op
     if not e.readable:
@@ -377,9 +377,12 @@ cdef int plan_event(Plan* p, Table* t, const Rules* rules, const Identity* me, c
         touch(p, row, index, row.number)
         return 0
     if e.status == STATUS_CANCELLED:
+        count = p.op_count
         if row != NULL:  # E18; an unknown one needs nothing but its answer (E19)
             stop(p, row, index, number)
-        answer(p, e, 200, OPT_IN, REASON_NONE)
+        answered = answer(p, e, 200, OPT_IN, REASON_NONE)
+        if p.op_count > count:
+            p.ops[count].answer = answered
         return 0
     if e.status == STATUS_COMPLETED:  # E26: the local clock rules
         answer(p, e, 200, rules.unknown_completed_opt if row == NULL else row.opt, REASON_NONE)

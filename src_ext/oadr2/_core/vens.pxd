@@ -38,6 +38,7 @@ cdef struct Ven:
     int64_t due             # in the heap of polls for this moment; FOREVER: not in it
     int64_t next_poll       # FOREVER: none planned
     int64_t first           # where the grid of its polls begins
+    int64_t since           # when it began to poll: what was set before is no news to measure
     int64_t interval
     int64_t intended        # when the message under way should have been sent
     int64_t sent            # when it was
@@ -82,6 +83,8 @@ cdef int64_t next_due_row(Vens* v) noexcept nogil       # FOREVER: none
 # The row whose events change at or before now, -1: none. Its entry is gone then.
 cdef int64_t take_change(Vens* v, int64_t now) noexcept nogil
 cdef int64_t next_change(Vens* v) noexcept nogil        # FOREVER: none
+# The k-th place on the row's grid of polls, late by its jitter.
+cdef int64_t slot_of(const Vens* v, uint32_t row, int64_t k) noexcept nogil
 # The next place on the row's grid of polls, and how many places were passed over.
 cdef int64_t next_slot(const Vens* v, uint32_t row, int64_t begun, int64_t now, int64_t* skipped) noexcept nogil
 # When a row tries again after an exchange that failed; at least `wait` from now.

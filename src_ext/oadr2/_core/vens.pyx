@@ -175,6 +175,13 @@ cdef int64_t take_change(Vens* v, int64_t now) noexcept nogil:
 # -- when to poll -------------------------------------------------------------------------------
 
 
+cdef int64_t slot_of(const Vens* v, uint32_t row, int64_t k) noexcept nogil:
+    cdef const Ven* ven = &v.items[row]
+    cdef double late = v.groups[ven.group].jitter * fraction(
+        drawn(v.seed, place_of(v, row), DRAW_JITTER, <uint64_t>k))
+    return ven.first + k * ven.interval + <int64_t>(late * <double>ven.interval)
+
+
 @cython.cdivision(True)  # add_group and set_poll_interval refuse intervals that are not positive
 cdef int64_t next_slot(const Vens* v, uint32_t row, int64_t begun, int64_t now, int64_t* skipped) noexcept nogil:
     # first + k * interval, each delayed by its own part of the jitter, so that delays do not add up and
@@ -182,14 +189,12 @@ cdef int64_t next_slot(const Vens* v, uint32_t row, int64_t begun, int64_t now, 
     cdef const Ven* ven = &v.items[row]
     cdef int64_t earliest = max(now, begun + ven.interval // 2)
     cdef int64_t k, usual
-    cdef double late
     if earliest < ven.first:
-        return ven.first
+        return slot_of(v, row, 0)
     k = (earliest - ven.first) // ven.interval + 1
     usual = (begun + ven.interval // 2 - ven.first) // ven.interval + 1
     skipped[0] = k - usual if k > usual else 0
-    late = v.groups[ven.group].jitter * fraction(drawn(v.seed, place_of(v, row), DRAW_JITTER, <uint64_t>k))
-    return ven.first + k * ven.interval + <int64_t>(late * <double>ven.interval)
+    return slot_of(v, row, k)
 
 
 cdef int64_t retry_moment(const Vens* v, uint32_t row, int64_t now, int64_t wait) noexcept nogil:
