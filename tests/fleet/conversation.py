@@ -15,7 +15,7 @@ from oadr2.sim.services import VtnServices
 
 SECOND = 1_000_000
 BEGIN = 1_700_000_000 * SECOND
-KILOWATT = Unit("powerReal", "RealPower", "W", "k")
+KILOWATT = Unit("powerReal", "RealPower", "W", "k", hertz=50.0, voltage=230.0, ac=True)
 CURVE = (1.0, 2.5, 4.0, 0.5)
 
 

@@ -563,6 +563,9 @@ cdef class FleetServices(FleetReplies):
         if step < 0 or back < 0 or length < 0:
             refuse(verdict, INVALID_DATA, b"a duration is negative, or in months")
             return NULL
+        if step % 1000000:
+            refuse(verdict, INVALID_DATA, b"granularity: must be whole seconds")
+            return NULL
         if 0 < step < s.load.min_period:
             refuse(verdict, NOT_SUPPORTED, b"sampled too often")
             return NULL

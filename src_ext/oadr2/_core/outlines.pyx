@@ -131,7 +131,7 @@ def _announced(report):
 def _delivered(report, report_request_id):
     """One interval stands for all: the encoder declares the namespaces that they need."""
     interval = model.ReportInterval(
-        (model.ReportPayload("r", 1.0),), dtstart=_DTSTART, duration=Duration(microseconds=1), uid="0"
+        (model.ReportPayload("r", 1.0),), dtstart=_DTSTART, duration=Duration(microseconds=1_000_000), uid="0"
     )
     return model.Report(
         report_request_id, report.report_specifier_id, _CREATED,
