@@ -17,7 +17,7 @@ from oadr2._core.message cimport (
     message_clear,
 )
 from oadr2._core.objects cimport decode_error, decode_into, payload_bytes
-from oadr2._core.parties cimport Party
+from oadr2._core.parties cimport WANT_ANNOUNCE, Party
 from oadr2._core.plan cimport plan_clear
 from oadr2._core.vens cimport (
     ANSWER_FAILED,
@@ -93,6 +93,9 @@ cdef class FleetReplies(FleetEvents):
             return 1
         if ven.registration != NOT_NEEDED and ven.flags & POLLS:
             party = party_of(&self.vens, row)
+            if party.wants == WANT_ANNOUNCE and not ven.flags & POLL_DUE:  # besides the polls
+                ven.state = TAKEN
+                return 1
             if party.wants:  # before the next poll, and in its place if it fails
                 ven.flags |= POLL_DUE
                 ven.next_poll = FOREVER
