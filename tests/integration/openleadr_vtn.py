@@ -199,7 +199,8 @@ async def serve(
         for ven_id in [ven_id for ven_id in vens if not every_name or ven_id != "ven_ol"]:
             server.add_event(
                 ven_id=ven_id,
-                event_id=event_id,
+                # It keeps one callback for each eventID, and drops it after the first answer.
+                event_id=f"{event_id}_{ven_id}" if every_name else event_id,
                 signal_name="SIMPLE",
                 signal_type="level",
                 intervals=[dict(interval)],
