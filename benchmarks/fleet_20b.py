@@ -8,6 +8,7 @@ twice. The figures of time are the fleet's alone: composing and receiving, not t
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -103,9 +104,6 @@ class Talk:
 
 
 def measure(count: int) -> dict[str, Any]:
-    alone = new_fleet(count)  # what a VEN takes before anything has happened
-    del alone
-    gc.collect()
     talk = Talk(count)
     began = time.perf_counter()
     talk.run(POLLS_S)
@@ -136,8 +134,6 @@ def measure(count: int) -> dict[str, Any]:
 
 def bytes_per_ven(talk: Talk, count: int) -> int:
     """What is given back when the fleet goes, with registrations, requests and an event each."""
-    import ctypes
-
     trim = ctypes.CDLL(None).malloc_trim
     gc.collect()
     trim(0)

@@ -526,8 +526,18 @@ _REPORT_NOTES: Final = {
     "min_period": "between two readings",
 }
 _IN_SECONDS: Final = frozenset(
-    {"poll_interval", "duration", "connect", "answer", "answer_delay", "at", "starts_in",
-     "min_period", "report_every", "granularity"}
+    {
+        "poll_interval",
+        "duration",
+        "connect",
+        "answer",
+        "answer_delay",
+        "at",
+        "starts_in",
+        "min_period",
+        "report_every",
+        "granularity",
+    }
 )
 
 

@@ -86,7 +86,10 @@ def serve(connection: Connection, scenario: Scenario) -> None:
     raise_file_limit(connections_needed(scenario))
     vtn = SimulatedVtn(keep_answers=_KEPT_ANSWERS, remember_vens=False)
     try:
-        with VtnServer(vtn, services=services_for(vtn, scenario)) as server, contextlib.suppress(EOFError):
+        with (
+            VtnServer(vtn, services=services_for(vtn, scenario)) as server,
+            contextlib.suppress(EOFError),
+        ):
             connection.send(Listening(server.url))
             message = connection.recv()
             if isinstance(message, Begin):

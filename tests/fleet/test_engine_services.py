@@ -14,6 +14,7 @@ from oadr2.errors import ConfigurationError
 from oadr2.model import (
     CanceledPartyRegistration,
     CancelPartyRegistration,
+    CreatedEvent,
     CreatedPartyRegistration,
     CreatedReport,
     CreatePartyRegistration,
@@ -30,7 +31,6 @@ from oadr2.model import (
     UpdatedReport,
     UpdateReport,
 )
-
 
 PROFILES = (SupportedProfile("2.0b", ("simpleHttp",)),)
 
@@ -83,7 +83,8 @@ def test_the_query_may_be_left_out_and_the_id_agreed_on_before() -> None:
     assert isinstance(first, CreatePartyRegistration)
     assert (first.ven_name, first.ven_id) == ("ven_0", "ven_0")
     registered = it.fleet.registration(0)
-    assert registered is not None and registered[1] == "ven_0"
+    assert registered is not None
+    assert registered[1] == "ven_0"
 
 
 def test_polls_at_the_vtn_s_frequency() -> None:
@@ -100,11 +101,18 @@ def test_a_vtn_cannot_ask_for_more_than_a_poll_a_second() -> None:
     fleet.compose(0, BEGIN)
     ids = {"registration_id": "R", "ven_id": "V", "profiles": PROFILES}
     reply = CreatedPartyRegistration("vtn", EiResponse(200, "OK", "r"), **ids)
-    quick = encode(reply).replace(
-        b"</oadr:oadrProfiles>",
-        b"</oadr:oadrProfiles><oadr:oadrRequestedOadrPollFreq><xcal:duration>PT0.01S</xcal:duration>"
-        b"</oadr:oadrRequestedOadrPollFreq>",
-    ).replace(b"<oadr:oadrPayload ", b'<oadr:oadrPayload xmlns:xcal="urn:ietf:params:xml:ns:icalendar-2.0" ')
+    quick = (
+        encode(reply)
+        .replace(
+            b"</oadr:oadrProfiles>",
+            b"</oadr:oadrProfiles><oadr:oadrRequestedOadrPollFreq><xcal:duration>PT0.01S</xcal:duration>"
+            b"</oadr:oadrRequestedOadrPollFreq>",
+        )
+        .replace(
+            b"<oadr:oadrPayload ",
+            b'<oadr:oadrPayload xmlns:xcal="urn:ietf:params:xml:ns:icalendar-2.0" ',
+        )
+    )
     assert fleet.receive(0, quick, BEGIN) == 1
     for reply in (
         RegisteredReport(EiResponse(200, "OK", "r"), (), "V"),
@@ -113,7 +121,8 @@ def test_a_vtn_cannot_ask_for_more_than_a_poll_a_second() -> None:
         fleet.compose(0, BEGIN)
         fleet.receive(0, encode(reply), BEGIN)
     due = fleet.next_due
-    assert due is not None and due >= BEGIN + SECOND
+    assert due is not None
+    assert due >= BEGIN + SECOND
 
 
 def test_everything_a_poll_may_bring_is_answered_at_its_service() -> None:
@@ -157,7 +166,7 @@ def test_an_opt_out_is_told_under_the_id_the_vtn_gave() -> None:
     it = talk(opt_in=0.0)
     it.services.vtn.add_event("e", start="+60s", duration=600)
     it.run(15)
-    created = [m for m in it.requests() if type(m).__name__ == "CreatedEvent"]
+    created = [m for m in it.requests() if isinstance(m, CreatedEvent)]
     assert [(m.ven_id, m.event_responses[0].opt_type) for m in created] == [("ven_1", "optOut")]
     assert it.fleet.counters["replies_sent"] == 1
 
@@ -170,7 +179,8 @@ def test_a_vtn_that_forgot_us_is_registered_with_again() -> None:
     assert [name for name, _ in it.errors] == ["oadr_463"]
     assert it.fleet.registered == 1
     last = [m for m in it.requests() if isinstance(m, CreatePartyRegistration)][-1]
-    assert last.registration_id is None and last.ven_id is None
+    assert last.registration_id is None
+    assert last.ven_id is None
     assert it.fleet.counters["registrations_lost"] == 1
     assert it.fleet.counters["registrations"] == 2
 
@@ -235,7 +245,8 @@ def test_a_refused_registration_is_tried_again_within_the_interval(reply: Any) -
     assert fleet.receive(0, encode(reply), BEGIN) < 0
     assert fleet.registration(0) is None
     due = fleet.next_due
-    assert due is not None and BEGIN < due <= BEGIN + 20 * SECOND
+    assert due is not None
+    assert BEGIN < due <= BEGIN + 20 * SECOND
     fleet.take_due(due, 1)
     assert isinstance(decode(fleet.compose(0, due)), CreatePartyRegistration)
 
@@ -253,7 +264,8 @@ def test_a_report_that_cannot_be_sent_is_kept(error: int) -> None:
     assert isinstance(first, UpdateReport)
     it.fleet.give_up(0, error, it.clock.now)
     due = it.fleet.next_due
-    assert due is not None and due > it.clock.now
+    assert due is not None
+    assert due > it.clock.now
     it.run(40)
     delivered = [m.reports[0] for m in it.requests() if isinstance(m, UpdateReport)]
     kept = first.reports[0].intervals

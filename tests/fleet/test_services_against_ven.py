@@ -142,7 +142,9 @@ REPORT = ("report", "load", ("point_1", "point_0"), seconds(5), seconds(20), Non
 @example(script=[(3, REPORT), (20, REPORT), (25, ("stop", 1, True))], asks=True, ends=True)
 @example(script=[(3, ("register",)), (9, ("event", "a", 1.0))], asks=True, ends=False)
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_a_fleet_says_what_a_ven_says(script: list[tuple[int, Wish]], asks: bool, ends: bool) -> None:
+def test_a_fleet_says_what_a_ven_says(
+    script: list[tuple[int, Wish]], asks: bool, ends: bool
+) -> None:
     worlds = []
     for _ in range(2):
         clock = Clock()

@@ -6,7 +6,9 @@ import pytest
 
 
 def test_a_fleet_registers_takes_an_event_opts_in_and_reports() -> None:
-    pytest.importorskip("openleadr", reason="OpenLEADR's VTN is a test dependency: pip install openleadr")
+    pytest.importorskip(
+        "openleadr", reason="OpenLEADR's VTN is a test dependency: pip install openleadr"
+    )
     from openleadr_fleet import measure  # noqa: PLC0415
 
     vens = 8

@@ -10,10 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
 from openleadr_vtn import OpenleadrVtn
 
