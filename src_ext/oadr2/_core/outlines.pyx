@@ -1,7 +1,7 @@
 """Messages of the 2.0b services with gaps. See outlines.pxd."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t
@@ -14,11 +14,10 @@ from oadr2 import model
 from oadr2._core.encode import encode
 from oadr2.schedule import Duration
 
-# What stands for each gap in the messages that are taken apart. No id or name of a configuration can
-# hold U+E000: it is for private use, and refused below.
+# What stands for each gap in the messages that are taken apart: U+E000 is for private use.
 _MARK = "\ue000%d\ue000"
-_CREATED = datetime(1, 1, 1, 1, 1, 1, tzinfo=UTC)
-_DTSTART = datetime(1, 1, 1, 2, 2, 2, tzinfo=UTC)
+_CREATED = datetime(1, 1, 1, 1, 1, 1, tzinfo=timezone.utc)
+_DTSTART = datetime(1, 1, 1, 2, 2, 2, tzinfo=timezone.utc)
 _CODE = 999
 _TEXTS = {gap: _MARK % gap for gap in range(GAP_COUNT)}
 _GAPS = re.compile(
