@@ -1,6 +1,7 @@
 """``oadr2.push.OpenADR2``: a VEN that is pushed to, on a thread of its own."""
 
 import gc
+import http.client
 import socket
 import threading
 
@@ -96,7 +97,11 @@ def test_it_listens_when_it_is_started():
         ven.start()
         ven.start()
         port = int(ven.client.url.rpartition(":")[2])
-        socket.create_connection(("127.0.0.1", port)).close()
+        # To its end, so that nothing of it is left when the server stops.
+        asked = http.client.HTTPConnection("127.0.0.1", port)
+        asked.request("GET", "/")
+        assert asked.getresponse().read() is not None
+        asked.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
 

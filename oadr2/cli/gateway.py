@@ -52,10 +52,14 @@ def add_parser(subparsers: Any) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="instead of running")
     demo = actions.add_parser(
         "demo",
-        help="a gateway, a VTN and three simulated loads, in this terminal",
-        description="See an event at three simulated loads, in half a minute. Needs no file.",
+        help="a gateway with a status page, a VTN and three simulated loads",
+        description=(
+            "See events at three simulated loads, in this terminal and on a status page whose\n"
+            "address is printed, until Ctrl-C. Needs no file."
+        ),
     )
-    demo.add_argument("--fast", action="store_true", help="in a few seconds")
+    demo.add_argument("--once", action="store_true", help="end after the first event, in a minute")
+    demo.add_argument("--fast", action="store_true", help="the same in a few seconds")
     check = actions.add_parser(
         "check",
         help="hold the file against its devices, without writing",

@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +21,10 @@ from oadr2.cli.ven_lines import LogLines, line_text
 from oadr2.errors import ConfigurationError, OadrError
 from oadr2.gateway.checking import check_points
 from oadr2.gateway.configuration import GatewaySettings, read_configuration
-from oadr2.gateway.gateway import Gateway, point_log
+from oadr2.gateway.gateway import Gateway
 from oadr2.gateway.notify import Systemd
 from oadr2.gateway.overrides import require_override
+from oadr2.gateway.records import point_log
 from oadr2.gateway.state import StateFile, StoredOverride
 from oadr2.gateway.tables import read_seconds
 from oadr2.gateway.texts import setting_text
@@ -126,11 +127,25 @@ async def _serve(path: Path, settings: GatewaySettings, dry_run: bool) -> None:
         _log.info("what happens to each of so many points is told by oadr2 audit only")
     calm = asyncio.create_task(_spare_the_collector(gateway))
     try:
-        await gateway.run()
+        async with _served_page(gateway, settings):
+            await gateway.run()
     finally:
         calm.cancel()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def _served_page(gateway: Gateway, settings: GatewaySettings) -> AsyncIterator[None]:
+    """The status page, if the file wants one."""
+    if settings.page is None:
+        yield
+        return
+    from oadr2.gateway.page import page_server  # noqa: PLC0415 - it brings uvicorn
+
+    async with page_server(gateway, settings.page) as server:
+        _log.info("the status page is at %s/", server.url)
+        yield
 
 
 async def _spare_the_collector(gateway: Gateway) -> None:

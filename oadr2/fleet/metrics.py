@@ -12,11 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Final, Self
 
-from oadr2._core.histogram import Histogram
 from oadr2.errors import TransportError
+from oadr2.exposition import CONTENT_TYPE, counter, counters, gauge, histograms
 from oadr2.fleet.snapshot import Snapshot
-
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 # Seconds. Answers come within milliseconds or not; events wait for a poll.
 LATENCY_BUCKETS: Final = (
@@ -36,45 +34,43 @@ _COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
 
 def exposition(snapshot: Snapshot | None) -> str:
     """The text of ``/metrics``; before the first snapshot it only says that nothing runs."""
-    lines = list(_gauge("oadr2_fleet_running", "1 once figures are there.", float(bool(snapshot))))
+    lines = list(gauge("oadr2_fleet_running", "1 once figures are there.", float(bool(snapshot))))
     if snapshot is not None:
         lines += _families(snapshot)
     return "\n".join(lines) + "\n"
 
 
 def _families(snapshot: Snapshot) -> Iterator[str]:
-    yield from _gauge("oadr2_fleet_vens", "VENs of the run.", snapshot.vens)
-    yield from _gauge("oadr2_fleet_vens_active", "VENs that poll now.", snapshot.vens_active)
-    yield from _gauge("oadr2_fleet_connections", "Connections open.", snapshot.connections)
-    yield from _gauge("oadr2_fleet_elapsed_seconds", "Time since the begin.", snapshot.elapsed)
-    for counter, (name, meaning) in _COUNTERS.items():
-        yield from _head(name, "counter", meaning)
-        yield f"{name} {snapshot.counters.get(counter, 0)}"
-    yield from _head("oadr2_fleet_errors_total", "counter", "Failed exchanges by class.")
-    for error_class, count in sorted(snapshot.errors.items()):
-        yield f'oadr2_fleet_errors_total{{class="{_label(error_class)}"}} {count}'
-    yield from _histograms(
+    yield from gauge("oadr2_fleet_vens", "VENs of the run.", snapshot.vens)
+    yield from gauge("oadr2_fleet_vens_active", "VENs that poll now.", snapshot.vens_active)
+    yield from gauge("oadr2_fleet_connections", "Connections open.", snapshot.connections)
+    yield from gauge("oadr2_fleet_elapsed_seconds", "Time since the begin.", snapshot.elapsed)
+    for key, (name, meaning) in _COUNTERS.items():
+        yield from counter(name, meaning, snapshot.counters.get(key, 0))
+    errors = dict(sorted(snapshot.errors.items()))
+    yield from counters("oadr2_fleet_errors_total", "Failed exchanges by class.", "class", errors)
+    yield from histograms(
         "oadr2_fleet_latency_seconds",
         "From sending a message to the end of its answer.",
         "message",
         snapshot.latency,
         LATENCY_BUCKETS,
     )
-    yield from _histograms(
+    yield from histograms(
         "oadr2_fleet_latency_from_intended_seconds",
         "From the moment a message should have been sent to the end of its answer.",
         "message",
         snapshot.latency_from_intended,
         LATENCY_BUCKETS,
     )
-    yield from _histograms(
+    yield from histograms(
         "oadr2_fleet_propagation_seconds",
         "From an event's change at the VTN until VENs have seen it, and acknowledged it.",
         "step",
         snapshot.propagation,
         PROPAGATION_BUCKETS,
     )
-    yield from _histograms(
+    yield from histograms(
         "oadr2_fleet_schedule_lag_seconds",
         "From the moment a poll is due until it is sent.",
         "",
@@ -82,45 +78,11 @@ def _families(snapshot: Snapshot) -> Iterator[str]:
         LATENCY_BUCKETS,
     )
     lag = "Lateness of the event loop, at worst in the last second."
-    yield from _gauge("oadr2_fleet_loop_lag_seconds", lag, snapshot.loop_lag)
+    yield from gauge("oadr2_fleet_loop_lag_seconds", lag, snapshot.loop_lag)
     memory = "Memory of the generator's processes."
-    yield from _gauge("oadr2_fleet_resident_memory_bytes", memory, snapshot.rss_bytes)
-    yield from _head("oadr2_fleet_cpu_seconds_total", "counter", "Processor time of the generator.")
-    yield f"oadr2_fleet_cpu_seconds_total {snapshot.cpu_s:.6f}"
-
-
-def _head(name: str, kind: str, meaning: str) -> Iterator[str]:
-    yield f"# HELP {name} {meaning}"
-    yield f"# TYPE {name} {kind}"
-
-
-def _gauge(name: str, meaning: str, value: float) -> Iterator[str]:
-    yield from _head(name, "gauge", meaning)
-    yield f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-
-
-def _histograms(
-    name: str,
-    meaning: str,
-    label: str,
-    histograms: Mapping[str, Histogram],
-    buckets: tuple[float, ...],
-) -> Iterator[str]:
-    yield from _head(name, "histogram", meaning)
-    for value, histogram in histograms.items():
-        own = f'{label}="{_label(value)}"' if label else ""
-        before = f"{own}," if own else ""
-        for bound in buckets:
-            count = histogram.count_up_to(round(bound * 1e6))
-            yield f'{name}_bucket{{{before}le="{bound:g}"}} {count}'
-        yield f'{name}_bucket{{{before}le="+Inf"}} {histogram.count}'
-        braces = f"{{{own}}}" if own else ""
-        yield f"{name}_sum{braces} {histogram.sum / 1e6:.6f}"
-        yield f"{name}_count{braces} {histogram.count}"
-
-
-def _label(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    yield from gauge("oadr2_fleet_resident_memory_bytes", memory, snapshot.rss_bytes)
+    spent = "Processor time of the generator."
+    yield from counter("oadr2_fleet_cpu_seconds_total", spent, snapshot.cpu_s)
 
 
 class MetricsServer:

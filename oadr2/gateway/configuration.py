@@ -94,6 +94,23 @@ class PointSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PageSettings:
+    """Where the status page is, and who may change something there.
+
+    Attributes:
+        host, port: on this machine only; port 0 takes a free one.
+        token_file, token_env: where the token for overrides is; with neither there are none.
+        hosts: further names the page goes by, behind a proxy.
+    """
+
+    host: str
+    port: int
+    token_file: Path | None = None
+    token_env: str | None = None
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """The whole file.
 
@@ -101,6 +118,7 @@ class GatewaySettings:
         db: what the gateway remembers: overrides, the points' state, the audit log.
         audit_keep: seconds after which a line of the audit log may go; None: never.
         device_timeout: seconds a device may take for one request.
+        page: the status page; None: there is none.
     """
 
     path: Path
@@ -109,6 +127,7 @@ class GatewaySettings:
     db: Path
     audit_keep: float | None = None
     device_timeout: float = 10.0
+    page: PageSettings | None = None
 
 
 def read_configuration(path: str | os.PathLike[str]) -> GatewaySettings:
@@ -129,6 +148,7 @@ def read_configuration(path: str | os.PathLike[str]) -> GatewaySettings:
     db = table.path("db", "gateway.db")
     keep = table.read("audit_keep", _a_time, None)
     timeout = table.read("device_timeout", _a_time, 10.0)
+    page = _page(table)
     table.finish()
     vens = [_ven(file, index, data) for index, data in enumerate(_tables(top, "ven"))]
     _unique([ven.name for ven in vens], top, "ven", "name")
@@ -138,7 +158,24 @@ def read_configuration(path: str | os.PathLike[str]) -> GatewaySettings:
     points = [_point(file, index, data, known, lines[index]) for index, data in enumerate(tables)]
     _unique([point.name for point in points], top, "point", "name")
     points = _share_maps(points)
-    return GatewaySettings(file.path, tuple(vens), tuple(points), cast(Path, db), keep, timeout)
+    return GatewaySettings(
+        file.path, tuple(vens), tuple(points), cast(Path, db), keep, timeout, page
+    )
+
+
+def _page(table: Table) -> PageSettings | None:
+    if "page_token" in table.data:
+        table.fail("it does not belong in this file: use page_token_file", "page_token")
+    place = table.read("page", _an_address)
+    token_file, token_env = table.path("page_token_file"), table.read("page_token_env", a_string)
+    hosts = table.read("page_hosts", some_strings, ())
+    if place is not None:
+        host, port = place
+        return PageSettings(host, port, token_file, token_env, hosts)
+    for key in ("page_token_file", "page_token_env", "page_hosts"):
+        if key in table.data:
+            table.fail('there is no page: give page = "127.0.0.1:8099"', key)
+    return None
 
 
 def _share_maps(points: list[PointSettings]) -> list[PointSettings]:
@@ -380,6 +417,20 @@ def _a_time(value: object) -> float:
     if result == 0:
         raise ConfigurationError("it must be above 0")
     return result
+
+
+def _an_address(value: object) -> tuple[str, int]:
+    """``"127.0.0.1:8099"``, or the port alone."""
+    host, _, port = (str(value) if isinstance(value, int) else a_string(value)).rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if isinstance(value, bool) or not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ConfigurationError('it must be an address and a port, such as "127.0.0.1:8099"')
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        raise ConfigurationError(
+            f"{host} is not this machine's own address (127.0.0.1 or ::1): for others, put a web"
+            " server with TLS in front of it"
+        )
+    return host, int(port)
 
 
 def _number_or(**words: Any) -> Any:

@@ -14,10 +14,11 @@ import random as random_module
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Final, TypeAlias
 
+from oadr2._core.histogram import Histogram
 from oadr2.errors import LocalProtocolError, OadrError, StoreError
 from oadr2.gateway.configuration import (
     DriverClass,
@@ -28,11 +29,12 @@ from oadr2.gateway.configuration import (
 )
 from oadr2.gateway.devices import Device, Request
 from oadr2.gateway.journal import Journal, to_wall_clock
+from oadr2.gateway.live_point import Changes, LivePoint
 from oadr2.gateway.notify import Systemd
 from oadr2.gateway.overrides import require_override
 from oadr2.gateway.planner import Planner
-from oadr2.gateway.state import StateFile, StoredOverride
-from oadr2.gateway.texts import record_text
+from oadr2.gateway.records import Records
+from oadr2.gateway.state import AuditEntry, StateFile, StoredOverride
 from oadr2.gateway.vens import VenLink, identity_of
 from oadr2.gateway.view import GatewayView
 from oadr2.gateway.viewing import view_of
@@ -40,8 +42,6 @@ from oadr2.points.point import Contact, Memory, Output, Override, Point, Record,
 from oadr2.points.rules import Setting
 
 _log = logging.getLogger("oadr2.gateway")
-#: What happens to each point, as the audit log has it; warnings for what went wrong.
-point_log = logging.getLogger("oadr2.gateway.points")
 
 DeviceKey: TypeAlias = tuple[DriverClass, Hashable]
 
@@ -53,28 +53,6 @@ _SLICE: Final = 250  # points between two turns of the event loop, so that write
 _CLOCK_STEP: Final = 1.0  # seconds the two clocks may part before that is a step, not drift
 _PRUNE_EVERY: Final = 3600.0
 _RETRY_STORE: Final = 1.0
-_JOURNAL_DELAY: Final = 0.05
-_RUSH: Final = 1000  # records; their writing would compete with the loads for the processor
-_RUSH_LASTS: Final = 0.5
-# Records after which what the point remembers may be something new.
-_MEMORABLE: Final = frozenset({"found", "control", "write", "verified", "disobeyed", "drift"})
-_WARNINGS: Final = frozenset({"failed", "disobeyed", "drift", "alert"})
-
-
-@dataclass(slots=True, eq=False)
-class LivePoint:
-    """A point at work.
-
-    Attributes:
-        due: the deadline the heap holds for it.
-        heard: its device has answered, or failed, once.
-    """
-
-    settings: PointSettings
-    point: Point
-    device: Device
-    due: float = inf
-    heard: bool = False
 
 
 class Gateway:
@@ -106,7 +84,13 @@ class Gateway:
         self.links: dict[str, VenLink] = {}
         self.points: dict[str, LivePoint] = {}
         self.planner = Planner((), ())
-        self.journal: Journal | None = None
+        #: From the moment an event asks for a value until the device has accepted it.
+        self.lateness = Histogram()
+        #: Which points have changed since when.
+        self.changes = Changes()
+        self.records = Records(self.counts, clock, lambda: self._ahead)
+        #: When the loop turned last, by the steady clock.
+        self.turned_at = monotonic()
         self._clock = clock
         self._monotonic = monotonic
         self._random = random
@@ -115,12 +99,12 @@ class Gateway:
         self._log_state: StateFile | None = None
         self._devices: dict[DeviceKey, Device] = {}
         self._contacts: dict[str, Contact] = {}
-        self._records: list[tuple[float, LivePoint, Record]] = []
         self._answers: list[tuple[LivePoint, Request, float | None, str]] = []
         self._rushing = False
         self._failsafe: list[LivePoint] = []  # those that give a silent VTN up
         self._overrides: dict[str, StoredOverride] = {}
-        self._affected: dict[str, None] = {}  # points of which something else may be wanted
+        # Points of which something else may be wanted, and since when, if an event's time has come.
+        self._affected: dict[str, float | None] = {}
         self._changed_vens: dict[str, None] = {}
         self._heap: list[tuple[float, int, LivePoint]] = []
         self._pushes = 0
@@ -155,6 +139,16 @@ class Gateway:
     def override_of(self, name: str) -> StoredOverride | None:
         """The override of this point, or None."""
         return self._overrides.get(name)
+
+    async def story(self, name: str, limit: int) -> list[AuditEntry]:
+        """The newest lines of the audit log about this point, oldest first; none in a dry run.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        if self._log_state is None:
+            return []
+        return await asyncio.to_thread(self._log_state.search, point=name, limit=limit)
 
     def override(self, name: str, value: Setting, seconds: float, by: str) -> None:
         """Hold a point at ``value`` for a time, whatever events say; kept over a restart.
@@ -216,7 +210,7 @@ class Gateway:
                 self._log_state = StateFile(
                     self.settings.db
                 )  # its own, so that nobody waits for it
-                self.journal = Journal(self._log_state)
+                self.records.journal = Journal(self._log_state)
             await self._apply(self.settings)
             await self._hear_first_words()
             self._systemd.ready()
@@ -259,13 +253,15 @@ class Gateway:
             if self.points.get(live.settings.name) is not live:
                 live.device.drop(live)
         wall = self._clock()
-        self.planner = Planner(settings.vens, settings.points)
+        past = self.planner.past
+        self.planner = Planner(settings.vens, settings.points, past)
         for name, link in links.items():
             self.planner.update(name, link.handler.get_states(wall), wall)
         for name, live in self.points.items():
             if old_points.get(name) is not live:
                 live.point.expect(self.planner.demand(name, wall))
         self._affected = dict.fromkeys(self.points)
+        self.changes.renew(list(self.points))
         self._load_overrides()
         await self._close_unused()
         for link in replaced:
@@ -358,9 +354,9 @@ class Gateway:
         for link in self.links.values():
             await link.close()
         await asyncio.gather(*(device.close() for device in self._devices.values()))
-        if self.journal is not None:
-            self._flush_records()
-            self.journal.close()
+        if self.records.journal is not None:
+            self.records.flush()
+            self.records.journal.close()
         for state in (self._state, self._log_state):
             if state is not None:
                 state.close()
@@ -370,10 +366,10 @@ class Gateway:
     async def _turn(self) -> float:
         """Do what is due; seconds until something is due next."""
         wall, now = self._clock(), self._monotonic()
+        self.turned_at = now
         self._mind_clock(wall, now)
         self._mind_events(wall)
-        for name in self.planner.advance(wall):
-            self._affected[name] = None
+        self._affected.update(self.planner.advance(wall))
         await self._move(wall, now)
         await self._look_at_due()
         self._mind_overrides()
@@ -382,7 +378,8 @@ class Gateway:
 
     async def _move(self, wall: float, now: float) -> None:
         """Tell the points what is wanted of them; their writes go out meanwhile, slice by slice."""
-        names, self._affected = list(self._affected), {}
+        affected, self._affected = self._affected, {}
+        names = list(affected)
         self._rushing = len(names) > _SLICE
         try:
             for begin in range(0, len(names), _SLICE):
@@ -390,7 +387,11 @@ class Gateway:
                     live = self.points.get(name)
                     if live is not None:
                         demand = self.planner.demand(name, wall)
-                        self._carry_out(live, live.point.want(now, demand))
+                        outputs = live.point.want(now, demand)
+                        held = any(isinstance(o, Record) and o.kind == "waits" for o in outputs)
+                        # What is there already, or held back by a rule, is not late.
+                        live.wanted_at = None if held or live.point.settled else affected[name]
+                        self._carry_out(live, outputs)
                 await asyncio.sleep(0)
         finally:
             if self._rushing:
@@ -476,9 +477,10 @@ class Gateway:
     # -- points and devices -----------------------------------------------------------------------
 
     def _carry_out(self, live: LivePoint, outputs: list[Output]) -> None:
+        self.changes.note(live.settings.name)
         for output in outputs:
             if isinstance(output, Record):
-                self._keep_record(live, output)
+                self.records.keep(live, output)
                 continue
             self.counts["writes" if isinstance(output, Write) else "reads"] += 1
             if self.dry_run and isinstance(output, Write):
@@ -499,6 +501,11 @@ class Gateway:
 
     def _done(self, live: LivePoint, request: Request, value: float | None, problem: str) -> None:
         """A device is done with a request. In a rush of writes that is looked into afterwards."""
+        if isinstance(request, Write) and live.wanted_at is not None and not problem:
+            aim = live.point.aim
+            if aim.value == request.value and aim.cause in ("event", "normal"):
+                self.lateness.record(max(0, round((self._clock() - live.wanted_at) * 1e6)))
+                live.wanted_at = None
         self._answers.append((live, request, value, problem))
         if not self._rushing and len(self._answers) == 1:
             asyncio.get_running_loop().call_soon(self._take_answers)
@@ -521,6 +528,8 @@ class Gateway:
         if not live.heard:
             live.heard = True
             self._unheard -= 1
+        if not problem:
+            live.seen_at = self._clock()
         if problem:
             outputs = live.point.has_failed(now, problem)
         elif isinstance(request, Write):
@@ -528,39 +537,6 @@ class Gateway:
         else:
             outputs = live.point.was_read(now, value)
         self._carry_out(live, outputs)
-
-    def _keep_record(self, live: LivePoint, record: Record) -> None:
-        self.counts[record.kind] += 1
-        name = live.settings.name
-        level = logging.WARNING if record.kind in _WARNINGS else logging.INFO
-        if point_log.isEnabledFor(level):
-            point_log.log(level, "%s", record_text(name, record))
-        if self.journal is None:
-            return
-        if not self._records:  # later, for at the beginning of an event writes come first
-            asyncio.get_running_loop().call_later(_JOURNAL_DELAY, self._hand_over)
-        self._records.append((self._clock(), live, record))
-
-    def _hand_over(self) -> None:
-        """Give the journal what has gathered; many at a time only when the rush is over."""
-        if len(self._records) > _RUSH and self._clock() - self._records[0][0] < _RUSH_LASTS:
-            asyncio.get_running_loop().call_later(_JOURNAL_DELAY, self._hand_over)
-            return
-        self._flush_records()
-
-    def _flush_records(self) -> None:
-        records, self._records = self._records, []
-        if self.journal is None:
-            return
-        memories: dict[str, Memory] = {}
-        for _, live, record in records:
-            if record.kind in _MEMORABLE and live.settings.name not in memories:
-                memory = live.point.memory
-                if memory is not None:
-                    memories[live.settings.name] = to_wall_clock(memory, self._ahead)
-        self.journal.add(
-            [(at, live.settings.name, record) for at, live, record in records], memories
-        )
 
     # -- what VENs tell ---------------------------------------------------------------------------
 

@@ -6,9 +6,11 @@ Without I/O and without a clock: `now` is an argument, in seconds since 1970.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import Final, TypeAlias
 
 from oadr2.errors import LocalProtocolError, OadrError
 from oadr2.event import EventState
@@ -19,6 +21,9 @@ from oadr2.points.point import Demand
 from oadr2.points.timeline import Steps, steps_of
 
 _log = logging.getLogger(__name__)
+
+#: Events kept in memory after they are gone, to be shown.
+MOST_PAST: Final = 100
 
 
 @dataclass(slots=True, eq=False)
@@ -70,10 +75,26 @@ class PlannedEvent:
         return first, self.state.start.timestamp(), self.order
 
 
-class Planner:
-    """The events, and the points they concern."""
+#: Events that are gone, each with the moment it went.
+Past: TypeAlias = "deque[tuple[float, PlannedEvent]]"
 
-    def __init__(self, vens: Iterable[VenSettings], points: Iterable[PointSettings]) -> None:
+
+class Planner:
+    """The events, and the points they concern.
+
+    Args:
+        vens, points: all of them.
+        past: of the planner before this one.
+    """
+
+    def __init__(
+        self,
+        vens: Iterable[VenSettings],
+        points: Iterable[PointSettings],
+        past: Past | None = None,
+    ) -> None:
+        #: What VENs held and hold no more, the oldest first.
+        self.past: Past = deque(maxlen=MOST_PAST) if past is None else past
         self._vens = {ven.name: ven for ven in vens}
         self._points = {point.name: point for point in points}
         self._events: dict[str, dict[tuple[str, str], PlannedEvent]] = {
@@ -121,6 +142,7 @@ class Planner:
         for key, event in held.items():
             if key not in fresh:
                 affected.update(dict.fromkeys(event.points))
+                self.past.append((now, event))
         self._events[ven] = fresh
         for name in affected:
             self._events_of[name] = []
@@ -130,15 +152,15 @@ class Planner:
                     self._events_of[name].append(event)
         return list(affected)
 
-    def advance(self, now: float) -> list[str]:
-        """Let time pass; the points of which something else may be wanted."""
-        affected: dict[str, None] = {}
+    def advance(self, now: float) -> dict[str, float]:
+        """Let time pass; the points of which something else may be wanted, and since when."""
+        affected: dict[str, float] = {}
         for held in self._events.values():
             for event in held.values():
                 if event.next_change <= now:
-                    affected.update(dict.fromkeys(event.points))
+                    affected.update(dict.fromkeys(event.points, event.next_change))
                     self._schedule(event, now)
-        return list(affected)
+        return affected
 
     def step_clock(self, now: float) -> list[str]:
         """The wall clock was set; every point an event concerns."""

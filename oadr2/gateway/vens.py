@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import time
 from collections.abc import Callable, Collection
@@ -11,6 +10,7 @@ from collections.abc import Callable, Collection
 from oadr2.errors import ConfigurationError, one_line
 from oadr2.event import EventHandler
 from oadr2.gateway.configuration import PointSettings, VenSettings
+from oadr2.gateway.secrets import secret_in_environment, secret_in_file
 from oadr2.model import OptType
 from oadr2.points.point import Contact
 from oadr2.policy import VtnPolicy
@@ -154,25 +154,12 @@ def _password(settings: VenSettings) -> str | None:
     if settings.username is None:
         return None
     if settings.password_file is not None:
-        return _secret(settings, "password_file", settings.password_file)
-    value = os.environ.get(settings.password_env or "")
-    if not value:
-        raise ConfigurationError(
-            f"[[ven]] {settings.name}: the environment variable {settings.password_env} is not set"
-        )
-    return value
+        return secret_in_file(_table(settings), "password_file", settings.password_file)
+    return secret_in_environment(_table(settings), settings.password_env or "")
 
 
-def _secret(settings: VenSettings, key: str, path: os.PathLike[str]) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read().removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigurationError(f"[[ven]] {settings.name}: {key} {path}: {reason}") from None
-    if not text:
-        raise ConfigurationError(f"[[ven]] {settings.name}: {key} {path}: the file is empty")
-    return text
+def _table(settings: VenSettings) -> str:
+    return f"[[ven]] {settings.name}"
 
 
 def _tls(settings: VenSettings) -> ssl.SSLContext | None:
@@ -185,5 +172,6 @@ def _tls(settings: VenSettings) -> ssl.SSLContext | None:
         return None
     passphrase = None
     if settings.key_passphrase_file is not None:
-        passphrase = _secret(settings, "key_passphrase_file", settings.key_passphrase_file)
+        file = settings.key_passphrase_file
+        passphrase = secret_in_file(_table(settings), "key_passphrase_file", file)
     return client_context(*files, passphrase, settings.check_hostname, settings.tls == "legacy")

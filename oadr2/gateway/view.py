@@ -14,6 +14,7 @@ class EventView:
     Attributes:
         steps: (begin, value) of the signal most points follow.
         points: how many it concerns.
+        gone_at: when the VEN ceased to hold it; None: it holds it.
     """
 
     ven: str
@@ -29,6 +30,7 @@ class EventView:
     signal_name: str
     steps: tuple[tuple[float, float], ...]
     points: int
+    gone_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class PointView:
         settled: whether it is where it should be.
         problem: what is wrong with the device, or "".
         override_by, override_until: while an override holds; seconds since 1970.
+        seen_at: when its device answered last, in seconds since 1970; None: never.
     """
 
     name: str
@@ -79,6 +82,7 @@ class PointView:
     problem: str
     override_by: str
     override_until: float | None
+    seen_at: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from oadr2.gateway.view import Counts, EventView, GatewayView, PointView, VenView
 
 if TYPE_CHECKING:
+    from oadr2.gateway.live_point import LivePoint
     from oadr2.gateway.planner import PlannedEvent, Planner
+    from oadr2.gateway.records import Records
     from oadr2.gateway.state import StoredOverride
 
 
@@ -26,7 +28,7 @@ class Viewed(Protocol):
     links: Any
     points: Any
     planner: Planner
-    journal: Any
+    records: Records
 
     def silence(self, ven: str) -> float: ...
     def override_of(self, name: str) -> StoredOverride | None: ...
@@ -40,24 +42,9 @@ def view_of(gateway: Viewed) -> GatewayView:
         started_at=gateway.started_at,
         dry_run=gateway.dry_run,
         ready=gateway.ready,
-        vens=tuple(
-            VenView(
-                name,
-                link.settings.ven_id,
-                link.settings.vtn_url,
-                link.settings.profile,
-                gateway.silence(name),
-                link.heard,
-                link.problem,
-            )
-            for name, link in gateway.links.items()
-        ),
-        events=tuple(
-            _event_view(event)
-            for held in gateway.planner.events.values()
-            for event in held.values()
-        ),
-        points=tuple(_point_view(gateway, live) for live in gateway.points.values()),
+        vens=ven_views(gateway),
+        events=event_views(gateway),
+        points=tuple(point_view(gateway, live) for live in gateway.points.values()),
         counts=Counts(
             counts["writes"],
             counts["reads"],
@@ -65,11 +52,41 @@ def view_of(gateway: Viewed) -> GatewayView:
             counts["disobeyed"],
             counts["alert"],
         ),
-        audit_problem="" if gateway.journal is None else gateway.journal.problem,
+        audit_problem=audit_problem(gateway),
     )
 
 
-def _event_view(event: PlannedEvent) -> EventView:
+def audit_problem(gateway: Viewed) -> str:
+    """Why the audit log cannot be written, or ""."""
+    journal = gateway.records.journal
+    return "" if journal is None else journal.problem
+
+
+def ven_views(gateway: Viewed) -> tuple[VenView, ...]:
+    """How the VENs stand now."""
+    return tuple(
+        VenView(
+            name,
+            link.settings.ven_id,
+            link.settings.vtn_url,
+            link.settings.profile,
+            gateway.silence(name),
+            link.heard,
+            link.problem,
+        )
+        for name, link in gateway.links.items()
+    )
+
+
+def event_views(gateway: Viewed) -> tuple[EventView, ...]:
+    """The events held now."""
+    return tuple(
+        event_view(event) for held in gateway.planner.events.values() for event in held.values()
+    )
+
+
+def event_view(event: PlannedEvent, gone_at: float | None = None) -> EventView:
+    """One event, held or gone."""
     state = event.state
     followed = Counter(event.points.values()).most_common(1)
     index = followed[0][0] if followed else None
@@ -88,10 +105,12 @@ def _event_view(event: PlannedEvent) -> EventView:
         "" if index is None else state.event.signals[index].signal_name,
         () if steps is None else tuple(zip(steps.begins, steps.values, strict=True)),
         len(event.points),
+        gone_at,
     )
 
 
-def _point_view(gateway: Viewed, live: Any) -> PointView:
+def point_view(gateway: Viewed, live: LivePoint) -> PointView:
+    """One point."""
     settings, point = live.settings, live.point
     override = gateway.override_of(settings.name) if point.override is not None else None
     return PointView(
@@ -110,4 +129,5 @@ def _point_view(gateway: Viewed, live: Any) -> PointView:
         point.problem,
         "" if override is None else override.by,
         None if override is None else override.until,
+        live.seen_at,
     )

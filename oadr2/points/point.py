@@ -177,6 +177,7 @@ class Point:
         "_on",
         "_override",
         "_random",
+        "_refusals",
         "_retry_at",
         "_return_at",
         "_tries",
@@ -235,6 +236,7 @@ class Point:
         self._heard_at = now
         self._alerted = False  # of the device's silence
         self._failures = 0
+        self._refusals = 0  # of writes in a row, whatever reads said in between
         self._tries = 0
         self._retry_at = -inf
         self._verify_at: float | None = None
@@ -298,6 +300,7 @@ class Point:
         if not isinstance(sent, Write):
             raise LocalProtocolError(f"{self.name}: no write is under way")
         self._busy = None
+        self._refusals = 0
         self._hear(now, out)
         old, self.written = self.written, sent.value
         self._before = (self._on, self._changed_at)
@@ -337,12 +340,16 @@ class Point:
             out.append(self._record("failed", self.written, new, why=reason))
         self.problem = reason
         self._failures += 1
-        if self._failures == self.rules.retries + 1:
-            why = f"failed {self._failures} times, tried again all the same: {reason}"
+        failures = self._failures
+        if new is not None:  # that it can be read does not mean that it takes writes again
+            self._refusals += 1
+            failures = self._refusals
+        if failures == self.rules.retries + 1:
+            why = f"failed {failures} times, tried again all the same: {reason}"
             out.append(self._record("alert", self.written, new, why=why))
         self._known = False  # a write may have gone through, a device may have started anew
         self._verify_at = None
-        self._back_off(now, self._failures)
+        self._back_off(now, failures)
         return self._look(now, out)
 
     def look(self, now: float) -> list[Output]:
@@ -491,6 +498,7 @@ class Point:
             return
         before, self.aim = self.aim, aim
         if aim.value != before.value:
+            self._refusals = 0
             self._tries = 0
             self._retry_at = min(self._retry_at, now)
         out.append(self._record("control", before.value, aim.value))

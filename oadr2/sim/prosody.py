@@ -6,21 +6,13 @@ For the demonstration and the tests. Needs Prosody (Debian: ``apt install prosod
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from oadr2.errors import ConfigurationError, TransportError
+from oadr2.sim.server_process import ServerProcess, find_server
 
 INSTALL: Final = "Prosody is not installed: apt install prosody, or see https://prosody.im/download"
-_PATIENCE: Final = 30.0  # seconds until it listens
-_TRIES: Final = 5  # another program may take the port that was free
 
 _CONFIG: Final = """\
 run_as_root = true
@@ -46,11 +38,11 @@ VirtualHost {host}
 
 def find_prosody() -> str | None:
     """The path of the program, or None."""
-    return shutil.which("prosody") or shutil.which("prosody", path="/usr/sbin:/usr/local/bin")
+    return find_server("prosody")
 
 
-class ProsodyServer:
-    """Runs Prosody from :meth:`start` to :meth:`stop`; use it in a ``with``.
+class ProsodyServer(ServerProcess):
+    """Runs Prosody.
 
     Args:
         users: the users and their passwords; they are ``name@host``.
@@ -66,6 +58,11 @@ class ProsodyServer:
         ConfigurationError: Prosody is not installed.
     """
 
+    name = "Prosody"
+    program = "prosody"
+    install = INSTALL
+    log_name = "prosody.log"
+
     def __init__(
         self,
         users: Mapping[str, str],
@@ -78,66 +75,17 @@ class ProsodyServer:
         services: str | None = None,
         services_node: str = "http://openadr.org/openadr2#services",
     ) -> None:
-        program = find_prosody()
-        if program is None:
-            raise ConfigurationError(INSTALL)
+        super().__init__(port=port)
         self.host = host
-        self.port = port
-        self._program = program
         self._users = dict(users)
         self._certificate = certificate
         self._key = key
         self._client_ca = client_ca
         self._services = services
         self._services_node = services_node
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it, or start it again on the port and with the data it had; returns when it listens.
-
-        Raises:
-            TransportError: it does not come up; the message has the end of its log.
-        """
-        if self._process is not None:
-            raise RuntimeError("Prosody runs already")
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="oadr2-prosody-")
-        for _ in range(1 if self.port else _TRIES):
-            port = self.port or _free_port()
-            self._configure(Path(self._folder.name), port)
-            if self._listens(port):
-                self.port = port
-                return
-        raise TransportError(f"Prosody does not start: {self._last_words()}")
-
-    def kill(self) -> None:
-        """End it as a crash would; :meth:`start` brings it back."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> None:
-        """End it, and forget its data."""
-        self.kill()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def _configure(self, folder: Path, port: int) -> None:
+    def configure(self, folder: Path, port: int) -> list[str]:
+        """Its configuration, accounts and modules."""
         accounts = folder / "data" / self.host.replace(".", "%2e") / "accounts"
         accounts.mkdir(parents=True, exist_ok=True)
         for name, password in self._users.items():
@@ -173,6 +121,7 @@ class ProsodyServer:
             ),
             "utf-8",
         )
+        return ["-F", "--config", str(folder / "prosody.cfg.lua")]
 
     def _tls(self) -> str:
         if self._certificate is None or self._key is None:
@@ -185,42 +134,6 @@ class ProsodyServer:
                 "verifyext = { }",
             ]
         return f"ssl = {{ {'; '.join(lines)} }}"
-
-    def _listens(self, port: int) -> bool:
-        assert self._folder is not None  # noqa: S101 - for the type checker
-        config = Path(self._folder.name) / "prosody.cfg.lua"
-        self._process = subprocess.Popen(  # noqa: S603 - our own configuration, no shell
-            [self._program, "-F", "--config", str(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        give_up = time.monotonic() + _PATIENCE
-        while self._process.poll() is None and time.monotonic() < give_up:
-            try:
-                with socket.create_connection(("127.0.0.1", port), 1.0):
-                    if self._process.poll() is None:
-                        return True
-            except OSError:
-                time.sleep(0.02)
-        self.kill()
-        return False
-
-    def _last_words(self) -> str:
-        assert self._folder is not None  # noqa: S101 - for the type checker
-        log = Path(self._folder.name) / "prosody.log"
-        try:
-            lines = log.read_text("utf-8", "replace").splitlines()
-        except OSError:
-            return "it wrote no log"
-        return " / ".join(lines[-3:]) or "its log is empty"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _text(value: object) -> str:

@@ -14,10 +14,26 @@ from polling import poll, run_loop
 from scripted_vtn import Close, Drip, Reset, ScriptedVtn, Stall, reply
 from vens import Sent
 
+import oadr2
 from oadr2.errors import ConfigurationError, RemoteProtocolError, TransportError
+from oadr2.model import (
+    CancelReport,
+    CreateReport,
+    ReportRequest,
+    ReportSpecifier,
+    SpecifierPayload,
+    UpdateReport,
+)
 from oadr2.poll import PollClient
+from oadr2.schedule import Duration
 from oadr2.security import client_context
 
+SPECIFIER = ReportSpecifier("usage", Duration(), Duration(), (SpecifierPayload("power"),))
+SERVICE_MESSAGES = {
+    "oadrCreateReport": CreateReport((ReportRequest("r", SPECIFIER),), "q"),
+    "oadrCancelReport": CancelReport(("r",), request_id="q"),
+    "oadrUpdateReport": UpdateReport("q"),
+}
 PATHS = {
     "2.0a": "/OpenADR2/Simple/EiEvent",
     "2.0b": "/OpenADR2/Simple/2.0b/EiEvent",
@@ -154,8 +170,9 @@ def test_E54_the_error_of_a_poll_reaches_the_application_with_its_code(handler, 
 
 @pytest.mark.parametrize("name", ["oadrCreateReport", "oadrCancelReport", "oadrUpdateReport"])
 def test_G09_a_message_no_service_takes_is_an_error_and_not_answered(handler, profile, name):
-    script = reply(document(name, "", profile=profile))
-    with ScriptedVtn(script) as vtn, pytest.raises(RemoteProtocolError, match=name) as caught:
+    message = SERVICE_MESSAGES[name]
+    body = document(name, "", profile=profile) if profile == "2.0a" else oadr2.encode(message)
+    with ScriptedVtn(reply(body)) as vtn, pytest.raises(RemoteProtocolError, match=name) as caught:
         poll(handler, vtn.url)
     assert caught.value.response_code == 453
     assert len(vtn.requests) == 1

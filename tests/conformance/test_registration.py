@@ -419,6 +419,37 @@ def test_an_answer_that_is_refused_is_not_sent_twice():
     talk.hears(Poll)
 
 
+@pytest.mark.parametrize("ven_id", ["007", "true", "1.2.3"])
+def test_field_note_08_a_venID_given_at_registration_stays_a_text(ven_id):
+    talk = Conversation()
+    talk.hears(CreatePartyRegistration)
+    talk.says(created(ven_id=ven_id))
+    assert talk.handler.ven_id == ven_id
+    assert talk.hears(RegisterReport).ven_id == ven_id
+
+
+@pytest.mark.parametrize("polls_before", [0, 1, 5])
+def test_field_note_21_registration_and_reports_at_any_poll(polls_before):
+    talk = Conversation()
+    talk.registers()
+    for _ in range(polls_before):
+        talk.polls()
+    talk.polls(asked_for_nothing())
+    talk.hears(CreatedReport)
+    talk.says(b"")
+    talk.polls(RequestReregistration("ven_9"))
+    talk.hears(Response)
+    talk.says(b"")
+    talk.hears(CreatePartyRegistration)
+    talk.says(created())
+    talk.hears(RegisterReport)
+    talk.says(RegisteredReport(OK))
+    talk.hears(RequestEvent)
+    talk.says(distribute_event(profile="2.0b"))
+    talk.polls(CancelPartyRegistration("reg_1", "c1", "ven_9"))
+    assert talk.hears(CanceledPartyRegistration).response.ok
+
+
 # -- push -----------------------------------------------------------------------------------------
 
 

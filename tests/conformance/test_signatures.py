@@ -284,6 +284,14 @@ def test_S04_a_stale_timestamp_is_refused(
     assert verifier.verify(signed)
 
 
+@pytest.mark.parametrize("aside", [-59, -5, 5, 59])
+def test_field_note_04_clocks_may_differ_in_both_directions(
+    aside: float, vtn: Party, clock: Clock
+) -> None:
+    signed = Signer(vtn.pem, clock=lambda: NOW + aside).sign(payload())
+    assert Verifier(ca_certs=vtn.ca, clock=clock).verify(signed)
+
+
 def test_a_nonce_is_known_for_as_long_as_its_timestamp_is_good(vtn: Party, clock: Clock) -> None:
     ahead = Signer(vtn.pem, clock=lambda: NOW + 59).sign(payload())
     verifier = Verifier(ca_certs=vtn.ca, clock=clock)
@@ -310,14 +318,14 @@ def test_the_memory_of_nonces_is_bounded(vtn: Party, signer: Signer, clock: Cloc
         pytest.param({"last": True}, id="after the object"),
     ],
 )
-def test_the_shapes_peers_send_are_taken(
+def test_field_note_03_the_shapes_peers_send_are_taken(
     shape: dict[str, Any], verifier: Verifier, vtn: Party
 ) -> None:
     data = verifier.verify(sign_as_peers_do(vtn, **shape))
     assert oadr2.decode(data) == oadr2.decode(payload())
 
 
-def test_an_enveloped_signature_over_the_whole_payload_is_taken(
+def test_field_note_03_an_enveloped_signature_over_the_whole_payload_is_taken(
     verifier: Verifier, vtn: Party
 ) -> None:
     # The ReplayProtect is covered by standing in the payload; the signature is taken out of it.

@@ -10,7 +10,8 @@ import pytest
 from results import histogram
 
 from oadr2.errors import TransportError
-from oadr2.fleet.metrics import CONTENT_TYPE, MetricsServer, exposition
+from oadr2.exposition import CONTENT_TYPE
+from oadr2.fleet.metrics import MetricsServer, exposition
 from oadr2.fleet.snapshot import Snapshot
 
 SNAPSHOT = Snapshot(

@@ -228,6 +228,8 @@ def test_an_override_during_an_event(vtn: SimulatedVtn, server: VtnServer, tmp_p
     async def scenario() -> None:
         async with running(path) as gateway:
             await eventually(lambda: device["a"] == 40.0, "the event")
+            # The device has it a moment before the gateway knows, and can write it down.
+            await eventually(lambda: gateway.view().points[0].settled, "the read-back")
             with pytest.raises(LocalProtocolError, match="no point z"):
                 gateway.override("z", 80.0, 60.0, "eve")
             with pytest.raises(LocalProtocolError, match=r"a: 120 is not within its bounds"):

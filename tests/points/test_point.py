@@ -364,6 +364,23 @@ def test_a_silent_device_is_reported_after_the_failsafe_time() -> None:
     assert alerts == ["device silent for 30 s: fake device: no answer"]
 
 
+def test_a_device_that_can_be_read_but_takes_no_write_is_left_longer_and_longer_and_reported() -> (
+    None
+):
+    rig = PointRig(rules(retries=3))
+    rig.run_for(1)
+    rig.device.refuses_writes = True
+    rig.want(demand(40.0))
+    rig.run_for(600)
+    (alert,) = rig.story("alert")
+    assert alert.reason.startswith("failed 4 times, tried again all the same: ")
+    assert len(rig.story("failed")) < 30
+    rig.device.refuses_writes = False
+    rig.run_for(60)
+    assert rig.device.value == 40.0
+    assert rig.point.settled
+
+
 # -- return to normal -----------------------------------------------------------------------------
 
 
