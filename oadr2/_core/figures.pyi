@@ -4,6 +4,7 @@ from typing import Final, final
 
 COUNTER_NAMES: Final[tuple[str, ...]]
 ERROR_NAMES: Final[tuple[str, ...]]
+SERVICE_NAMES: Final[tuple[str, ...]]
 
 @final
 class Figures: ...

@@ -1,9 +1,8 @@
 """The engine of a fleet (src_ext/oadr2/_core/fleet.pyx). All times are whole microseconds since 1970, UTC."""
 
-from typing import Final, TypedDict, final
+from typing import Any, Final, final
 
-from oadr2._core.fleetevents import FleetEvents
-from oadr2._core.histogram import Histogram
+from oadr2._core.fleetservices import FleetServices
 
 # What Fleet.service() gives.
 SERVICE_EI_EVENT: Final[int]
@@ -27,14 +26,8 @@ ERROR_OADR: Final[int]
 # By these numbers; an ERROR_OADR is counted as oadr_NNN.
 ERROR_NAMES: Final[tuple[str, ...]]
 
-class _Histograms(TypedDict):
-    request_event: dict[str, Histogram]
-    created_event: dict[str, Histogram]
-    propagation: dict[str, Histogram]
-    schedule_lag: Histogram
-
 @final
-class Fleet(FleetEvents):
+class Fleet(FleetServices):
     late_after: int
     def __init__(self, *, seed: int = 0) -> None: ...
     def compose(self, row: int, now: int) -> bytes: ...
@@ -47,4 +40,4 @@ class Fleet(FleetEvents):
     @property
     def errors(self) -> dict[str, int]: ...
     @property
-    def histograms(self) -> _Histograms: ...
+    def histograms(self) -> dict[str, Any]: ...

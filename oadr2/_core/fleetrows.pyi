@@ -5,6 +5,7 @@ from typing import Final
 
 from typing_extensions import disjoint_base
 
+from oadr2.model import Report
 from oadr2.policy import VtnPolicy
 
 PROFILES: Final[dict[str, int]]
@@ -35,6 +36,12 @@ class FleetRows:
         duplicate: float = 0.0,
         stale: float = 0.0,
         wrong_ids: float = 0.0,
+        register: bool = False,
+        query: bool = True,
+        own_ids: bool = False,
+        report: Report | None = None,
+        load_curve: Sequence[float] = (1.0,),
+        load_noise: float = 0.0,
     ) -> int: ...
     def __len__(self) -> int: ...
     def ven_id(self, row: int) -> str: ...

@@ -30,7 +30,9 @@ from oadr2.fleet.result import Result, merge_results, read_result
 from oadr2.fleet.run import FleetRun
 from oadr2.fleet.scenario import (
     Group,
+    Reports,
     Scenario,
+    SimulatedServices,
     default_events,
     default_stages,
     numbered,
@@ -72,7 +74,13 @@ def scenario_from(args: argparse.Namespace) -> Scenario:
     if args.files:
         scenario = read_scenario(args.files[0])
     else:
-        group = Group(args.vens or _DEFAULT_VENS, profile=args.profile or "2.0a")
+        registers = args.profile == "2.0b"
+        group = Group(
+            args.vens or _DEFAULT_VENS,
+            profile=args.profile or "2.0a",
+            register=registers,
+            reports=Reports() if registers else None,
+        )
         duration = args.duration or DEFAULT_DURATION
         interval = args.poll_interval or group.poll_interval
         scenario = Scenario(
@@ -80,6 +88,7 @@ def scenario_from(args: argparse.Namespace) -> Scenario:
             stages=default_stages(duration, interval),
             name="load test",
             events=default_events(duration),
+            simulated=SimulatedServices(report_every=max(1.0, round(2 * interval))),
         )
     changes: dict[str, Any] = {
         name: value
@@ -121,6 +130,9 @@ def _groups(args: argparse.Namespace, groups: tuple[Group, ...]) -> tuple[Group,
     changes: dict[str, Any] = {}
     if args.profile is not None:
         changes["profile"] = args.profile
+        changes["register"] = args.profile == "2.0b"
+        if args.profile == "2.0a":
+            changes["reports"] = None
     if args.poll_interval is not None:
         changes["poll_interval"] = args.poll_interval
     counts = [group.count for group in groups]

@@ -163,6 +163,8 @@ class Result:
             "polls_per_second": round(self.rate("polls"), 3),
             "events_applied": self.counter("events_applied"),
             "replies_sent": self.counter("replies_sent"),
+            "registrations": self.counter("registrations"),
+            "reports_sent": self.counter("reports_sent"),
             "errors": dict(sorted(self.errors.items())),
             "late": self.counter("late"),
             "latency_ms": percentiles_ms(self.durations("latency")),

@@ -5,12 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from oadr2._core.fleet import Fleet
-from oadr2.fleet.scenario import Group, Scenario, shard_of
-from oadr2.model import Profile
+from oadr2.fleet.scenario import Group, Reports, Scenario, shard_of
+from oadr2.model import Profile, Report, ReportDescription, SamplingRate, Targets, Unit
+from oadr2.schedule import Duration
 
 _US = 1_000_000
+_HOUR = Duration(microseconds=3600 * _US)
+_KILOWATT = Unit("powerReal", "RealPower", "W", "k", hertz=50.0, voltage=230.0, ac=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +88,34 @@ def _add(fleet: Fleet, group: Group, skipped: int, count: int, place: int) -> in
         duplicate=group.duplicate,
         stale=group.stale,
         wrong_ids=group.wrong_ids,
+        register=group.register,
+        query=group.query,
+        own_ids=group.own_ids,
+        report=None if group.reports is None else announced(group.reports),
+        load_curve=(1.0,) if group.reports is None else group.reports.curve,
+        load_noise=0.0 if group.reports is None else group.reports.noise,
+    )
+
+
+def announced(reports: Reports) -> Report:
+    """The METADATA of what a group reports: kilowatts of one resource, read directly."""
+    rate = SamplingRate(Duration(microseconds=round(reports.min_period * _US)), _HOUR)
+    descriptions = tuple(
+        ReportDescription(
+            f"load_{number}",
+            "usage",
+            "Direct Read",
+            unit=_KILOWATT,
+            report_data_source=Targets(resource_ids=(f"load_{number}",)),
+            sampling_rate=rate,
+        )
+        for number in range(reports.points)
+    )
+    return Report(
+        "0",
+        reports.specifier,
+        datetime(1970, 1, 1, tzinfo=UTC),
+        report_name="METADATA_TELEMETRY_USAGE",
+        duration=_HOUR,
+        report_descriptions=descriptions,
     )

@@ -180,7 +180,11 @@ class FleetRun:
         now = self._clock()
         fleet = self.fleet
         histograms = fleet.histograms
-        kinds = {name: histograms[name] for name in ("request_event", "created_event")}
+        kinds = {
+            name: kind
+            for name, kind in histograms.items()
+            if isinstance(kind, dict) and "latency" in kind
+        }
         counters = fleet.counters
         counters["late_by_plan"] = self._late_by_plan
         if self._starved_at is not None:

@@ -45,6 +45,54 @@ def _check(holds: bool, setting: str, reason: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Reports:
+    """What each VEN of a group can report: its loads, which follow one curve over the day.
+
+    Attributes:
+        specifier: the reportSpecifierID.
+        points: how many; their rIDs are ``load_0``, ``load_1`` ...
+        curve: kW, evenly over a day of UTC and linear in between; one value is a constant.
+        noise: share of the value by which a reading differs at most; drawn from the seed.
+        min_period: seconds between two readings at least, as announced.
+    """
+
+    specifier: str = "load"
+    points: int = 1
+    curve: tuple[float, ...] = (1.0,)
+    noise: float = 0.0
+    min_period: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(bool(self.specifier), "specifier", "it is empty")
+        _check(0 < self.points <= 1000, "points", "it is from 1 to 1000")
+        _check(bool(self.curve), "curve", "it has at least one value")
+        within = all(-1e9 <= value <= 1e9 for value in self.curve)
+        _check(within, "curve", "its values are from -1e9 to 1e9")
+        _check(0 <= self.noise <= 1, "noise", "a share is from 0 to 1, or 0% to 100%")
+        whole = self.min_period == int(self.min_period) if self.min_period < inf else False
+        _check(whole and self.min_period > 0, "min_period", "it is above 0, in whole seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedServices:
+    """What the simulated VTN wants of VENs that register.
+
+    Attributes:
+        report_every: seconds after which every report is wanted again; 0: none is wanted.
+        granularity: seconds between two readings in it; 0: as ``report_every``.
+    """
+
+    report_every: float = 0.0
+    granularity: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("report_every", "granularity"):
+            value = getattr(self, name)
+            whole = 0 <= value < inf and value == int(value)
+            _check(whole, name, "it is 0 or more, in whole seconds")
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """VENs that are alike. In a text with ``{n}`` stands the number of the VEN.
 
@@ -66,6 +114,11 @@ class Group:
         stale: share that answers with the modification number before.
         wrong_ids: share that answers with an unknown eventID.
         policy: how the VENs read the VTN.
+        register: of 2.0b: they register under their ids as names, poll and report; else they ask for
+            their events only. Once registered they poll as often as the VTN says.
+        query: they ask what the VTN offers before they register.
+        own_ids: their ids are venIDs that the VTN knows, and they say so when they register.
+        reports: what they can report once they are registered; None: nothing.
     """
 
     count: int
@@ -90,11 +143,19 @@ class Group:
     stale: float = 0.0
     wrong_ids: float = 0.0
     policy: VtnPolicy = field(default_factory=VtnPolicy)
+    register: bool = False
+    query: bool = True
+    own_ids: bool = False
+    reports: Reports | None = None
 
     def __post_init__(self) -> None:
         _check(self.count > 0, "count", "a group has at least one VEN")
         _check(self.count <= MAX_VENS, "count", f"a group has {MAX_VENS:,} VENs at most")
         _check(self.profile in ("2.0a", "2.0b"), "profile", 'it is "2.0a" or "2.0b"')
+        may_register = self.profile == "2.0b" or not self.register
+        _check(may_register, "register", "only VENs of 2.0b do")
+        may_report = self.register or self.reports is None
+        _check(may_report, "reports", "only VENs that register report: set register = true")
         _check(self.first_number >= 0, "first_number", "it is 0 or more")
         _check(0 < self.poll_interval < inf, "poll_interval", "it is above 0 s")
         _check(0 <= self.jitter <= 0.5, "jitter", "it is from 0 to 0.5 of the poll interval")
@@ -244,6 +305,7 @@ class Scenario:
         stages: in order; the run lasts as long as they do together.
         vtn_url: base address of the VTN, without ``/OpenADR2``; None: a simulated one is started.
         events: what the simulated VTN does; without meaning for a real one.
+        simulated: what the simulated VTN wants of VENs that register.
         thresholds: what must hold at the end.
     """
 
@@ -258,6 +320,7 @@ class Scenario:
     thresholds: tuple[Threshold, ...] = ()
     events: tuple[EventChange, ...] = ()
     failures: FailureLimits = field(default_factory=FailureLimits)
+    simulated: SimulatedServices = field(default_factory=SimulatedServices)
 
     def __post_init__(self) -> None:
         _check(bool(self.groups), "group", "there is none: a load test needs VENs")

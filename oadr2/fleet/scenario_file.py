@@ -38,8 +38,10 @@ from oadr2.fleet.scenario import (
     EventChange,
     FailureLimits,
     Group,
+    Reports,
     Scenario,
     ScenarioError,
+    SimulatedServices,
     Stage,
     Timeouts,
     Tls,
@@ -150,6 +152,12 @@ def _limit(value: object) -> int | None:
     return None if value == 0 else int(_whole(value))
 
 
+def _curve(value: object) -> tuple[float, ...]:
+    """Numbers over a day, or one for all of it. Raises ValueError."""
+    values = value if isinstance(value, list) else [value]
+    return tuple(float(_number(item)) for item in values)
+
+
 _GROUP_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "name": _text,
     "count": _whole,
@@ -171,6 +179,20 @@ _GROUP_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "duplicate": _share,
     "stale": _share,
     "wrong_ids": _share,
+    "register": _flag,
+    "query": _flag,
+    "own_ids": _flag,
+}
+_REPORT_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "specifier": _text,
+    "points": _whole,
+    "curve": _curve,
+    "noise": _share,
+    "min_period": read_duration,
+}
+_SIMULATED_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "report_every": read_duration,
+    "granularity": read_duration,
 }
 _POLICY_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "implied_cancel": _flag,
@@ -223,6 +245,7 @@ _FAILURE_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
 _TOP_KEYS: Final = (
     *("name", "seed", "vtn_url", "duration", "thresholds"),
     *("connections", "timeouts", "tls", "failures", "group", "stage", "event"),
+    "simulated",
 )
 
 
@@ -288,10 +311,11 @@ class _Reader:
             thresholds=self.thresholds(),
             events=tuple(events) or default_events(lasts),
             failures=self.table(FailureLimits, _FAILURE_READERS, "failures"),
+            simulated=self.table(SimulatedServices, _SIMULATED_READERS, "simulated"),
         )
 
     def group(self, keys: Keys, table: dict[str, Any]) -> Group:
-        special = ("ven_ids_file", "ven_ids_sha256", "policy")
+        special = ("ven_ids_file", "ven_ids_sha256", "policy", "reports")
         self.check_keys(keys, table, (*_GROUP_READERS, *special))
         plain = {k: v for k, v in table.items() if k not in special}
         more: dict[str, Any] = {}
@@ -314,6 +338,13 @@ class _Reader:
             plain.setdefault("count", len(plain["ven_ids"]))
         if "policy" in table:
             more["policy"] = self.policy((*keys, "policy"), table["policy"])
+        if "reports" in table:
+            if not isinstance(table["reports"], dict):
+                raise self.file.error("reports is a table: write [group.reports]", *keys, "reports")
+            place = (*keys, "reports")
+            more["reports"] = self.make(Reports, _REPORT_READERS, place, table["reports"])
+        if plain.get("profile") == "2.0b":
+            plain.setdefault("register", True)
         return self.make(Group, _GROUP_READERS, keys, plain, required=("count",), more=more)
 
     def id_list(self, value: object) -> tuple[str, ...]:
@@ -463,12 +494,17 @@ def scenario_text(scenario: Scenario, *, explain: bool = False) -> str:
     lines += _entry("source_addresses", scenario.connections.source_addresses, (), explain, "")
     lines += _section("timeouts", scenario.timeouts, Timeouts(), explain)
     lines += _section("tls", scenario.tls, Tls(), explain)
+    lines += _section("simulated", scenario.simulated, SimulatedServices(), explain)
     lines += _section("failures", scenario.failures, FailureLimits(), explain)
     for group in scenario.groups:
         lines += ["", "[[group]]", *_fields(group, _GROUP_NOTES, explain)]
+        if group.profile == "2.0b" and not group.register:
+            lines.append("register = false")
         policy = _fields(group.policy, {}, False)
         if policy:
             lines += ["", "[group.policy]", *policy]
+        if group.reports is not None:
+            lines += ["", "[group.reports]", *_fields(group.reports, _REPORT_NOTES, explain)]
     for stage in scenario.stages:
         notes = {"vens": "share that polls at its end"} if stage.kind == "ramp" else {}
         lines += ["", "[[stage]]", *_fields(stage, notes, explain and stage.kind == "ramp")]
@@ -493,9 +529,28 @@ _GROUP_NOTES: Final = {
     "duplicate": "share that answers twice",
     "stale": "share that answers an old modification number",
     "wrong_ids": "share that answers an unknown event",
+    "register": "of 2.0b: false only asks for events",
+    "query": "ask what the VTN offers first",
+    "own_ids": "the ids are venIDs that the VTN knows",
+}
+_REPORT_NOTES: Final = {
+    "curve": "kW over a day of UTC",
+    "noise": "share of the value",
+    "min_period": "between two readings",
 }
 _IN_SECONDS: Final = frozenset(
-    {"poll_interval", "duration", "connect", "answer", "answer_delay", "at", "starts_in"}
+    {
+        "poll_interval",
+        "duration",
+        "connect",
+        "answer",
+        "answer_delay",
+        "at",
+        "starts_in",
+        "min_period",
+        "report_every",
+        "granularity",
+    }
 )
 
 
@@ -516,7 +571,7 @@ def _fields(value: Any, notes: Mapping[str, str], explain: bool) -> list[str]:
     for item in fields(value):
         if item.name == "ven_ids" and value.ven_ids_file:
             lines.append(f'ven_ids_sha256 = "{ids_digest(value.ven_ids)}"')
-        elif item.name not in ("policy", "codes_20a", "codes_20b", "limits"):
+        elif item.name not in ("policy", "reports", "codes_20a", "codes_20b", "limits"):
             note = notes.get(item.name, "")
             lines += _entry(item.name, getattr(value, item.name), _default(item), explain, note)
     return lines

@@ -18,10 +18,13 @@ from oadr2.errors import OadrError
 from oadr2.fleet.messages import Begin, Failed, Listening, Stop
 from oadr2.fleet.preflight import connections_needed, raise_file_limit
 from oadr2.fleet.scenario import EventChange, Scenario
+from oadr2.schedule import Duration
 from oadr2.sim import SimulatedVtn, VtnServer
+from oadr2.sim.services import VtnServices
 
 _KEPT_ANSWERS = 1000
 _SWITCH_S = 0.0002  # a change of an event must not hold up the answers for Python's usual 5 ms
+_KEPT_REPORTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,26 @@ def carry_out(vtn: SimulatedVtn, change: EventChange) -> None:
         vtn.cancel_event(change.event_id)
 
 
+def services_for(vtn: SimulatedVtn, scenario: Scenario) -> VtnServices | None:
+    """The services for VENs that register, who are told to poll as the quickest group does; or None."""
+    intervals = [group.poll_interval for group in scenario.groups if group.register]
+    if not intervals:
+        return None
+    wanted = scenario.simulated
+    return VtnServices(
+        vtn,
+        poll_freq=_duration(max(1.0, float(round(min(intervals))))),
+        report_every=_duration(wanted.report_every) if wanted.report_every else None,
+        granularity=_duration(wanted.granularity) if wanted.granularity else None,
+        keep_reports=_KEPT_REPORTS,
+        remember_vens=False,
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    return Duration(microseconds=round(seconds * 1e6))
+
+
 def serve(connection: Connection, scenario: Scenario) -> None:
     """The whole life of the process: listen, say where, play the events, end when told to."""
     # Signals for all processes of a terminal or a job come here, too; the parent says when to end.
@@ -67,7 +90,10 @@ def serve(connection: Connection, scenario: Scenario) -> None:
     raise_file_limit(connections_needed(scenario))
     vtn = SimulatedVtn(keep_answers=_KEPT_ANSWERS, remember_vens=False)
     try:
-        with VtnServer(vtn) as server, contextlib.suppress(EOFError):
+        with (
+            VtnServer(vtn, services=services_for(vtn, scenario)) as server,
+            contextlib.suppress(EOFError),
+        ):
             connection.send(Listening(server.url))
             message = connection.recv()
             if isinstance(message, Begin):

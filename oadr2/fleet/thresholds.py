@@ -56,6 +56,8 @@ METRICS: Final[Mapping[str, Metric]] = {
     "exchanges": Metric("count", "HTTP requests answered"),
     "events_applied": Metric("count", "events taken by VENs, modifications included"),
     "replies_sent": Metric("count", "answers to events sent"),
+    "registrations": Metric("count", "registrations with the VTN"),
+    "reports_sent": Metric("count", "reports taken by the VTN"),
     "polls_per_second": Metric("rate", "polls sent a second"),
     "exchanges_per_second": Metric("rate", "HTTP requests answered a second"),
 }

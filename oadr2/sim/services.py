@@ -125,6 +125,8 @@ class VtnServices:
         granularity: of those requests; None takes ``report_every``.
         register_strangers: register every VEN that asks; False refuses those not known to ``vtn``.
         keep_reports: how many reports ``reports`` keeps, of all VENs together.
+        remember_vens: keep what each VEN announced, was asked for and reported last. False is for load
+            tests: of a VEN its ids and its queue are left.
     """
 
     def __init__(
@@ -136,6 +138,7 @@ class VtnServices:
         granularity: Duration | None = None,
         register_strangers: bool = True,
         keep_reports: int = 1000,
+        remember_vens: bool = True,
     ) -> None:
         if "2.0b" not in vtn.profiles:
             raise LocalProtocolError("these services are of 2.0b, which this VTN does not speak")
@@ -144,6 +147,7 @@ class VtnServices:
         self.report_every = report_every
         self.granularity = report_every if granularity is None else granularity
         self.register_strangers = register_strangers
+        self._remember = remember_vens
         #: Called after each message, outside the lock; what it raises is logged.
         self.on_message: Callable[[Told], None] | None = None
         #: The newest reports, of all VENs, oldest first.
@@ -340,11 +344,15 @@ class VtnServices:
             ven.metadata = {report.report_specifier_id: report for report in message.reports}
             ven.requests.clear()
             response = EiResponse(200, RESPONSE_CODES[200], message.request_id)
-            return RegisteredReport(response, self._requests_for(ven), ven.ven_id)
+            requests = self._requests_for(ven)
+            if not self._remember:
+                ven.metadata, ven.requests = {}, {}
+            return RegisteredReport(response, requests, ven.ven_id)
         if isinstance(message, UpdateReport):
             for report in message.reports:
                 ven.reports_received += 1
-                ven.last_report = report
+                if self._remember:
+                    ven.last_report = report
                 self.reports.append((ven.ven_id, report))
             response = EiResponse(200, RESPONSE_CODES[200], message.request_id)
             return UpdatedReport(response, None, ven.ven_id)

@@ -107,8 +107,8 @@ def test_the_scenario_of_the_page_is_one() -> None:
 
 def test_every_key_of_a_group_is_explained() -> None:
     listed = names("in `[[group]]`")
-    assert listed - {"[group.policy]", "ven_ids_sha256"} == {
-        field.name for field in fields(Group) if field.name not in ("name", "policy")
+    assert listed - {"[group.policy]", "[group.reports]", "ven_ids_sha256"} == {
+        field.name for field in fields(Group) if field.name not in ("name", "policy", "reports")
     } - {"{n}"} | (listed & {"{n}"})
 
 

@@ -14,7 +14,9 @@ from oadr2.fleet.scenario import (
     EventChange,
     FailureLimits,
     Group,
+    Reports,
     Scenario,
+    SimulatedServices,
     Stage,
     Timeouts,
     Tls,
@@ -52,6 +54,10 @@ resumption = false
 [failures]
 per_class = 3
 
+[simulated]
+report_every = "1m"
+granularity = 20
+
 [[group]]
 count = 800
 name = "homes"
@@ -64,6 +70,14 @@ group_ids = ["feeder-{n}"]
 [[group]]
 ven_ids = ["a", "b"]
 profile = "2.0b"
+query = false
+
+[group.reports]
+specifier = "meter"
+points = 2
+curve = [0.5, 1.5]
+noise = "10%"
+min_period = "10s"
 
 [group.policy]
 implied_cancel = false
@@ -113,8 +127,12 @@ def test_every_key_arrives(tmp_path: Path) -> None:
                 ven_ids=("a", "b"),
                 profile="2.0b",
                 policy=VtnPolicy(implied_cancel=False, reply_limit=10),
+                register=True,
+                query=False,
+                reports=Reports("meter", 2, (0.5, 1.5), 0.1, 10.0),
             ),
         ),
+        simulated=SimulatedServices(60.0, 20.0),
         stages=(Stage("ramp", 30.0, vens=0.5), Stage("spike", 10.0, factor=3)),
         events=(EventChange(0.25, "add", "e1"),),
     )
@@ -126,6 +144,17 @@ def test_the_least_there_can_be() -> None:
     assert scenario.stages == default_stages(60.0, 10.0)
     assert scenario.events == default_events(60.0)
     assert (scenario.vens, scenario.duration) == (5, 60.0)
+
+
+def test_vens_of_20b_register_unless_they_are_told_not_to() -> None:
+    table = '[[group]]\ncount = 5\nprofile = "2.0b"\n'
+    assert parse_scenario(table).groups[0].register
+    events_only = parse_scenario(table + "register = false\n")
+    assert not events_only.groups[0].register
+    assert parse_scenario(scenario_text(events_only)) == events_only
+    assert parse_scenario(table + "[group.reports]\ncurve = 3\n").groups[0].reports == Reports(
+        curve=(3.0,)
+    )
 
 
 def test_ids_from_a_file(tmp_path: Path) -> None:

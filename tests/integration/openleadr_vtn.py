@@ -108,9 +108,14 @@ async def serve(
     *,
     fingerprint: str | None = None,
     report_every: float = 1.0,
+    poll_every: float = 1.0,
+    every_name: bool = False,
     **server_options: Any,
 ) -> None:
-    """The VTN: every VEN is ``ven_ol``; each report that is announced is asked for."""
+    """The VTN: every VEN is ``ven_ol``; each report that is announced is asked for.
+
+    ``every_name``: each name that registers is a VEN of its own, and events are for all of them.
+    """
     from openleadr import OpenADRServer  # noqa: PLC0415  the test's side does without
 
     known = {
@@ -120,7 +125,15 @@ async def serve(
         "fingerprint": fingerprint,
     }
 
+    vens = {known["ven_id"]: known}
+
     async def on_registration(info: dict[str, Any]) -> Any:
+        name = info.get("ven_name")
+        if every_name and name is not None:
+            ids = {"ven_id": f"ven_{name}", "registration_id": f"reg_{name}"}
+            vens[ids["ven_id"]] = {"ven_name": name, "fingerprint": None, **ids}
+            say("registration", ven_name=name)
+            return ids["ven_id"], ids["registration_id"]
         say("registration", **{k: v for k, v in info.items() if k != "kind"})
         return (
             (known["ven_id"], known["registration_id"])
@@ -161,12 +174,12 @@ async def serve(
         return "oadrCanceledPartyRegistration", {"response": response, **ids}
 
     def look_up(ven_id: str) -> dict[str, Any] | None:
-        return known if ven_id == known["ven_id"] else None
+        return vens.get(ven_id)
 
     server = OpenADRServer(
         "vtn_ol",
         http_port=port,
-        requested_poll_freq=timedelta(seconds=1),
+        requested_poll_freq=timedelta(seconds=poll_every),
         ven_lookup=look_up,
         show_fingerprint=False,
         **server_options,
@@ -183,15 +196,17 @@ async def serve(
             "duration": timedelta(seconds=lasts),
             "signal_payload": level,
         }
-        server.add_event(
-            ven_id="ven_ol",
-            event_id=event_id,
-            signal_name="SIMPLE",
-            signal_type="level",
-            intervals=[interval],
-            callback=on_response,
-            **more,
-        )
+        for ven_id in [ven_id for ven_id in vens if not every_name or ven_id != "ven_ol"]:
+            server.add_event(
+                ven_id=ven_id,
+                # It keeps one callback for each eventID, and drops it after the first answer.
+                event_id=f"{event_id}_{ven_id}" if every_name else event_id,
+                signal_name="SIMPLE",
+                signal_type="level",
+                intervals=[dict(interval)],
+                callback=on_response,
+                **more,
+            )
 
     commands: dict[str, Callable[..., Any]] = {
         "add_event": lambda given: add_event(**given),

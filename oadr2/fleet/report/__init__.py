@@ -235,6 +235,8 @@ def _span(us: float) -> str:
 
 def _message_name(kind: str) -> str:
     """``request_event`` -> ``oadrRequestEvent``."""
+    if kind == "service_answer":
+        return "Other answers"
     return "oadr" + "".join(word.capitalize() for word in kind.split("_"))
 
 

@@ -19,6 +19,7 @@ cdef struct Answer:
     uint16_t news
     uint8_t times           # how often still
     uint8_t repeated        # it was acknowledged once
+    uint8_t service         # 0 for EiEvent, as Fleet.service() gives it
     uint8_t of_list         # the answer to a list: the answer to a later one takes its place
 
 

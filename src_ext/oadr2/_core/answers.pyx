@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset, strlen
 
-from oadr2._core.groups cimport STALE, WRONG_IDS, ven_id_of
+from oadr2._core.groups cimport STALE, WRONG_IDS, sent_id_of
 from oadr2._core.judge cimport reason_text
 from oadr2._core.message cimport AnswerData
 from oadr2._core.rows cimport Row, key_hash, table_find
@@ -81,7 +81,7 @@ cdef int write_answer(Writer* w, Plan* p, const Message* m, const Group* g, cons
         other.used = 0
         ven_id = m.vtn_id
         if g.count > 1:
-            ven_id = ven_id_of(g, g.first + (row - g.first + 1) % g.count, other)
+            ven_id = sent_id_of(g, g.first + (row - g.first + 1) % g.count, other)
     w.used = 0
     return write_created_event(w, m.profile, g.rules.wrap_b, ven_id, p.answers, p.answer_count, p.code,
                                description, request_id)

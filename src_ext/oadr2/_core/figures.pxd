@@ -1,6 +1,6 @@
 """What a fleet counts: numbers that only grow, errors by class, durations."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from oadr2._core.histogram cimport Histogram
 
@@ -35,7 +35,22 @@ cdef enum:                  # counters, by place
     REPLIES_WITHHELD
     LATE
     SKIPPED
+    REGISTRATIONS
+    REGISTRATIONS_LOST
+    REGISTRATIONS_CANCELLED
+    REPORT_REQUESTS
+    REPORTS_SENT
     COUNTER_COUNT
+
+
+cdef enum ServiceKind:      # messages of the 2.0b services, by place
+    KIND_OF_POLL = 0
+    KIND_OF_QUERY
+    KIND_OF_REGISTER
+    KIND_OF_ANNOUNCE
+    KIND_OF_REPORT
+    KIND_OF_ANSWER
+    SERVICE_KINDS
 
 
 cdef class Figures:
@@ -49,7 +64,11 @@ cdef class Figures:
     cdef Histogram seen                 # from an event's setting at the VTN on, to its arrival
     cdef Histogram acknowledged         # and to the reply to the VEN's answer
     cdef Histogram lag                  # of the first message of an exchange
+    cdef list service_latency           # by ServiceKind; empty while no VEN registers
+    cdef list service_intended
 
+    cdef int count_services(self) except -1
+    cdef void note_service(self, int kind, int64_t latency, int64_t from_intended) noexcept
     cdef void count_change(self, int kind) noexcept
     cdef dict counters(self)
     cdef dict errors(self)

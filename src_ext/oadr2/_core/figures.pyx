@@ -1,9 +1,10 @@
 """What a fleet counts. See figures.pxd."""
 
 cimport cython
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from oadr2._core.histogram cimport Histogram
+from oadr2._core.histogram cimport Histogram, hist_record
 from oadr2._core.rows cimport (
     CHANGE_CANCELLED,
     CHANGE_COMPLETED,
@@ -21,6 +22,11 @@ ERROR_NAMES = (
 COUNTER_NAMES = (
     "polls", "exchanges", "events_new", "events_modified", "events_cancelled", "events_vanished", "events_refused",
     "events_started", "events_stepped", "events_completed", "replies_sent", "replies_withheld", "late", "skipped",
+    "registrations", "registrations_lost", "registrations_cancelled", "report_requests", "reports_sent",
+)
+# In the order of ServiceKind.
+SERVICE_NAMES = (
+    "poll", "query_registration", "create_party_registration", "register_report", "update_report", "service_answer",
 )
 
 
@@ -37,6 +43,18 @@ cdef class Figures:
         self.seen = Histogram()
         self.acknowledged = Histogram()
         self.lag = Histogram()
+        self.service_latency = []
+        self.service_intended = []
+
+    cdef int count_services(self) except -1:
+        if not self.service_latency:
+            self.service_latency = [Histogram() for _ in range(SERVICE_KINDS)]
+            self.service_intended = [Histogram() for _ in range(SERVICE_KINDS)]
+        return 0
+
+    cdef void note_service(self, int kind, int64_t latency, int64_t from_intended) noexcept:
+        hist_record(&(<Histogram>self.service_latency[kind]).hist, latency)
+        hist_record(&(<Histogram>self.service_intended[kind]).hist, from_intended)
 
     cdef void count_change(self, int kind) noexcept:
         if kind == CHANGE_NEW:
@@ -73,9 +91,15 @@ cdef class Figures:
         return found
 
     cdef dict histograms(self):
-        return {
+        cdef int i
+        cdef dict found = {
             "request_event": {"latency": self.request_latency, "latency_from_intended": self.request_intended},
             "created_event": {"latency": self.answer_latency, "latency_from_intended": self.answer_intended},
             "propagation": {"seen": self.seen, "acknowledged": self.acknowledged},
             "schedule_lag": self.lag,
         }
+        for i in range(len(self.service_latency)):
+            found[SERVICE_NAMES[i]] = {
+                "latency": self.service_latency[i], "latency_from_intended": self.service_intended[i],
+            }
+        return found

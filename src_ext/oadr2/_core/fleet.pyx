@@ -1,11 +1,10 @@
 """The engine of a fleet. See fleet.pxd."""
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 
 from oadr2._core.answers cimport Answer, answer_bytes, answer_news, drop_answer
-from oadr2._core.decode cimport decode_message
 from oadr2._core.figures cimport (
     CLOSED,
     CONNECT,
@@ -15,6 +14,7 @@ from oadr2._core.figures cimport (
     HTTP_4XX,
     HTTP_5XX,
     HTTP_OTHER,
+    KIND_OF_ANSWER,
     LATE,
     NO_ERROR,
     OADR,
@@ -26,44 +26,40 @@ from oadr2._core.figures cimport (
     TLS,
     XML,
 )
-from oadr2._core.groups cimport DRAW_REQUEST_ID, Group, drawn, ven_id_of
+from oadr2._core.draws cimport DRAW_REQUEST_ID, drawn
+from oadr2._core.groups cimport Group, sent_id_of
 from oadr2._core.histogram cimport hist_record
 from oadr2._core.listplan cimport text_of
-from oadr2._core.message cimport (
-    DECODE_INVALID,
-    DECODE_MEMORY,
-    DECODE_START_TAGS,
-    DECODE_TOO_MANY_EVENTS,
-    DECODE_TOO_MANY_ITEMS,
-    KIND_DISTRIBUTE_EVENT,
-    KIND_RESPONSE,
-    NO_NUMBER,
-    Message,
-    message_clear,
+from oadr2._core.message cimport KIND_DISTRIBUTE_EVENT, KIND_RESPONSE, NO_NUMBER, Message
+from oadr2._core.objects cimport payload_bytes
+from oadr2._core.parties cimport (
+    SEND_ANNOUNCE,
+    SEND_POLL,
+    SEND_REPORT,
+    SEND_SYNCHRONISE,
+    WANT_SYNCHRONISE,
 )
-from oadr2._core.objects cimport decode_error, decode_into, payload_bytes
-from oadr2._core.plan cimport plan_clear
 from oadr2._core.text cimport Str
 from oadr2._core.vens cimport (
     ANSWER_FAILED,
     AT_REST,
     FIRST_MESSAGE,
+    NOT_NEEDED,
     POLLS,
     POLL_DUE,
     SENT_ANSWER,
     SENT_POLL,
+    SENT_SERVICE,
     TAKEN,
     Ven,
     next_slot,
+    party_of,
     place_of,
     queue_row,
-    retry_moment,
 )
 from oadr2._core.writer cimport write_request_event, writer_bytes
-from oadr2._core.xml cimport XML_ENCODING
 
 from oadr2._core.figures import ERROR_NAMES
-from oadr2.errors import RemoteProtocolError
 
 SERVICE_EI_EVENT = 0
 SERVICE_OADR_POLL = 1
@@ -90,16 +86,14 @@ cdef extern from *:
     const int64_t LONGEST_WAIT  # us: a Retry-After beyond it is cut
 
 
-
 @cython.final
-cdef class Fleet(FleetEvents):
+cdef class Fleet(FleetServices):
     """Many VENs in one: what each sends and when, and what becomes of what it receives.
 
     Not thread-safe. All times are whole microseconds since 1970, UTC.
     """
 
     def __cinit__(self):
-        self.error_class = self.error_text = ""
         self.late_after = 100_000
 
     def __init__(self, *, uint64_t seed=0):
@@ -127,6 +121,9 @@ cdef class Fleet(FleetEvents):
                 ven.flags & POLL_DUE and ven.flags & ANSWER_FAILED)):
             body = PyBytes_FromStringAndSize(answer_bytes(ven.answers), ven.answers.size)
             ven.state = SENT_ANSWER
+        elif ven.registration != NOT_NEEDED and self.choose(row, now) != SEND_SYNCHRONISE:
+            body = self.compose_service(row, now)
+            ven.state = SENT_SERVICE
         else:
             number = drawn(self.vens.seed, place_of(&self.vens, row), DRAW_REQUEST_ID, ven.polls)
             for i in range(16):
@@ -135,7 +132,7 @@ cdef class Fleet(FleetEvents):
             request_id.len = 16
             self.room.used = 0
             self.writer.used = 0
-            if write_request_event(&self.writer, g.profile, g.rules.wrap_b, ven_id_of(g, row, &self.room),
+            if write_request_event(&self.writer, g.profile, g.rules.wrap_b, sent_id_of(g, row, &self.room),
                                    request_id, reply_limit) != 0:
                 return writer_bytes(&self.writer)  # raises
             body = PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
@@ -150,50 +147,17 @@ cdef class Fleet(FleetEvents):
         return body
 
     def service(self, uint32_t row):
-        """The service that the row's message is for: SERVICE_EI_EVENT."""
-        self.ven(row)
-        return SERVICE_EI_EVENT
-
-    cdef int fail(self, int error, str text) except -1:
-        self.figures.errors_of[error] += 1
-        if error == OADR:
-            self.error_class = f"oadr_{self.owner.message.response_code}"
-            self.figures.refused_with[self.owner.message.response_code % 1000] += 1
-        else:
-            self.error_class = ERROR_NAMES[error]
-        self.error_text = text
-        return error
-
-    cdef int read(self, object body, const Group* g) except -1:
-        # An Error, 0 for none.
-        cdef Message* m = &self.owner.message
-        cdef bytes data = payload_bytes(body)
-        plan_clear(&self.plan)
-        message_clear(m)
-        self.owner.data = data
-        if decode_message(m, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &g.rules.limits) == 0:
-            return 0
-        if m.error == DECODE_MEMORY:
-            raise MemoryError()
-        if m.error == XML_ENCODING:
-            message_clear(m)
-            try:
-                decode_into(self.owner, data, &g.rules.limits)
-            except RemoteProtocolError as error:
-                return self.fail(XML, str(error))
-            return 0
-        if m.error in (DECODE_INVALID, DECODE_START_TAGS, DECODE_TOO_MANY_EVENTS, DECODE_TOO_MANY_ITEMS):
-            return self.fail(SCHEMA, str(decode_error(m, True)))
-        if not data.strip():
-            return self.fail(XML, "the reply is empty")
-        return self.fail(XML, str(decode_error(m, True)))
-
-    cdef int check(self) except -1:
-        # The response code of what was read; an Error, 0 for none.
-        cdef Message* m = &self.owner.message
-        if m.has_response and not 200 <= m.response_code <= 299:  # E54, G12
-            return self.fail(OADR, text_of(m.response_description) or "no description")
-        return 0
+        """The service that the message compose() gave last for this row is for: one of the SERVICE_ numbers."""
+        cdef Ven* ven = self.ven(row)
+        cdef int sent
+        if ven.state == SENT_ANSWER:
+            return ven.answers.service
+        if ven.state != SENT_SERVICE:
+            return SERVICE_EI_EVENT
+        sent = party_of(&self.vens, row).sent
+        if sent == SEND_POLL:
+            return SERVICE_OADR_POLL
+        return SERVICE_EI_REPORT if sent == SEND_ANNOUNCE or sent == SEND_REPORT else SERVICE_EI_REGISTER_PARTY
 
     def receive(self, uint32_t row, body, int64_t now):
         """Take the reply to what the row has sent.
@@ -208,6 +172,8 @@ cdef class Fleet(FleetEvents):
             result = self.take_list(row, ven, payload_bytes(body), now)
         elif ven.state == SENT_ANSWER:
             result = self.take_acknowledgement(row, ven, payload_bytes(body), now)
+        elif ven.state == SENT_SERVICE:
+            result = self.take_service(row, ven, payload_bytes(body), now)
         else:
             raise ValueError(f"row {row} has sent nothing that this could answer")
         if self.news:
@@ -232,8 +198,11 @@ cdef class Fleet(FleetEvents):
         hist_record(&self.figures.request_latency.hist, now - ven.sent)
         hist_record(&self.figures.request_intended.hist, now - ven.intended)
         if error:
+            self.note_refusal(row, error)
             self.failed(row, now, 0)
             return -error
+        if ven.registration != NOT_NEEDED:
+            party_of(&self.vens, row).wants &= <uint8_t>~WANT_SYNCHRONISE
         ven.failures = 0
         ven.flags &= <uint8_t>~(ANSWER_FAILED | POLL_DUE)
         if ven.flags & POLLS:
@@ -256,11 +225,14 @@ cdef class Fleet(FleetEvents):
             elif error == 0:
                 error = self.check()
         self.figures.counts[EXCHANGES] += 1
-        hist_record(&self.figures.answer_latency.hist, now - ven.sent)
-        hist_record(&self.figures.answer_intended.hist, now - ven.intended)
+        if answer.service:
+            self.figures.note_service(KIND_OF_ANSWER, now - ven.sent, now - ven.intended)
+        else:
+            hist_record(&self.figures.answer_latency.hist, now - ven.sent)
+            hist_record(&self.figures.answer_intended.hist, now - ven.intended)
         ven.failures = 0
         ven.flags &= <uint8_t>~ANSWER_FAILED
-        if error == 0:
+        if error == 0 and not answer.service:
             self.figures.counts[REPLIES_SENT] += 1
             if not answer.repeated:
                 for i in range(answer.news):
@@ -273,45 +245,13 @@ cdef class Fleet(FleetEvents):
             drop_answer(&ven.answers)
         if error == 0:
             return self.go_on(row, now)
+        self.note_refusal(row, error)
         if ven.flags & POLL_DUE:
             ven.flags &= <uint8_t>~POLL_DUE
             ven.next_poll = now
         ven.state = AT_REST
         queue_row(&self.vens, row)
         return -error
-
-    cdef int go_on(self, uint32_t row, int64_t now) noexcept:
-        # 1: the row sends another message at once; 0: its exchange has ended.
-        cdef Ven* ven = &self.vens.items[row]
-        if ven.answers != NULL and ven.answers.at <= now:
-            ven.state = TAKEN
-            ven.intended = ven.answers.at
-            return 1
-        if ven.flags & POLL_DUE:
-            ven.state = TAKEN
-            return 1
-        ven.state = AT_REST
-        queue_row(&self.vens, row)
-        return 0
-
-    cdef void failed(self, uint32_t row, int64_t now, int64_t wait) noexcept:
-        # Nothing came of what this row had to send: later once more.
-        cdef Ven* ven = &self.vens.items[row]
-        cdef int64_t retry
-        if ven.failures < 255:
-            ven.failures += 1
-        retry = retry_moment(&self.vens, row, now, wait)
-        if ven.answers != NULL:
-            if ven.state == SENT_ANSWER or ven.answers.at <= now:
-                ven.flags |= ANSWER_FAILED
-            if ven.answers.at < retry:
-                ven.answers.at = retry
-        if ven.flags & POLL_DUE:
-            ven.flags &= <uint8_t>~POLL_DUE
-            if ven.flags & POLLS and retry < ven.next_poll:
-                ven.next_poll = retry
-        ven.state = AT_REST
-        queue_row(&self.vens, row)
 
     def last_error(self):
         """(class, text) of the last reply that receive() could not take: "xml", "schema", "oadr_463"..."""
@@ -333,7 +273,7 @@ cdef class Fleet(FleetEvents):
         self.figures.errors_of[error_class] += 1
         if HTTP_4XX <= error_class <= HTTP_OTHER:
             self.figures.counts[EXCHANGES] += 1
-        if ven.state == SENT_POLL:
+        if ven.state == SENT_POLL or ven.state == SENT_SERVICE:
             ven.polls += 1
         self.failed(row, now, max(0, min(retry_after, LONGEST_WAIT)))
 

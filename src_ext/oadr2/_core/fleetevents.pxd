@@ -4,7 +4,6 @@ from libc.stdint cimport int64_t, uint32_t
 
 from oadr2._core.answers cimport Answer
 from oadr2._core.definitions cimport EventDef
-from oadr2._core.figures cimport Figures
 from oadr2._core.fleetrows cimport FleetRows
 from oadr2._core.groups cimport Group
 from oadr2._core.judge cimport Identity
@@ -16,7 +15,6 @@ from oadr2._core.writer cimport Writer
 
 
 cdef class FleetEvents(FleetRows):
-    cdef Figures figures
     cdef MessageOwner owner     # what was received last is decoded in here
     cdef Plan plan
     cdef Writer writer

@@ -15,20 +15,9 @@ from oadr2._core.answers cimport (
 )
 from oadr2._core.clock cimport NO_TIME
 from oadr2._core.definitions cimport EventDef
-from oadr2._core.figures cimport EVENTS_REFUSED, REPLIES_WITHHELD, Figures
-from oadr2._core.groups cimport (
-    DRAW_ANSWER_DELAY,
-    DRAW_OFFSET,
-    DRAW_WHICH_FAULT,
-    DUPLICATE,
-    OPTS_IN,
-    SILENT,
-    Group,
-    drawn,
-    fraction,
-    identity_of,
-    ven_id_of,
-)
+from oadr2._core.figures cimport EVENTS_REFUSED, REPLIES_WITHHELD
+from oadr2._core.draws cimport DRAW_ANSWER_DELAY, DRAW_OFFSET, DRAW_WHICH_FAULT, drawn, fraction
+from oadr2._core.groups cimport DUPLICATE, OPTS_IN, SILENT, Group, identity_of, sent_id_of
 from oadr2._core.histogram cimport hist_record
 from oadr2._core.judge cimport Identity
 from oadr2._core.listplan cimport definition_object, plan_refusals, text_of
@@ -78,7 +67,6 @@ cdef class FleetEvents(FleetRows):
         table_init(&self.empty)
         memset(&self.changes, 0, sizeof(self.changes))
         self.owner = MessageOwner.__new__(MessageOwner)
-        self.figures = Figures()
         self.objects = {}
         self.set_at = {}
         self.news = []
@@ -334,7 +322,7 @@ cdef class FleetEvents(FleetRows):
         opt = checked_opt(held, opt_type)
         if not ven.behaviour & SILENT:
             self.room.used = self.writer.used = 0
-            if write_opt(&self.writer, &g.rules, ven_id_of(g, row, &self.room), held, opt) != 0:
+            if write_opt(&self.writer, &g.rules, sent_id_of(g, row, &self.room), held, opt) != 0:
                 writer_bytes(&self.writer)  # raises
             answer = answer_new(0, &self.writer)
             if answer == NULL:

@@ -3,12 +3,14 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from oadr2._core.definitions cimport Definitions
+from oadr2._core.figures cimport Figures
 from oadr2._core.groups cimport Group, NameRoom
 from oadr2._core.vens cimport Ven, Vens
 
 
 cdef class FleetRows:
     cdef Vens vens
+    cdef Figures figures
     cdef Definitions definitions
     cdef NameRoom room          # names of the row at hand
     cdef NameRoom other         # and of the one it is mistaken for
@@ -21,4 +23,6 @@ cdef class FleetRows:
     cdef Ven* ven(self, uint32_t row) except NULL
     cdef int check_range(self, uint32_t first, uint32_t count) except -1
     cdef void requeue(self, uint32_t first, uint32_t count) noexcept
+    cdef int add_services(self, Group* g, int64_t poll_interval, bint own_ids, object report, object curve,
+                          double noise, list texts) except -1
     cdef int grow_rooms(self, const Group* g) except -1

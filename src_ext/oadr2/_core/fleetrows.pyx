@@ -2,17 +2,16 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from oadr2._core.definitions cimport definitions_free
+from oadr2._core.figures cimport Figures
+from oadr2._core.draws cimport DRAW_START, drawn, fraction
 from oadr2._core.groups cimport (
-    DRAW_START,
     OFFLINE,
     Group,
     behaviour_of,
-    drawn,
-    fraction,
     group_free,
     ids_from,
     pattern_from,
@@ -23,14 +22,20 @@ from oadr2._core.groups cimport (
 )
 from oadr2._core.judge cimport FOREVER
 from oadr2._core.listplan cimport text_of
+from oadr2._core.loads cimport load_from
 from oadr2._core.message cimport PROFILE_A, PROFILE_B
+from oadr2._core.outlines cimport outlines_from
+from oadr2._core.parties cimport WANT_QUERY, WANT_REGISTER, Party, Services
 from oadr2._core.table cimport names_from, rules_from
 from oadr2._core.text cimport Str
 from oadr2._core.vens cimport (
+    CANCELLED,
     POLLS,
+    UNREGISTERED,
     Ven,
     next_change,
     next_due_row,
+    party_of,
     place_of,
     queue_again,
     queue_row,
@@ -63,6 +68,7 @@ cdef class FleetRows:
         memset(&self.room, 0, sizeof(self.room))
         memset(&self.other, 0, sizeof(self.other))
         self.texts = []
+        self.figures = Figures()
 
     def __dealloc__(self):
         vens_free(&self.vens)
@@ -78,8 +84,15 @@ cdef class FleetRows:
                   str profile="2.0a", policy=VtnPolicy(), vtn_ids=(), market_contexts=(), signals=("SIMPLE",),
                   group_ids=(), resource_ids=(), party_ids=(), int64_t poll_interval, double jitter=0.1,
                   double opt_in=1.0, answer_delay=(0, 0), double silent=0.0, double offline=0.0,
-                  double duplicate=0.0, double stale=0.0, double wrong_ids=0.0):
-        """Add VENs that share a configuration; the row of the first."""
+                  double duplicate=0.0, double stale=0.0, double wrong_ids=0.0, bint register=False,
+                  bint query=True, bint own_ids=False, report=None, load_curve=(1.0,), double load_noise=0.0):
+        """Add VENs that share a configuration; the row of the first.
+
+        ``register``, of 2.0b: they register under their ids as names, poll and report; else they ask for
+        events only. ``query``: they ask first what the VTN offers. ``own_ids``: their ids are venIDs agreed
+        on beforehand. ``report`` is the METADATA of what they report (oadr2.model.Report), ``load_curve``
+        its values over a day of UTC, ``load_noise`` a share of them, up and down.
+        """
         cdef Group g
         cdef Group* old
         cdef Ven* ven
@@ -131,6 +144,8 @@ cdef class FleetRows:
                 if len(ids) != count:
                     raise ConfigurationError(f"{len(ids)} ids for {count} VENs")
                 ids_from(&g, ids)
+            if register:
+                self.add_services(&g, poll_interval, own_ids, report, load_curve, load_noise, texts)
             self.grow_rooms(&g)
             for i in range(count):
                 self.room.used = 0
@@ -143,6 +158,8 @@ cdef class FleetRows:
         except BaseException:
             group_free(&g)
             raise
+        if register:
+            self.figures.count_services()
         self.texts.append(texts)
         self.vens.groups[self.vens.group_count] = g
         memset(&self.vens.items[g.first], 0, count * sizeof(Ven))
@@ -152,10 +169,33 @@ cdef class FleetRows:
             ven.due = FOREVER
             ven.next_poll = FOREVER
             ven.interval = poll_interval
+            if register:
+                ven.registration = UNREGISTERED
+                g.services.parties[i - g.first].report_at = FOREVER
+                g.services.parties[i - g.first].wants = WANT_REGISTER | WANT_QUERY if query else WANT_REGISTER
             ven.behaviour = <uint8_t>behaviour_of(&g, self.vens.seed, g.first_place + (i - g.first))
         self.vens.group_count += 1
         self.vens.count += count
         return g.first
+
+    cdef int add_services(self, Group* g, int64_t poll_interval, bint own_ids, object report, object curve,
+                          double noise, list texts) except -1:
+        if g.profile != PROFILE_B:
+            raise ConfigurationError('VENs of 2.0a do not register: set profile to "2.0b", or leave out register')
+        g.services = <Services*>calloc(1, sizeof(Services))
+        if g.services == NULL:
+            raise MemoryError()
+        g.services.parties = <Party*>calloc(g.count, sizeof(Party))
+        if g.services.parties == NULL:
+            raise MemoryError()
+        g.services.count = g.count
+        g.services.own_ids = own_ids
+        g.services.poll_interval = poll_interval
+        outlines_from(g.services.outlines, g.rules.wrap_b, own_ids, report, texts)
+        if report is not None:
+            load_from(&g.services.load, report, curve, noise, texts)
+            g.services.reports = True
+        return 0
 
     cdef int grow_rooms(self, const Group* g) except -1:
         # Blocks are replaced, not grown: other groups' room is never larger than what is kept.
@@ -255,6 +295,9 @@ cdef class FleetRows:
             if not ven.flags & POLLS:
                 ven.since = ven.first
             ven.flags |= POLLS
+            if ven.registration == CANCELLED:
+                ven.registration = UNREGISTERED
+                party_of(&self.vens, row).wants = WANT_REGISTER
         self.requeue(first, count)
 
     def stop(self, uint32_t first, uint32_t count):
@@ -287,6 +330,9 @@ cdef class FleetRows:
             if not ven.flags & POLLS:
                 ven.flags |= POLLS
                 ven.first = ven.since = moment
+                if ven.registration == CANCELLED:
+                    ven.registration = UNREGISTERED
+                    party_of(&self.vens, row).wants = WANT_REGISTER
             ven.next_poll = moment
         self.requeue(first, count)
 

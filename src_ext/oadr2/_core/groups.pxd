@@ -6,23 +6,8 @@ A name with ``{n}`` (or ``{n:05}``) in it stands for one name for each VEN; it i
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from oadr2._core.judge cimport Identity, Names, Rules
+from oadr2._core.parties cimport Services
 from oadr2._core.text cimport Str
-
-cdef enum Draw:             # what a random number is for; part of what it is derived from
-    DRAW_START = 1
-    DRAW_JITTER
-    DRAW_BACK_OFF
-    DRAW_REQUEST_ID
-    DRAW_OFFSET             # the seed of plan_list
-    DRAW_ANSWER_DELAY
-    DRAW_OPT
-    DRAW_SILENT
-    DRAW_OFFLINE
-    DRAW_DUPLICATE
-    DRAW_STALE
-    DRAW_WRONG_IDS
-    DRAW_WHICH_FAULT
-
 
 cdef enum Behaviour:        # of one VEN, decided by its group's shares
     OPTS_IN = 1
@@ -72,6 +57,7 @@ cdef struct Group:
     double wrong_ids
     int64_t delay_least
     int64_t delay_most
+    Services* services      # NULL: its VENs ask for events only
 
 
 cdef enum:
@@ -88,25 +74,10 @@ cdef struct NameRoom:
     uint32_t name_count
 
 
-# Uniform over 64 bits, the same for the same arguments (splitmix64).
-cdef inline uint64_t mixed(uint64_t z) noexcept nogil:
-    z += <uint64_t>0x9E3779B97F4A7C15
-    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
-    return z ^ (z >> 31)
-
-
-cdef inline uint64_t drawn(uint64_t seed, uint64_t place, int purpose, uint64_t number) noexcept nogil:
-    return mixed(mixed(mixed(seed) + place) + (<uint64_t>purpose << 56) + number)
-
-
-cdef inline double fraction(uint64_t random) noexcept nogil:
-    """In [0, 1)."""
-    return <double>(random >> 11) * (1.0 / 9007199254740992.0)
-
-
 cdef uint32_t behaviour_of(const Group* g, uint64_t seed, uint64_t place) noexcept nogil
 cdef Str ven_id_of(const Group* g, uint32_t row, NameRoom* room) noexcept nogil
+# The venID that a row goes by: what its VTN gave it, or else its own.
+cdef Str sent_id_of(const Group* g, uint32_t row, NameRoom* room) noexcept nogil
 cdef void identity_of(const Group* g, uint32_t row, NameRoom* room, Identity* me) noexcept nogil
 # The row of this id, -1: none of this group's.
 cdef int64_t row_of_id(const Group* g, Str ven_id) noexcept nogil

@@ -7,9 +7,20 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
+from oadr2._core.draws cimport (
+    DRAW_DUPLICATE,
+    DRAW_OFFLINE,
+    DRAW_OPT,
+    DRAW_SILENT,
+    DRAW_STALE,
+    DRAW_WRONG_IDS,
+    drawn,
+    fraction,
+)
 from oadr2._core.judge cimport Identity, Names, same_text
 from oadr2._core.text cimport Str
-from oadr2._core.writer cimport is_xml_text
+from oadr2._core.parties cimport Party, given_ven_id, services_free
+from oadr2._core.writer cimport kept_text
 
 from oadr2.errors import ConfigurationError
 
@@ -75,6 +86,15 @@ cdef Str ven_id_of(const Group* g, uint32_t row, NameRoom* room) noexcept nogil:
     return write_name(&g.ven, g.first_number + i, room)
 
 
+cdef Str sent_id_of(const Group* g, uint32_t row, NameRoom* room) noexcept nogil:
+    cdef const Party* party
+    if g.services != NULL:
+        party = &g.services.parties[row - g.first]
+        if party.ids != NULL:
+            return given_ven_id(party)
+    return ven_id_of(g, row, room)
+
+
 cdef Names names_of(const PatternList* patterns, uint64_t number, NameRoom* room) noexcept nogil:
     cdef uint32_t i
     cdef Names names
@@ -95,7 +115,7 @@ cdef void identity_of(const Group* g, uint32_t row, NameRoom* room, Identity* me
     cdef uint64_t number = g.first_number + (row - g.first)
     room.used = 0
     room.name_count = 0
-    me.ven_id = ven_id_of(g, row, room)
+    me.ven_id = sent_id_of(g, row, room)
     me.groups = names_of(&g.groups, number, room)
     me.resources = names_of(&g.resources, number, room)
     me.parties = names_of(&g.parties, number, room)
@@ -195,24 +215,10 @@ cdef void group_free(Group* g) noexcept nogil:
     free(g.text)
     free(g.offsets)
     free(g.index)
+    services_free(g.services)
 
 
 # -- from Python --------------------------------------------------------------------------------
-
-
-cdef Str kept_text(str text, str what, list kept) except *:
-    cdef bytes encoded
-    cdef Str s
-    try:
-        encoded = text.encode()
-    except UnicodeEncodeError:
-        raise ConfigurationError(f"{what} {text!r} cannot be written into XML") from None
-    s.ptr = PyBytes_AS_STRING(encoded)
-    s.len = <uint32_t>PyBytes_GET_SIZE(encoded)
-    if not is_xml_text(s):
-        raise ConfigurationError(f"{what} {text!r} cannot be written into XML")
-    kept.append(encoded)
-    return s
 
 
 cdef int pattern_from(Pattern* pattern, str text, list kept) except -1:

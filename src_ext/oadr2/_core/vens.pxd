@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from oadr2._core.answers cimport Answer
 from oadr2._core.due cimport DueHeap
 from oadr2._core.groups cimport Group
+from oadr2._core.parties cimport Party
 from oadr2._core.rows cimport Table
 
 cdef enum State:            # of a row's exchange
@@ -15,13 +16,14 @@ cdef enum State:            # of a row's exchange
     TAKEN                   # its time has come: something is to be sent
     SENT_POLL
     SENT_ANSWER
+    SENT_SERVICE            # a message of another service than EiEvent: Party.sent says which
 
 
-cdef enum Registration:     # where a 2.0b VEN stands with its VTN; 2.0a knows no registration
-    NOT_NEEDED = 0
+cdef enum Registration:     # where a VEN stands with its VTN
+    NOT_NEEDED = 0          # it asks for events only
     UNREGISTERED
-    REGISTERING
     REGISTERED
+    CANCELLED               # by the VTN: it is silent until it is started again
 
 
 cdef enum RowFlag:
@@ -64,6 +66,12 @@ cdef struct Vens:
 cdef inline uint64_t place_of(const Vens* v, uint32_t row) noexcept nogil:
     cdef const Group* g = &v.groups[v.items[row].group]
     return g.first_place + (row - g.first)
+
+
+cdef inline Party* party_of(const Vens* v, uint32_t row) noexcept nogil:
+    """Only of a row whose registration is not NOT_NEEDED."""
+    cdef const Group* g = &v.groups[v.items[row].group]
+    return &g.services.parties[row - g.first]
 
 
 cdef void vens_init(Vens* v) noexcept nogil

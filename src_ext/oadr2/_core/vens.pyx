@@ -16,7 +16,8 @@ from oadr2._core.due cimport (
     due_push,
     due_reserve,
 )
-from oadr2._core.groups cimport DRAW_BACK_OFF, DRAW_JITTER, drawn, fraction, group_free
+from oadr2._core.draws cimport DRAW_BACK_OFF, DRAW_JITTER, drawn, fraction
+from oadr2._core.groups cimport group_free
 from oadr2._core.judge cimport FOREVER
 from oadr2._core.rows cimport table_deadline, table_free
 
@@ -66,10 +67,14 @@ cdef int vens_reserve(Vens* v, uint32_t more) noexcept nogil:
 # -- the two heaps ------------------------------------------------------------------------------
 
 
-cdef inline int64_t moment_of(const Ven* ven) noexcept nogil:
-    if ven.answers != NULL and ven.answers.at < ven.next_poll:
-        return ven.answers.at
-    return ven.next_poll
+cdef inline int64_t moment_of(const Vens* v, uint32_t row) noexcept nogil:
+    cdef const Ven* ven = &v.items[row]
+    cdef int64_t moment = ven.next_poll
+    if ven.answers != NULL and ven.answers.at < moment:
+        moment = ven.answers.at
+    if ven.registration == REGISTERED and ven.flags & POLLS:
+        moment = min(moment, party_of(v, row).report_at)
+    return moment
 
 
 cdef void queue_row(Vens* v, uint32_t row) noexcept nogil:
@@ -77,7 +82,7 @@ cdef void queue_row(Vens* v, uint32_t row) noexcept nogil:
     cdef int64_t moment
     if ven.state != AT_REST:
         return
-    moment = moment_of(ven)
+    moment = moment_of(v, row)
     if moment == ven.due:
         return
     ven.due = moment
@@ -97,7 +102,7 @@ cdef void queue_again(Vens* v) noexcept nogil:
         ven = &v.items[i]
         if ven.state != AT_REST:
             continue
-        ven.due = moment_of(ven)
+        ven.due = moment_of(v, i)
         if ven.due != FOREVER:
             due_append(&v.polls, ven.due, i)
     due_order(&v.polls)

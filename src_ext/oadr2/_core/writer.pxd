@@ -39,6 +39,8 @@ cdef void writer_insert(Writer* w, size_t at, const char* data, size_t size) noe
 cdef bytes writer_bytes(Writer* w)
 # Whether every character is an XML character; the text must be UTF-8.
 cdef bint is_xml_text(Str text) noexcept nogil
+# A text of a configuration that can be written; `kept` keeps alive what it points to. ConfigurationError.
+cdef Str kept_text(str text, str what, list kept) except *
 
 
 cdef inline void writer_put(Writer* w, const char* data, size_t size) noexcept nogil:

@@ -1,6 +1,6 @@
 """The writer: a growing buffer, the escaping, and the messages a VEN sends (facts.md 1.2, 1.4, 1.5)."""
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove
@@ -17,7 +17,7 @@ from oadr2._core.message cimport (
 )
 from oadr2._core.text cimport Str
 
-from oadr2.errors import LocalProtocolError
+from oadr2.errors import ConfigurationError, LocalProtocolError
 
 cdef extern from *:
     """
@@ -358,6 +358,21 @@ cdef int write_response(Writer* w, int profile, bint wrap, int code, Str descrip
         put(w, b"</ei:venID>")
     write_close(w, KIND_RESPONSE, profile, wrap)
     return w.failed
+
+
+cdef Str kept_text(str text, str what, list kept) except *:
+    cdef bytes encoded
+    cdef Str s
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{what} {text!r} cannot be written into XML") from None
+    s.ptr = PyBytes_AS_STRING(encoded)
+    s.len = <uint32_t>PyBytes_GET_SIZE(encoded)
+    if not is_xml_text(s):
+        raise ConfigurationError(f"{what} {text!r} cannot be written into XML")
+    kept.append(encoded)
+    return s
 
 
 def escaped(str text, *, bint attribute=False):
