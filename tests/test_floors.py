@@ -31,6 +31,7 @@ FLOORS = {
     "oadr2.background": 2,
     "oadr2.certificate": 2,
     "oadr2.client": 2,
+    "oadr2.decisions": 2,
     "oadr2.pinning": 2,
     "oadr2.security": 2,
     "oadr2.signature": 2,
