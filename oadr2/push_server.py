@@ -162,6 +162,11 @@ class PushServer:
             self._server = self._serving = None
         self._close_listener()
 
+    def close(self) -> None:
+        """Give up the port, of a server that was never started."""
+        if self._server is None:
+            self._close_listener()
+
     def _close_listener(self) -> None:
         if self._listener is not None:
             self._listener.close()

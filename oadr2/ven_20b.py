@@ -163,7 +163,7 @@ class Ven20b:
         self._lists_asked_after = 0
         self._cancelled = False
         self._queried = not self.registration.settings.query
-        self._register = self.registration.registered is None
+        self._register = not self.registration.holds
         self._announce = not self._register
         self._synchronise = not self._register
         self._cancel = False
