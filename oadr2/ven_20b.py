@@ -552,6 +552,16 @@ class Ven20b:
         self._register = True
         self._tries.forget()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether we are registered, have the VTN's events, and owe it no answer."""
+        asks = self._register or self._announce or self._synchronise
+        return self.phase == "registered" and not asks and not self._owed
+
+    def reconnect(self) -> None:
+        """There is a new way to the VTN: try at once."""
+        self._tries.reached()
+
     def synchronise(self) -> None:
         """Ask the VTN for its events, soon: what it pushed may have been missed (L06)."""
         self._synchronise = self.registration.registered is not None

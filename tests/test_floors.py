@@ -51,6 +51,7 @@ FLOORS = {
     "oadr2.push_server": 3,
     "oadr2.xmpp": 3,
     "oadr2.xmpp_20b": 3,
+    "oadr2.xmpp_link": 3,
     "oadr2.xmpp_server": 3,
     "oadr2.xmpp_stream": 3,
     "oadr2.sim": 4,
