@@ -159,6 +159,11 @@ class PushServer:
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             await asyncio.wait((self._serving,))
+            if self._serving.cancelled():  # with everything else on its loop, so it closed nothing
+                for connection in list(self._server.server_state.connections):
+                    connection.shutdown()
+                for _ in range(3):  # asyncio closes sockets in its next rounds
+                    await asyncio.sleep(0)
             self._server = self._serving = None
         self._close_listener()
 

@@ -164,7 +164,9 @@ class Ven20b:
         self._cancelled = False
         self._queried = not self.registration.settings.query
         self._register = not self.registration.holds
-        self._announce = not self._register
+        # Announcing would end what was asked for before (D19).
+        known = self.reports.is_announced and not handler.policy.announce_at_start
+        self._announce = not self._register and not known
         self._synchronise = not self._register
         self._cancel = False
         if self.registration.registered is not None:
@@ -706,7 +708,7 @@ class Ven20b:
     def _end(self) -> None:
         """The registration is over, by whoever's word (P09)."""
         self.registration.forget()
-        self.reports.announced()  # nobody is left to report to
+        self.reports.forget()
         self._unsent_opts.clear()
         self._cancel = self._register = False
         self._cancelled = True

@@ -18,7 +18,7 @@ from oadr2.services.report_source import ReportPoint, ReportSource
 from oadr2.services.units import unit
 from oadr2.sim import HttpDelivery, ServicePusher, SimulatedVtn, VtnServer, VtnServices
 
-PATIENCE = 30.0
+PATIENCE = 6.0
 
 
 def seconds(number: float) -> Duration:
@@ -84,6 +84,7 @@ class World:
                 **options,
             )
         self._stack.callback(made.exit)
+        self._made = made
         return made
 
     def until(self, what: Any) -> None:
@@ -98,7 +99,7 @@ class World:
         return ven
 
     def registered(self) -> Any:
-        self.until(lambda: self.services.vens and self.house.metadata)
+        self.until(lambda: self.services.vens and self._made.client.ven.is_settled)
         return self.house
 
 
