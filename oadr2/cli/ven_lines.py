@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from oadr2.cli.event_text import (
     as_local,
@@ -19,6 +19,7 @@ from oadr2.cli.event_text import (
 )
 from oadr2.cli.line_writer import Fields, LineWriter
 from oadr2.errors import RemoteProtocolError, TransportError
+from oadr2.services.request import ActivityKind
 
 if TYPE_CHECKING:
     from oadr2.event import Change, EventState
@@ -29,6 +30,7 @@ _CHANGE_WORDS: Final[Mapping[str, str]] = {
     "opt": "answer changed",
     "held": "still held from before",
 }
+ACTIVITIES: Final = frozenset(get_args(ActivityKind))
 # After these the event's times are of no interest to anybody.
 _OVER: Final = frozenset({"cancelled", "vanished", "completed", "removed", "refused"})
 
@@ -46,6 +48,8 @@ def line_text(fields: Fields) -> str:
             words = _event_words(fields)
         case "log":
             words = f"{fields['severity']}: {fields['message']}"
+        case kind if kind in ACTIVITIES:
+            words = str(fields["text"])
         case "stop":
             words = str(fields["reason"])
         case "error":
@@ -71,14 +75,17 @@ def _start_words(fields: Fields) -> str:
 
 def _way(fields: Fields) -> str:
     """How the VTN is reached, and as whom."""
+    name = fields["ven_id"] or fields.get("ven_name")
     if "jid" in fields:
         vtn = fields["vtn_jid"] or "the server's EiEvent service"
-        return f"{fields['jid']} on XMPP as VEN {fields['ven_id']} of {vtn}"
+        return f"{fields['jid']} on XMPP as VEN {name} of {vtn}"
     if "listen" in fields:
-        ven = f"listening at {fields['listen']} as VEN {fields['ven_id']}"
+        ven = f"listening at {fields['listen']} as VEN {name}"
         return f"{ven} for {fields['vtn']}, answers to {fields['vtn_url']}"
+    if fields.get("ven_name") or fields.get("registers"):
+        return f"registering at {fields['vtn_url']} as VEN {name}, then polling as it asks"
     every = f"every {fields['interval']:g} s" if fields["interval"] else "once"
-    return f"polling {fields['vtn_url']} as VEN {fields['ven_id']} {every}"
+    return f"polling {fields['vtn_url']} as VEN {name} {every}"
 
 
 def _event_words(fields: Fields) -> str:
