@@ -26,7 +26,7 @@ from oadr2.cli.configuration import apply_settings_file, refuse_secret_option
 from oadr2.cli.event_text import printable
 from oadr2.errors import ConfigurationError, OadrError
 
-VERBS: Final = ("demo", "poll", "push", "xmpp", "vtn", "decode", "validate", "fingerprint")
+VERBS: Final = ("demo", "poll", "push", "xmpp", "ven", "vtn", "decode", "validate", "fingerprint")
 
 _DESCRIPTION = """\
 OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of payloads.
@@ -36,6 +36,7 @@ OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of
   oadr2 push --listen HOST:PORT --vtn-url URL --ven-id ID
                                               be a VEN that its VTN posts events to
   oadr2 xmpp --jid JID --ven-id ID            be a VEN on an XMPP server
+  oadr2 ven status --db FILE                  what a VEN keeps: registration, events, reports
   oadr2 vtn                                   be a VTN to try a VEN against
   oadr2 decode FILE                           read a payload
   oadr2 validate FILE...                      hold payloads against the schema
