@@ -18,7 +18,7 @@ from oadr2.services.report_source import ReportPoint, ReportSource
 from oadr2.services.units import unit
 from oadr2.sim import HttpDelivery, ServicePusher, SimulatedVtn, VtnServer, VtnServices
 
-PATIENCE = 6.0
+PATIENCE = 30.0
 
 
 def seconds(number: float) -> Duration:
@@ -239,9 +239,7 @@ def test_P05_a_restarted_VEN_keeps_its_registration_and_its_report_requests(
     config = {"db_path": str(tmp_path / "ven.db")}
     first = world.ven(reports=(power(),), event_config=config)
     house = world.registered()
-    world.services.ask_for_report(
-        house.ven_id, "usage", ["power"], report_back_duration=seconds(1)
-    )
+    world.services.ask_for_report(house.ven_id, "usage", ["power"], report_back_duration=seconds(1))
     world.until(lambda: world.house.reports_received)
     registered = first.client.ven.registration.registered
     first.exit()
