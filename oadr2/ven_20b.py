@@ -522,7 +522,7 @@ class Ven20b:
             report = delivery.report
             self._tell(
                 "delivered",
-                f"report {report.report_specifier_id!r} delivered for request "
+                f"{report.report_specifier_id!r} delivered for request "
                 f"{report.report_request_id!r}, {_count(len(report.intervals), 'interval')}",
                 report=report.report_specifier_id,
                 report_request_id=report.report_request_id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 from oadr2.cli.event_text import (
     as_local,
@@ -19,10 +19,10 @@ from oadr2.cli.event_text import (
 )
 from oadr2.cli.line_writer import Fields, LineWriter
 from oadr2.errors import RemoteProtocolError, TransportError
-from oadr2.services.request import ActivityKind
 
 if TYPE_CHECKING:
     from oadr2.event import Change, EventState
+    from oadr2.services.request import Activity, ActivityKind
 
 _CHANGE_WORDS: Final[Mapping[str, str]] = {
     "vanished": "cancelled: no longer in the VTN's list",
@@ -30,7 +30,6 @@ _CHANGE_WORDS: Final[Mapping[str, str]] = {
     "opt": "answer changed",
     "held": "still held from before",
 }
-ACTIVITIES: Final = frozenset(get_args(ActivityKind))
 # After these the event's times are of no interest to anybody.
 _OVER: Final = frozenset({"cancelled", "vanished", "completed", "removed", "refused"})
 
@@ -48,7 +47,7 @@ def line_text(fields: Fields) -> str:
             words = _event_words(fields)
         case "log":
             words = f"{fields['severity']}: {fields['message']}"
-        case kind if kind in ACTIVITIES:
+        case "ven" | "report" | "opt":
             words = str(fields["text"])
         case "stop":
             words = str(fields["reason"])
@@ -124,6 +123,23 @@ def signal_fields(previous: float | None, level: float | None, event_id: str | N
         "previous": float(previous or 0),
         "event_id": event_id,
     }
+
+
+_SUBJECTS: Final[Mapping[ActivityKind, str]] = {
+    "registered": "ven",
+    "unregistered": "ven",
+    "cancelled": "ven",
+    "announced": "report",
+    "asked": "report",
+    "delivered": "report",
+    "opt": "opt",
+}
+
+
+def activity_fields(activity: Activity) -> Fields:
+    """The line for what a whole 2.0b VEN does: kind "ven", "report" or "opt", and the change in it."""
+    kind = _SUBJECTS[activity.kind]
+    return {"kind": kind, "change": activity.kind, "text": activity.text, **activity.fields}
 
 
 def change_fields(change: Change, states: Iterable[EventState]) -> Fields:

@@ -25,6 +25,7 @@ from oadr2.cli.message_view import console_for, level_style, show
 from oadr2.cli.service_ven import VenParts, opt_callback_of
 from oadr2.cli.ven_lines import (
     LogLines,
+    activity_fields,
     change_fields,
     error_fields,
     held_fields,
@@ -191,7 +192,7 @@ async def _follow(
             report(error_fields(error, client.next_poll_in))
 
     def on_activity(activity: Activity) -> None:
-        report({"kind": activity.kind, "text": activity.text, **activity.fields})
+        report(activity_fields(activity))
 
     client = transport.make_client(replace(parts, on_error=on_error, on_activity=on_activity))
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -65,7 +65,7 @@ class ServiceFaultHarness:
             for number in range(kills):
                 with self._ven(server.url) as ven:
                     if number == 0:
-                        ven.wait_for_record(kind="registered")
+                        ven.wait_for_record(change="registered")
                     else:
                         self._until(ven, ("start",))
                     self._ask_for_something(number)

@@ -94,15 +94,15 @@ def pair(
 
 def test_registration_reports_and_an_event(pair: tuple[Program, Program], tmp_path: Path) -> None:
     vtn, ven = pair
-    registered = ven.wait_for_record(kind="registered")
+    registered = ven.wait_for_record(change="registered")
     assert vtn.wait_for_record(kind="joined")["ven_id"] == registered["ven_id"]
-    assert ven.wait_for_record(kind="announced")["reports"] == ["meter", "state"]
+    assert ven.wait_for_record(change="announced")["reports"] == ["meter", "state"]
     assert vtn.wait_for_record(kind="reports")["reports"] == ["meter", "state"]
     vtn.wait_for_record(
         2, kind="report", reports=["meter"], values=[{"r_id": "power", "value": 1.5}]
     )
     vtn.wait_for_record(kind="report", reports=["state"])
-    ven.wait_for_record(kind="delivered", report="meter")
+    ven.wait_for_record(change="delivered", report="meter")
     assert ven.wait_for_record(kind="signal")["level"] == 2.0
     (answer,) = vtn.wait_for_record(kind="answer")["answers"]
     assert (answer["event_id"], answer["opt_type"]) == ("peak", "optIn")
@@ -119,8 +119,8 @@ def test_the_VTN_asks_for_another_registration_and_ends_it(settings: Path) -> No
     with vtn_program("--reregister-after", "1s", "--cancel-after", "3s") as vtn:
         url = vtn.wait_for_record(kind="start")["url"]
         with Program("poll", "-c", str(settings), "--vtn-url", url, "--json") as ven:
-            ven.wait_for_record(2, kind="registered")
-            ven.wait_for_record(kind="cancelled")
+            ven.wait_for_record(2, change="registered")
+            ven.wait_for_record(change="cancelled")
             vtn.wait_for_record(kind="left")
             ends_well(ven, vtn)
 
@@ -170,13 +170,13 @@ def _polling(settings: Path, url: str) -> Program:
 
 def test_with_OpenLEADRs_VTN(settings: Path) -> None:
     with OpenleadrVtn() as vtn, _polling(settings, vtn.url) as ven:
-        assert ven.wait_for_record(kind="registered")["ven_id"] == "ven_ol"
+        assert ven.wait_for_record(change="registered")["ven_id"] == "ven_ol"
         vtn.tell(add_event={"event_id": "e1", "starts_in": 1, "lasts": 60, "level": 2})
         vtn.wait(kind="response", opt="optIn")
         assert ven.wait_for_record(kind="signal")["level"] == 2.0
         (report, *_) = vtn.wait(kind="report", measurement="RealPower")
         assert [value for _, value in report["data"]] == [1.5] * len(report["data"])
-        ven.wait_for_record(kind="delivered", report="meter")
+        ven.wait_for_record(change="delivered", report="meter")
         ven.send(signal.SIGTERM)
         assert ven.wait() == 0
 
