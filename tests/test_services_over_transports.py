@@ -8,11 +8,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+import oadr2
 from oadr2 import poll_20b, push_20b
 from oadr2.errors import ConfigurationError, LocalProtocolError
-from oadr2.model import Event
+from oadr2.model import (
+    CanceledReport,
+    CancelReport,
+    Event,
+    Poll,
+    RequestReregistration,
+    Response,
+)
 from oadr2.schedule import Duration
 from oadr2.services.report_source import ReportPoint, ReportSource
 from oadr2.services.units import unit
@@ -142,6 +151,50 @@ def test_it_registers_with_the_right_transport_and_announces_its_reports(world: 
     if world.transport == "xmpp":
         assert house.transport_address == "ven@localhost/gateway"
     assert ven.event_handler.ven_id == house.ven_id
+
+
+def test_L07_only_a_VEN_that_polls_sends_polls(world: World) -> None:
+    polls = []
+    world.services.on_message = lambda told: (
+        polls.append(told) if isinstance(told.message, Poll) else None
+    )
+    ven = world.ven()
+    world.registered()
+    world.vtn.add_event("peak", start="+1h", levels=[(3600, 2.0)])
+    world.until(lambda: ven.event_handler.get_event("peak"))
+    world.until(lambda: world.vtn.answers)
+    assert bool(polls) == (world.transport == "poll")
+
+
+@pytest.mark.parametrize("world", ["push"], indirect=True)
+def test_H13_each_message_at_its_own_service_only(world: World) -> None:
+    ven = world.ven(reports=(power(),))
+    world.registered()
+
+    def post(service: str, message: Any) -> Any:
+        url = f"{ven.client.url}/OpenADR2/Simple/2.0b/{service}"
+        data = message if isinstance(message, bytes) else oadr2.encode(message)
+        headers = {"Content-Type": "application/xml"}
+        return httpx.post(url, content=data, headers=headers, trust_env=False)
+
+    ven_id = world.house.ven_id
+    asked = RequestReregistration(ven_id)
+    reply = oadr2.decode(post("EiRegisterParty", asked).content)
+    assert isinstance(reply, Response)
+    assert (reply.response.response_code, reply.ven_id) == (200, ven_id)
+    for service in ("EiEvent", "EiReport", "EiOpt"):
+        reply = oadr2.decode(post(service, asked).content)
+        assert isinstance(reply, Response)
+        assert reply.response.response_code == 453
+    cancel = CancelReport(("no-such",), False, "r1", ven_id)
+    refused = oadr2.decode(post("EiReport", cancel).content)
+    assert isinstance(refused, CanceledReport)
+    assert refused.response.response_code == 452
+    assert post("OadrPoll", asked).status_code == 404
+    assert post("EiReport", b"<no xml").status_code == 400
+    refused = oadr2.decode(post("EiReport", b"<odd/>").content)
+    assert isinstance(refused, Response)
+    assert 400 <= refused.response.response_code <= 499
 
 
 def test_an_event_comes_runs_is_answered_and_ends(world: World) -> None:
