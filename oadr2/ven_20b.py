@@ -29,15 +29,10 @@ from oadr2.event import EventHandler
 from oadr2.model import (
     CanceledOpt,
     CanceledPartyRegistration,
-    CanceledReport,
     CancelOpt,
-    CancelPartyRegistration,
-    CancelReport,
-    CreatedEvent,
     CreatedOpt,
     CreatedPartyRegistration,
     CreatedReport,
-    CreateReport,
     DistributeEvent,
     EiResponse,
     Event,
@@ -46,14 +41,13 @@ from oadr2.model import (
     Period,
     Poll,
     RegisteredReport,
-    RegisterReport,
     ReportRequest,
-    RequestReregistration,
     Response,
     Targets,
     UpdatedReport,
     UpdateReport,
 )
+from oadr2.services.inbox import NOT_RECOGNIZED, SERVICE_OF, Inbox
 from oadr2.services.opt import Opts
 from oadr2.services.outbox import AnswersOwed, OptOutbox
 from oadr2.services.registration import Registration, RegistrationSettings
@@ -69,20 +63,8 @@ __all__ = ["Activity", "Request", "Ven20b"]
 _log = logging.getLogger("oadr2.ven")
 
 _NOT_REGISTERED: Final = 463
-_NOT_RECOGNIZED: Final = 453
 
 Phase: TypeAlias = Literal["unregistered", "registered", "cancelled"]
-
-#: At which service a VEN takes what a VTN pushes (facts.md 3.5).
-_PUSHED: Final[dict[type, Service]] = {
-    DistributeEvent: "EiEvent",
-    CreateReport: "EiReport",
-    RegisterReport: "EiReport",
-    CancelReport: "EiReport",
-    UpdateReport: "EiReport",
-    CancelPartyRegistration: "EiRegisterParty",
-    RequestReregistration: "EiRegisterParty",
-}
 
 
 class PayloadSigner(Protocol):
@@ -148,7 +130,14 @@ class Ven20b:
         self._signer = signer
         self._verifier = verifier
         self._on_activity = on_activity
-        self._on_report = on_report
+        self._inbox = Inbox(
+            handler,
+            self.registration,
+            self.reports,
+            decisions=decisions,
+            on_report=on_report,
+            wrap=self._wraps,
+        )
         self._drain_spacing = drain_spacing
         self._drain_limit = drain_limit
         self._random = random.Random(seed)  # noqa: S311  ids and jitter, no secrets
@@ -320,12 +309,12 @@ class Ven20b:
             StoreError: it could not be stored.
         """
         body, message = self._open(data)
-        wanted = _PUSHED.get(type(message))
+        wanted = SERVICE_OF.get(type(message))
         if wanted is None or service not in (None, wanted):
             name = getattr(message, "name", f"oadr{type(message).__name__}")
             where = "a VEN" if service is None else f"the {service} service of a VEN"
             text = f"{name} is not for {where}"
-            return Push(self._sealed(self._response(_NOT_RECOGNIZED, text, message)), ())
+            return Push(self._sealed(self._response(NOT_RECOGNIZED, text, message)), ())
         reply = self._take(message, body, now)
         if isinstance(message, DistributeEvent):
             self._lists_pushed += 1
@@ -390,7 +379,7 @@ class Ven20b:
         drains = self._drained < self._drain_limit
         reply = self._take(message, body, now)
         if reply is not None:
-            service = _PUSHED.get(type(message), "EiEvent")
+            service = SERVICE_OF.get(type(message), "EiEvent")
             data = reply if isinstance(reply, bytes) else self._encoded(reply)
             self._owe(service, data)
         self._next_poll = now + (self._drain_spacing if drains else self._interval())
@@ -399,59 +388,20 @@ class Ven20b:
 
     def _take(self, message: Message, body: bytes, now: float) -> Message | bytes | None:
         """Do what the VTN asks; the answer that is owed, which for events is ready made."""
-        if isinstance(message, DistributeEvent):
-            return self._take_events(body)
-        if isinstance(message, CreateReport | RegisterReport | CancelReport | UpdateReport):
-            return self._take_report(message, now)
-        if isinstance(message, CancelPartyRegistration):
-            answer = self.registration.cancelled_by_vtn(message)
-            if answer.response.ok:
-                self._end()
-            return answer
-        if isinstance(message, RequestReregistration):
-            self._register = True
-            return Response(EiResponse(200, "OK", ""), self._ven_id, "2.0b")
-        name = getattr(message, "name", f"oadr{type(message).__name__}")
-        raise RemoteProtocolError(f"{name} is not for a VEN", response_code=_NOT_RECOGNIZED)
-
-    def _take_events(self, body: bytes) -> bytes | None:
-        """Take a list; the answer to send now, without the events that nobody has decided about yet."""
-        reply = self.handler.handle_payload(body)
-        pending = frozenset() if self.decisions is None else self.decisions.pending
-        if reply is None or not pending:
-            return reply
-        answer = _expect(decode(reply), CreatedEvent)
-        decided = [a for a in answer.event_responses if a.event_id not in pending]
-        return self._encoded(replace(answer, event_responses=decided)) if decided else None
+        taken = self._inbox.take(message, body, now)
+        self._announce = self._announce or taken.announce
+        self._register = self._register or taken.register
+        if taken.ended:
+            self._end()
+        if taken.asked is not None:
+            self._tell_requests(taken.asked[0], taken.asked[1].response_code)
+        return taken.answer
 
     def _answer_late(self, event_id: str, opt_type: OptType) -> None:
         try:
             self.change_opt(event_id, opt_type)
         except LocalProtocolError as error:  # it has gone meanwhile, and needs no answer
             _log.info("no answer to event %r: %s", event_id, error)
-
-    def _take_report(
-        self, message: CreateReport | RegisterReport | CancelReport | UpdateReport, now: float
-    ) -> Message:
-        if isinstance(message, CreateReport):
-            outcome = self.reports.request(message.report_requests, now)
-            self._announce = self._announce or bool(outcome.metadata)
-            self._tell_requests(message.report_requests, outcome.response_code)
-            response = EiResponse(outcome.response_code, outcome.description, message.request_id)
-            return CreatedReport(response, self.reports.pending, self._ven_id)
-        if isinstance(message, CancelReport):
-            outcome = self.reports.cancel(message.report_request_ids, message.report_to_follow, now)
-            response = EiResponse(outcome.response_code, outcome.description, message.request_id)
-            return CanceledReport(response, self.reports.pending, self._ven_id)
-        response = EiResponse(200, RESPONSE_CODES[200], message.request_id)
-        if isinstance(message, RegisterReport):
-            return RegisteredReport(response, (), self._ven_id)
-        if self._on_report is not None:
-            try:
-                self._on_report(message)
-            except Exception:  # the application's own code
-                _log.exception("on_report failed")
-        return UpdatedReport(response, None, self._ven_id)
 
     # -- the replies, one by one ----------------------------------------------------------------
 
@@ -462,7 +412,7 @@ class Ven20b:
             _expect(message, DistributeEvent)
             if self._lists_pushed != self._lists_asked_after:
                 return  # asked again: taken now it would cancel what only the newer list has
-            reply = self._take_events(body)
+            reply = self._inbox.take_events(body)
             if reply is not None:
                 self._owe("EiEvent", reply)
         self._synchronised(now)
