@@ -28,7 +28,8 @@ from oadr2.http import VtnConnection
 from oadr2.security import ClientTls
 from oadr2.services.report_source import ReportSource
 from oadr2.services.request import Request
-from oadr2.ven_20b import PayloadSigner, PayloadVerifier, Ven20b
+from oadr2.services.seal import PayloadSigner, PayloadVerifier
+from oadr2.ven_20b import Ven20b
 
 
 class ServiceClient(ServiceCalls):

@@ -29,7 +29,8 @@ from oadr2.push_app import KnownVtn, PushApp, is_well_formed
 from oadr2.push_server import PushServer
 from oadr2.security import ClientTls, server_context
 from oadr2.services.report_source import ReportSource
-from oadr2.ven_20b import PayloadSigner, PayloadVerifier, Ven20b
+from oadr2.services.seal import PayloadSigner, PayloadVerifier
+from oadr2.ven_20b import Ven20b
 
 #: Where a VTN may post to (facts.md 3.5, 4.1); nothing of it is for EiOpt, which answers 453.
 SERVICES: Final = ("EiEvent", "EiReport", "EiRegisterParty", "EiOpt")

@@ -13,9 +13,8 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias
 
-from oadr2._core.encode import encode
 from oadr2._core.objects import decode
 from oadr2.decisions import Decisions
 from oadr2.errors import (
@@ -51,9 +50,11 @@ from oadr2.services.inbox import NOT_RECOGNIZED, SERVICE_OF, Inbox
 from oadr2.services.opt import Opts
 from oadr2.services.outbox import AnswersOwed, OptOutbox
 from oadr2.services.registration import Registration, RegistrationSettings
+from oadr2.services.replies import accepted, expect
 from oadr2.services.report import Reports
 from oadr2.services.report_source import ReportSource
 from oadr2.services.request import Activity, ActivityKind, Purpose, Request
+from oadr2.services.seal import PayloadSigner, PayloadVerifier, Seal
 from oadr2.services.state import ServiceState, state_beside
 from oadr2.services.tries import Tries
 from oadr2.ven import Push, Service
@@ -65,18 +66,6 @@ _log = logging.getLogger("oadr2.ven")
 _NOT_REGISTERED: Final = 463
 
 Phase: TypeAlias = Literal["unregistered", "registered", "cancelled"]
-
-
-class PayloadSigner(Protocol):
-    """:class:`oadr2.signature.Signer`, or its like."""
-
-    def sign(self, payload: bytes) -> bytes: ...
-
-
-class PayloadVerifier(Protocol):
-    """:class:`oadr2.signature.Verifier`, or its like."""
-
-    def verify(self, payload: bytes) -> bytes: ...
 
 
 class Ven20b:
@@ -127,8 +116,7 @@ class Ven20b:
         self.reports = Reports(sources, self._state)
         self.opts = Opts(self._state)
         self.decisions = decisions
-        self._signer = signer
-        self._verifier = verifier
+        self._seal = Seal(handler.policy, signer, verifier)
         self._on_activity = on_activity
         self._inbox = Inbox(
             handler,
@@ -136,7 +124,7 @@ class Ven20b:
             self.reports,
             decisions=decisions,
             on_report=on_report,
-            wrap=self._wraps,
+            wrap=handler.policy.wrap_20b,
         )
         self._drain_spacing = drain_spacing
         self._drain_limit = drain_limit
@@ -144,7 +132,7 @@ class Ven20b:
         self._tries = Tries(back_off_base, back_off_max, self._random.random)
         self._next_poll = 0.0
         self._drained = 0
-        self._owed = AnswersOwed(wrap=self._wraps)
+        self._owed = AnswersOwed(wrap=handler.policy.wrap_20b)
         self._answer_numbers = itertools.count(1)
         self._unsent_opts = OptOutbox(self._state)
         # A list that was asked for may be older than one that was pushed meanwhile.
@@ -187,10 +175,7 @@ class Ven20b:
         if now < self._tries.not_before:
             return None
         action = self._next(now)
-        # Signed at the last moment: what waited long would carry a stale signature.
-        if action is None or self._signer is None:
-            return action
-        return replace(action, data=self._signer.sign(action.data))
+        return None if action is None else replace(action, data=self._seal.signed(action.data))
 
     def _next(self, now: float) -> Request | None:
         if self._owed and self._ready("answer", now):
@@ -308,7 +293,7 @@ class Ven20b:
             RemoteProtocolError: it cannot be read, or is not signed as it must be.
             StoreError: it could not be stored.
         """
-        body, message = self._open(data)
+        body, message = self._seal.opened(data)
         wanted = SERVICE_OF.get(type(message))
         if wanted is None or service not in (None, wanted):
             name = getattr(message, "name", f"oadr{type(message).__name__}")
@@ -331,29 +316,29 @@ class Ven20b:
         if not data.strip():
             self._take_nothing(action, now)
             return
-        body, message = self._open(data)
+        body, message = self._seal.opened(data)
         purpose = action.purpose
         if purpose == "poll":
             self._polled(message, body, now)
         elif purpose == "synchronise":
             self._expect_event_list(message, body, now)
         elif purpose == "register":
-            self._registered(_expect(message, CreatedPartyRegistration), now)
+            self._registered(expect(message, CreatedPartyRegistration), now)
         elif purpose == "query":
             self._queried = True
-            _accepted(_expect(message, CreatedPartyRegistration).response, "our query")
+            accepted(expect(message, CreatedPartyRegistration).response, "our query")
         elif purpose == "announce":
-            self._announced(_expect(message, RegisteredReport), now)
+            self._announced(expect(message, RegisteredReport), now)
         elif purpose == "report":
-            self._delivered(action, _expect(message, UpdatedReport), now)
+            self._delivered(action, expect(message, UpdatedReport), now)
         elif purpose == "opt":
             self._opt_answered(action, message)
         elif purpose == "cancel":
-            reply = _expect(message, CanceledPartyRegistration)
-            _accepted(reply.response, "the end of our registration")
+            reply = expect(message, CanceledPartyRegistration)
+            accepted(reply.response, "the end of our registration")
             self._end()
         else:
-            _accepted(_expect(message, Response).response, "our answer")
+            accepted(expect(message, Response).response, "our answer")
             self._owed.done(action.key)
 
     def _take_nothing(self, action: Request, now: float) -> None:
@@ -373,14 +358,14 @@ class Ven20b:
         if isinstance(message, Response):
             self._drained = 0
             self._next_poll = now + self._interval()
-            _accepted(message.response, "our poll")
+            accepted(message.response, "our poll")
             return
         self._drained += 1
         drains = self._drained < self._drain_limit
         reply = self._take(message, body, now)
         if reply is not None:
             service = SERVICE_OF.get(type(message), "EiEvent")
-            data = reply if isinstance(reply, bytes) else self._encoded(reply)
+            data = reply if isinstance(reply, bytes) else self._seal.encoded(reply)
             self._owe(service, data)
         self._next_poll = now + (self._drain_spacing if drains else self._interval())
         if not drains:
@@ -407,9 +392,9 @@ class Ven20b:
 
     def _expect_event_list(self, message: Message, body: bytes, now: float) -> None:
         if isinstance(message, Response):  # some say "nothing" this way
-            _accepted(message.response, "our request for events")
+            accepted(message.response, "our request for events")
         else:
-            _expect(message, DistributeEvent)
+            expect(message, DistributeEvent)
             if self._lists_pushed != self._lists_asked_after:
                 return  # asked again: taken now it would cancel what only the newer list has
             reply = self._inbox.take_events(body)
@@ -442,7 +427,7 @@ class Ven20b:
 
     def _announced(self, reply: RegisteredReport, now: float) -> None:
         self._announce = False
-        _accepted(reply.response, "our reports")
+        accepted(reply.response, "our reports")
         self.reports.announced()
         count = sum(len(source.points) for source in self.reports.sources.values())
         names = tuple(self.reports.sources)
@@ -459,14 +444,14 @@ class Ven20b:
             request_id = reply.response.request_id
             response = EiResponse(outcome.response_code, outcome.description, request_id)
             answer = CreatedReport(response, self.reports.pending, self._ven_id)
-            self._owe("EiReport", self._encoded(answer))
+            self._owe("EiReport", self._seal.encoded(answer))
 
     def _delivered(self, action: Request, reply: UpdatedReport, now: float) -> None:
         delivery = self.reports.due()
         if reply.cancel_report is not None:
             cancel = reply.cancel_report
             self.reports.cancel(cancel.report_request_ids, cancel.report_to_follow, now)
-        _accepted(reply.response, "our report")
+        accepted(reply.response, "our report")
         self.reports.delivered(int(action.key))
         if delivery is not None:
             report = delivery.report
@@ -483,15 +468,15 @@ class Ven20b:
     def _opt_answered(self, action: Request, message: Message) -> None:
         self._unsent_opts.sent(int(action.key))
         if isinstance(message, CanceledOpt):
-            opt_id = message.opt_id or _expect(decode(action.data), CancelOpt).opt_id  # O06
+            opt_id = message.opt_id or expect(decode(action.data), CancelOpt).opt_id  # O06
             self.opts.forget(opt_id)
-            _accepted(message.response, "the end of our opt")
+            accepted(message.response, "the end of our opt")
             self._tell("opt", f"opt {opt_id!r} taken back", opt_id=opt_id, cancelled=True)
             return
-        reply = _expect(message, CreatedOpt)
+        reply = expect(message, CreatedOpt)
         if not reply.response.ok:
             self.opts.forget(reply.opt_id)
-        _accepted(reply.response, "our opt")
+        accepted(reply.response, "our opt")
         self._tell(
             "opt", f"opt {reply.opt_id!r} taken by the VTN", opt_id=reply.opt_id, cancelled=False
         )
@@ -556,7 +541,7 @@ class Ven20b:
             event, opt_type, opt_id=opt_id, request_id=self._id(), ven_id=self._ven_id, now=now,
             reason=reason, targets=targets,
         )  # fmt: skip
-        self._unsent_opts.put(message, self._encoded(message))
+        self._unsent_opts.put(message, self._seal.encoded(message))
         return opt_id
 
     def create_availability(
@@ -579,7 +564,7 @@ class Ven20b:
             opt_type, periods, opt_id=opt_id, request_id=self._id(), ven_id=self._ven_id, now=now,
             reason=reason, market_context=market_context, targets=targets,
         )  # fmt: skip
-        self._unsent_opts.put(message, self._encoded(message))
+        self._unsent_opts.put(message, self._seal.encoded(message))
         return opt_id
 
     def cancel_opt(self, opt_id: str) -> None:
@@ -590,7 +575,7 @@ class Ven20b:
             StoreError: it could not be stored; nothing has changed.
         """
         message = self.opts.cancel(opt_id, request_id=self._id(), ven_id=self._ven_id)
-        self._unsent_opts.put(message, self._encoded(message))
+        self._unsent_opts.put(message, self._seal.encoded(message))
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -607,7 +592,7 @@ class Ven20b:
     def _request(
         self, service: Service, message: Message, purpose: Purpose, key: str = ""
     ) -> Request:
-        return Request(service, self._encoded(message), purpose, key)
+        return Request(service, self._seal.encoded(message), purpose, key)
 
     def _owe(self, service: Service, data: bytes) -> None:
         """Queue an answer."""
@@ -615,22 +600,8 @@ class Ven20b:
         if self._owed.put(request) is not None:
             _log.error("too many answers wait for the VTN; the oldest is dropped")
 
-    @property
-    def _wraps(self) -> bool:
-        # S01: only what is wrapped can be signed
-        return self._signer is not None or self.handler.policy.wrap_20b
-
-    def _encoded(self, message: Message) -> bytes:
-        return encode(message, wrap=self._wraps)
-
     def _sealed(self, message: Message) -> bytes:
-        data = self._encoded(message)
-        return data if self._signer is None else self._signer.sign(data)
-
-    def _open(self, data: bytes) -> tuple[bytes, Message]:
-        """The bytes that may be believed, and what they say."""
-        body = data if self._verifier is None else self._verifier.verify(data)
-        return body, decode(body, policy=self.handler.policy)
+        return self._seal.signed(self._seal.encoded(message))
 
     def _response(self, code: int, text: str, to: Message | None) -> Response:
         return Response(EiResponse(code, text, getattr(to, "request_id", "")), self._ven_id, "2.0b")
@@ -676,29 +647,6 @@ class Ven20b:
         _log.info("%s", text)
         if self._on_activity is not None:
             self._on_activity(Activity(kind, text, fields))
-
-
-_Reply = TypeVar("_Reply")
-
-
-def _expect(message: Message, kind: type[_Reply]) -> _Reply:
-    """The message, if it is of this kind; what an oadrResponse in its place says, otherwise."""
-    if isinstance(message, kind):
-        return message
-    if isinstance(message, Response) and not message.response.ok:
-        _accepted(message.response, "our request")
-    name = getattr(message, "name", f"oadr{type(message).__name__}")
-    raise RemoteProtocolError(f"expected an oadr{kind.__name__}, got {name}")
-
-
-def _accepted(response: EiResponse, what: str) -> None:
-    """Raise RemoteProtocolError unless the VTN's code is 2xx (facts.md G12)."""
-    if not response.ok:
-        told = f": {response.response_description}" if response.response_description else ""
-        raise RemoteProtocolError(
-            f"the VTN refused {what} with code {response.response_code}{told}",
-            response_code=response.response_code,
-        )
 
 
 def _count(number: int, what: str) -> str:

@@ -29,7 +29,8 @@ from oadr2.exchanges import (
 from oadr2.security import ClientTls, PathLike
 from oadr2.services.report_source import ReportSource
 from oadr2.services.request import Request
-from oadr2.ven_20b import PayloadSigner, PayloadVerifier, Ven20b
+from oadr2.services.seal import PayloadSigner, PayloadVerifier
+from oadr2.ven_20b import Ven20b
 from oadr2.xmpp_link import XmppLink
 from oadr2.xmpp_stream import Refused, Stream
 

@@ -157,7 +157,8 @@ def test_G09_a_message_no_service_takes_is_an_error_and_not_answered(handler, pr
     script = reply(document(name, "", profile=profile))
     with ScriptedVtn(script) as vtn, pytest.raises(RemoteProtocolError, match=name) as caught:
         poll(handler, vtn.url)
-    assert caught.value.response_code == 453
+    # In 2.0b these are known, and incomplete: 454.
+    assert caught.value.response_code in (453, 454)
     assert len(vtn.requests) == 1
 
 
