@@ -99,7 +99,8 @@ def told_fields(told: Told, services: VtnServices) -> Fields | None:  # noqa: PL
         points = sum(len(report.report_descriptions) for report in message.reports)
         ven = services.vens.get(told.ven_id)
         asked = list(ven.requests) if ven is not None else []
-        text = f"{who} can report {', '.join(names) or 'nothing'}, {points} points"
+        count = "1 point" if points == 1 else f"{points} points"
+        text = f"{who} can report {', '.join(names) or 'nothing'}, {count}"
         if asked:
             text += f"; asked for {', '.join(asked)}"
         return {"kind": "reports", **fields, "reports": names, "requests": asked, "text": text}
