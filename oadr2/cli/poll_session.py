@@ -10,7 +10,6 @@ from oadr2.cli.ven_session import Transport, run_ven
 from oadr2.cli.vtn_access import password_of, tls_context_of
 from oadr2.errors import ConfigurationError
 from oadr2.poll import PollClient
-from oadr2.poll_20b import ServiceClient, connection_to
 
 
 def run_session(args: argparse.Namespace) -> int:
@@ -50,6 +49,7 @@ def _transport(args: argparse.Namespace) -> Transport:
 
 def _service_transport(args: argparse.Namespace, password: str | None) -> Transport:
     """Registration, polls, reports and opts of 2.0b."""
+    from oadr2.poll_20b import ServiceClient, connection_to  # noqa: PLC0415 - only here
 
     def client(parts: VenParts) -> ServiceClient:
         ven = make_service_ven(args, parts, poll_interval=args.interval)
