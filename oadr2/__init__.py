@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         model,
         policy,
         poll,
+        poll_20b,
         push,
+        push_20b,
         schedule,
         schema,
         security,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         store,
         ven,
         xmpp,
+        xmpp_20b,
     )
 
 # A constant: asking importlib.metadata would double the import time. pyproject.toml reads it here.
@@ -50,7 +53,9 @@ _ROOMS: Final = frozenset(
         "model",
         "policy",
         "poll",
+        "poll_20b",
         "push",
+        "push_20b",
         "schedule",
         "schema",
         "security",
@@ -58,6 +63,7 @@ _ROOMS: Final = frozenset(
         "store",
         "ven",
         "xmpp",
+        "xmpp_20b",
     }
 )
 
@@ -77,7 +83,9 @@ __all__ = [
     "model",
     "policy",
     "poll",
+    "poll_20b",
     "push",
+    "push_20b",
     "schedule",
     "schema",
     "security",
@@ -85,6 +93,7 @@ __all__ = [
     "store",
     "ven",
     "xmpp",
+    "xmpp_20b",
 ]
 
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from oadr2.arguments import check_options
+from oadr2.client import end_tasks
 from oadr2.control import EventController
 from oadr2.errors import LocalProtocolError, TransportError
 from oadr2.event import EventHandler
@@ -196,8 +197,7 @@ class BackgroundVen(Generic[_Client]):
         await stop.wait()
         watching.cancel()
         # exit() let nothing in after the stop, so these are all there will be.
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        await end_tasks(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)  # whoever waits for them gets those
         await self.client.aclose()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 from oadr2.errors import LocalProtocolError, OadrError, one_line
+
+_LOST_S: Final = 0.2  # by then a cancellation has been taken, or was lost
 
 
 class Client:
@@ -47,8 +49,7 @@ class Client:
             await asyncio.wait((runner,))
         finally:
             self._runner = None
-            _cancel_once(runner)
-            await asyncio.wait((runner,))
+            await end_tasks((runner,))
         if not runner.cancelled():
             runner.result()
 
@@ -57,8 +58,7 @@ class Client:
         self._closed = True
         runner = self._runner
         if runner is not None and runner is not asyncio.current_task():
-            _cancel_once(runner)
-            await asyncio.wait((runner,))
+            await end_tasks((runner,))
         await self._close()
 
     async def __aenter__(self) -> Self:
@@ -100,7 +100,15 @@ class Client:
             raise LocalProtocolError("this client is closed; make a new one")
 
 
-def _cancel_once(task: asyncio.Task[None]) -> None:
-    """A second time would cancel the good-bye as well."""
-    if not task.cancelling():
-        task.cancel()
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they have ended.
+
+    Once each, for a second time would cancel the good-bye as well; but again when it was lost, as it
+    can be inside anyio, below httpx, in the middle of a request.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            if not task.cancelling():
+                task.cancel()
+        _, left = await asyncio.wait(left, timeout=_LOST_S)

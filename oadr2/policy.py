@@ -68,6 +68,8 @@ class VtnPolicy:
     # Refuse a whole message that is not valid by the schema (oadr2.schema), although what it lacks
     # could be done without. For EventHandler and the transports; oadr2.decode knows no schema.
     strict: bool = False
+    # Announce the reports at every start (V301), even those the VTN has; it asks for them anew (D19).
+    announce_at_start: bool = False
     # Send 2.0b messages inside oadrPayload/oadrSignedObject (S01).
     wrap_20b: bool = True
     # The replyLimit of a request. A list that long may be cut: what it leaves out is not cancelled.

@@ -1,29 +1,38 @@
-"""A whole VEN of 2.0b over HTTP: :class:`ServiceClient` sends what :class:`oadr2.ven_20b.Ven20b` says.
+"""A whole VEN of 2.0b over HTTP: :class:`ServiceClient` for asyncio, :class:`OpenADR2` on a thread.
 
-Registration, polling, reports and opts go out one at a time, in the VEN's order; whatever happens is one
-line in the log (``oadr2.poll``) and a later try.
+Registration, polling, reports and opts go out one at a time, in the VEN's order; whatever fails is one
+line in the log (``oadr2.poll``) and a later try. :mod:`oadr2.poll` is for VTNs that know their VENs
+beforehand and only want to be asked for events.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import os
+import ssl
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from oadr2.errors import LocalProtocolError, OadrError, TransportError, one_line
+from oadr2.arguments import check_names
+from oadr2.decisions import OnEvent
+from oadr2.event import EventHandler
+from oadr2.exchanges import (
+    BackgroundServices,
+    Exchanges,
+    ServiceCalls,
+    event_config_20b,
+    registration_settings,
+    with_decisions,
+)
 from oadr2.http import VtnConnection
-from oadr2.model import OptType
-from oadr2.ven_20b import Request, Ven20b
+from oadr2.security import ClientTls
+from oadr2.services.report_source import ReportSource
+from oadr2.services.request import Request
+from oadr2.services.seal import PayloadSigner, PayloadVerifier
+from oadr2.ven_20b import Ven20b
 
-_log = logging.getLogger("oadr2.poll")
 
-_LONGEST_SLEEP = 3600.0  # the clock may be set meanwhile
-
-
-class ServiceClient:
+class ServiceClient(ServiceCalls):
     """Runs a VEN of 2.0b against one VTN over HTTP, polling or (with a push server beside it) pushed to.
 
     To be used on one event loop.
@@ -31,6 +40,7 @@ class ServiceClient:
     Args:
         ven: what to send and what to make of replies.
         connection: to the VTN; closed by :meth:`aclose`.
+        name: of the transport, for the log.
         on_error: called with each error that is logged and survived.
         clock: seconds since 1970.
     """
@@ -40,139 +50,163 @@ class ServiceClient:
         ven: Ven20b,
         connection: VtnConnection,
         *,
+        name: str = "poll",
         on_error: Callable[[Exception], object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__(name, on_error)
         self.ven = ven
         self._connection = connection
-        self._on_error = on_error
-        self._clock = clock
-        self._wake = asyncio.Event()
-        self._turn = asyncio.Lock()
-        self._runner: asyncio.Task[None] | None = None
-        self._closed = False
-
-    def wake(self) -> None:
-        """Look again what there is to send: after an opt, or when something was pushed."""
-        self._wake.set()
-
-    async def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
-        """Change our opt of a held event; the VTN is told as soon as it can be (facts.md E06).
-
-        Raises:
-            LocalProtocolError: no such event is held, or this client is closed.
-            StoreError: it could not be stored; nothing has changed.
-        """
-        self._check_open()
-        self.ven.change_opt(event_id, opt_type, vtn_id)
-        self.wake()
+        self._exchanges = Exchanges(ven, self._post, self._report_and_retry, clock)
 
     async def step(self) -> bool:
-        """Send what is due now, if anything, and take the reply; False when nothing was due.
+        """Send what is due now, if anything; see :meth:`oadr2.exchanges.Exchanges.step`."""
+        self._check_open()
+        return await self._exchanges.step()
+
+    async def settle(self) -> None:
+        """Register, announce, ask for the events, answer: all that is due now.
 
         Raises:
-            TransportError: the VTN was not reached, or replied with something other than 2xx.
-            RemoteProtocolError: its reply cannot be accepted, or refuses what we sent.
-            StoreError: what came could not be stored.
-        """
-        async with self._turn:
-            self._check_open()
-            action = self.ven.next_action(self._clock())
-            if action is None:
-                return False
-            await self._exchange(action)
-            return True
-
-    async def run(self) -> None:
-        """Go on until cancelled or closed. Errors are logged, one line each, and never end it (L08).
-
-        Raises:
-            LocalProtocolError: it runs already, or this client is closed.
+            OadrError: as :meth:`oadr2.exchanges.Exchanges.step`; what is left is due later.
         """
         self._check_open()
-        if self._runner is not None:
-            raise LocalProtocolError("this client is running already; call run() once")
-        # A task of its own, so that aclose() ends the work and not the caller's task.
-        runner = self._runner = asyncio.create_task(self._run())
-        try:
-            await asyncio.wait((runner,))
-        finally:
-            self._runner = None
-            runner.cancel()
-            await asyncio.wait((runner,))
-        if not runner.cancelled():
-            runner.result()
-
-    async def aclose(self) -> None:
-        """Stop, in the middle of a request too, and close the connections."""
-        self._closed = True
-        runner = self._runner
-        if runner is not None and runner is not asyncio.current_task():
-            runner.cancel()
-            await asyncio.wait((runner,))
-        await self._connection.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+        await self._exchanges.settle()
 
     async def _run(self) -> None:
-        while not self._closed:
-            self._wake.clear()
-            try:
-                sent = await self.step()
-            # OadrError is expected; anything else is a fault in a callback or in here, which must not
-            # leave the loads without their events.
-            except Exception as error:
-                self._report(error)
-                sent = False
-            if not sent:
-                await self._sleep()
+        await self._exchanges.run()
 
-    async def _exchange(self, action: Request) -> None:
-        try:
-            data = await self._connection.post(action.service, action.data)
-        except TransportError as error:
-            self.ven.failed(action, error, self._clock())
-            raise
-        self.ven.receive(action, data, self._clock())
+    async def _close(self) -> None:
+        if self.ven.decisions is not None:
+            await self.ven.decisions.aclose()
+        await self._connection.aclose()
 
-    async def _sleep(self) -> None:
-        deadline = self.ven.next_deadline
-        seconds = _LONGEST_SLEEP if deadline is None else deadline - self._clock()
-        try:
-            # Never at once: an error that left its cause in place would make a busy loop.
-            async with asyncio.timeout(min(_LONGEST_SLEEP, max(0.01, seconds))):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+    async def _post(self, action: Request) -> bytes:
+        return await self._connection.post(action.service, action.data)
 
-    def _report(self, problem: Exception) -> None:
-        deadline = self.ven.next_deadline
-        delay = 0.0 if deadline is None else max(0.0, deadline - self._clock())
-        failed = {"failed_poll": True}  # for a log handler that tells them otherwise
-        if isinstance(problem, OadrError):
-            _log.warning(
-                "%s; next try in %.1f s", one_line(str(problem), 1000), delay, extra=failed
+    def _report_and_retry(self, problem: Exception, delay: float) -> None:
+        self._report(problem, f"next try in {delay:.1f} s", delay)
+
+
+def connection_to(
+    vtn_base_uri: str,
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    connect_timeout: float = 10.0,
+    read_timeout: float = 30.0,
+    max_response_size: int = 1 << 20,
+) -> VtnConnection:
+    """A connection to the 2.0b services of a VTN; the arguments as for :class:`oadr2.poll.PollClient`."""
+    return VtnConnection(
+        vtn_base_uri,
+        "2.0b",
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+        max_response_size=max_response_size,
+        username=username,
+        password=password,
+        ssl_context=ssl_context,
+    )
+
+
+class OpenADR2(BackgroundServices[ServiceClient]):
+    """A whole 2.0b VEN that polls, on a thread of its own; made like :class:`oadr2.poll.OpenADR2`.
+
+    Args:
+        event_config: arguments of :class:`oadr2.event.EventHandler`; ``ven_id`` only if it was agreed
+            on with the VTN beforehand. With ``db_path`` everything survives a restart.
+        vtn_base_uri, username, password: of the VTN.
+        control_opts: arguments of :class:`oadr2.control.EventController`.
+        ven_client_cert_key, ven_client_cert_pem, ven_client_key_password, vtn_ca_certs, check_hostname,
+            legacy_tls, vtn_fingerprint: see :class:`oadr2.poll.OpenADR2`.
+        start_thread: begin now; otherwise at :meth:`start`.
+        ven_name: a name for people, which the VTN may know this VEN by.
+        registration: further fields of :class:`oadr2.services.registration.RegistrationSettings`.
+        reports: what this VEN can report.
+        on_event: decides about events, now or later; see :class:`oadr2.decisions.Decisions`.
+        decision_limit: seconds until the default is answered.
+        signer, verifier: :class:`oadr2.signature.Signer` and ``Verifier``.
+        ven_options: any further argument of :class:`oadr2.ven_20b.Ven20b`.
+
+    Attributes:
+        event_handler, event_controller: the events this VEN holds, and the level that follows.
+        client: the :class:`ServiceClient`; ``client.ven`` is the VEN.
+
+    Raises:
+        ConfigurationError: an argument is unknown or of the wrong kind; the message names it.
+    """
+
+    def __init__(  # noqa: PLR0917 - the order of poll.OpenADR2
+        self,
+        event_config: Mapping[str, Any],
+        vtn_base_uri: str,
+        control_opts: Mapping[str, Any] | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        ven_client_cert_key: str | os.PathLike[str] | None = None,
+        ven_client_cert_pem: str | os.PathLike[str] | None = None,
+        vtn_ca_certs: str | os.PathLike[str] | None = None,
+        start_thread: bool = True,
+        *,
+        ven_client_key_password: str | None = None,
+        check_hostname: bool = True,
+        legacy_tls: bool = False,
+        vtn_fingerprint: str | None = None,
+        ven_name: str | None = None,
+        registration: Mapping[str, Any] | None = None,
+        reports: Sequence[ReportSource] = (),
+        on_event: OnEvent | None = None,
+        decision_limit: float = 60.0,
+        signer: PayloadSigner | None = None,
+        verifier: PayloadVerifier | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        **ven_options: Any,
+    ) -> None:
+        check_names(Ven20b, ven_options, "handler", "registration", "sources", "decisions")
+        settings = registration_settings(
+            event_config,
+            registration or {},
+            ven_name=ven_name,
+            transport_name="simpleHttp",
+            http_pull_model=True,
+            xml_signature=signer is not None,
+        )
+        tls = ClientTls(
+            vtn_ca_certs,
+            ven_client_cert_pem,
+            ven_client_cert_key,
+            ven_client_key_password,
+            check_hostname,
+            legacy_tls,
+            vtn_fingerprint,
+        )
+        context = tls.context_for(vtn_base_uri, ssl_context)
+        config, decisions = with_decisions(
+            event_config_20b(event_config, ven_name), on_event, decision_limit
+        )
+
+        def make_client(handler: EventHandler) -> ServiceClient:
+            ven = Ven20b(
+                handler,
+                registration=settings,
+                sources=reports,
+                decisions=decisions,
+                signer=signer,
+                verifier=verifier,
+                **ven_options,
             )
-        else:
-            _log.error(
-                "unexpected error; next try in %.1f s", delay, exc_info=problem, extra=failed
+            connection = connection_to(
+                vtn_base_uri, username=username, password=password, ssl_context=context
             )
-        if self._on_error is None:
-            return
-        try:
-            self._on_error(problem)
-        except Exception:  # the caller's code; its fault must not end the loop
-            _log.exception("on_error raised")
+            return ServiceClient(ven, connection)
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise LocalProtocolError("this client is closed; make a new one")
+        super().__init__(
+            config,
+            control_opts,
+            make_client,
+            name="poll",
+            cert=None if context is None else tls.cert,
+            start_thread=start_thread,
+        )

@@ -41,6 +41,7 @@ PATHS: Final[dict[Profile, str]] = {
     "2.0a": "/OpenADR2/Simple/EiEvent",
     "2.0b": "/OpenADR2/Simple/2.0b/EiEvent",
 }
+_ROOTS: Final[dict[Profile, str]] = {"2.0a": "/OpenADR2/Simple/", "2.0b": "/OpenADR2/Simple/2.0b/"}
 _XML_TYPE = re.compile(rb"\s*application/xml\s*(;.*)?", re.IGNORECASE).fullmatch  # facts.md H53
 _NOT_RECOGNIZED: Final = 453
 _INVALID_DATA: Final = 454
@@ -57,20 +58,16 @@ def certificate_of(scope: Scope) -> Certificate | None:
     return parse_certificate(chain[0].encode("ascii")) if chain else None
 
 
-class PushingVtn:
-    """One VTN that may push: how it is known, whose events take its messages, where answers go.
-
-    VTNs that are to be read differently (``VtnPolicy``) have a handler each. One that pushes single
-    events rather than its whole list needs ``implied_cancel=False``.
+class KnownVtn:
+    """One VTN that may push: how it is known. The base of what takes its messages.
 
     Args:
-        handler: the events, an :class:`oadr2.event.EventHandler`; its profile is the path's.
-        sender: the connection to the VTN, a :class:`oadr2.poll.PollClient` of the same handler.
+        profile: that it speaks.
+        services: those of a VEN that it may push to.
         name: a common or DNS name in the VTN's certificate.
         fingerprint: of the VTN's certificate, of either profile, in any spelling (H09). Without
             name and fingerprint every certificate that the server lets in will do.
         plaintext: take pushes without certificate, and those only from this machine; for trials.
-        answer_options: further arguments of :class:`oadr2.answers.AnswerQueue`.
 
     Raises:
         ConfigurationError: the fingerprint is none, or plaintext is given with a name.
@@ -78,22 +75,19 @@ class PushingVtn:
 
     def __init__(
         self,
-        handler: Events,
-        sender: Sender,
+        profile: Profile,
+        services: Iterable[str] = ("EiEvent",),
         *,
         name: str | None = None,
         fingerprint: str | None = None,
         plaintext: bool = False,
-        **answer_options: Any,
     ) -> None:
         if plaintext and (name is not None or fingerprint is not None):
             raise ConfigurationError(
                 "plaintext: without TLS there is no certificate with a name or fingerprint"
             )
-        self.handler = handler
-        self.ven = Ven(handler)
-        self.profile: Profile = _profile(handler)
-        self.answers = AnswerQueue(sender, wrap_20b=handler.policy.wrap_20b, **answer_options)
+        self.profile: Profile = profile
+        self.services = tuple(services)
         self._name = name
         self._fingerprint = None if fingerprint is None else normal_fingerprint(fingerprint)
         self._plaintext = plaintext
@@ -108,6 +102,64 @@ class PushingVtn:
             self._fingerprint is None or certificate.has_fingerprint(self._fingerprint)
         )
 
+    @property
+    def max_size(self) -> int:
+        """Bytes of a message that are taken."""
+        raise NotImplementedError
+
+    def take(self, data: bytes, service: str) -> bytes:
+        """Take what this VTN pushed to a service: the reply to it. What is owed beyond that is sent later.
+
+        Raises:
+            RemoteProtocolError: it is not well-formed XML; there is no message to reply to.
+            StoreError: it could not be stored; nothing was changed.
+        """
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """Send nothing any more."""
+
+
+class PushingVtn(KnownVtn):
+    """A VTN that pushes events: whose events take its messages, where answers go.
+
+    VTNs that are to be read differently (``VtnPolicy``) have a handler each. One that pushes single
+    events rather than its whole list needs ``implied_cancel=False``.
+
+    Args:
+        handler: the events, an :class:`oadr2.event.EventHandler`; its profile is the path's.
+        sender: the connection to the VTN, a :class:`oadr2.poll.PollClient` of the same handler.
+        name, fingerprint, plaintext: how it is known; see :class:`KnownVtn`.
+        answer_options: further arguments of :class:`oadr2.answers.AnswerQueue`.
+
+    Raises:
+        ConfigurationError: as for :class:`KnownVtn`.
+    """
+
+    def __init__(
+        self,
+        handler: Events,
+        sender: Sender,
+        *,
+        name: str | None = None,
+        fingerprint: str | None = None,
+        plaintext: bool = False,
+        **answer_options: Any,
+    ) -> None:
+        super().__init__(_profile(handler), name=name, fingerprint=fingerprint, plaintext=plaintext)
+        self.handler = handler
+        self.ven = Ven(handler)
+        self.answers = AnswerQueue(sender, wrap_20b=handler.policy.wrap_20b, **answer_options)
+
+    @property
+    def max_size(self) -> int:
+        """Bytes of a message that are taken."""
+        return self.handler.policy.limits.size
+
+    async def aclose(self) -> None:
+        """Stop sending answers."""
+        await self.answers.aclose()
+
     def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
         """Change our opt of a held event and have the VTN told (facts.md E06).
 
@@ -116,34 +168,35 @@ class PushingVtn:
         """
         self.answers.put(self.ven.change_opt(event_id, opt_type, vtn_id))
 
-    def take(self, data: bytes) -> tuple[bytes, Action | None]:
-        """Take what this VTN pushed: the oadrResponse to it, and the answer to send afterwards.
+    def take(self, data: bytes, service: str = "EiEvent") -> bytes:
+        """Take what this VTN pushed: the oadrResponse to it. The answer is queued.
 
         A message that cannot be accepted changes nothing and is told so by the code (H34).
 
         Raises:
-            RemoteProtocolError: it is not well-formed XML; there is no message to reply to.
-            StoreError: the events could not be written; nothing was changed.
+            RemoteProtocolError, StoreError: as for :class:`KnownVtn`.
         """
         try:
             message = decode(data, policy=self.handler.policy)
         except RemoteProtocolError as error:
-            if not _is_well_formed(data):
+            if not is_well_formed(data):
                 raise
-            return self._refuse(error.response_code, str(error), self.profile), None
+            return self._refuse(error.response_code, str(error), self.profile)
         if not isinstance(message, DistributeEvent):
             name = getattr(message, "name", f"oadr{type(message).__name__}")
             reason = f"{name} is not for this service of a VEN"
-            return self._refuse(_NOT_RECOGNIZED, reason, self.profile), None
+            return self._refuse(_NOT_RECOGNIZED, reason, self.profile)
         # A list of the other profile is taken, as over every transport (field-notes.md 6).
         request_id, profile = message.request_id, message.profile
         try:
             answer = self.handler.handle_payload(data)
         except RemoteProtocolError as error:
-            return self._refuse(error.response_code, str(error), profile, request_id), None
+            return self._refuse(error.response_code, str(error), profile, request_id)
         self.answers.list_taken()
-        reply = self._response(200, RESPONSE_CODES[200], profile, request_id)
-        return reply, None if answer is None else Action("EiEvent", answer)
+        # Before the reply is written: a VTN that hangs up on it is owed the answer all the same.
+        if answer is not None:
+            self.answers.put(Action("EiEvent", answer))
+        return self._response(200, RESPONSE_CODES[200], profile, request_id)
 
     def _refuse(self, code: int, reason: str, profile: Profile, request_id: str = "") -> bytes:
         _log.warning("a push is refused with code %d: %s", code, one_line(reason, 1000))
@@ -178,28 +231,30 @@ class PushApp:
 
     def __init__(
         self,
-        vtns: PushingVtn | Iterable[PushingVtn],
+        vtns: KnownVtn | Iterable[KnownVtn],
         *,
         prefix: str = "",
         identify: Identify = certificate_of,
         max_size: int | None = None,
         read_timeout: float = 10.0,
     ) -> None:
-        self.vtns = (vtns,) if isinstance(vtns, PushingVtn) else tuple(vtns)
+        self.vtns = (vtns,) if isinstance(vtns, KnownVtn) else tuple(vtns)
         if not self.vtns:
             raise ConfigurationError("vtns: none is given, so nobody could push")
         prefix = prefix.rstrip("/")
         if prefix and not prefix.startswith("/"):
             raise ConfigurationError(f"prefix: {prefix!r} does not begin with /")
         if max_size is None:
-            max_size = min(vtn.handler.policy.limits.size for vtn in self.vtns)
+            max_size = min(vtn.max_size for vtn in self.vtns)
         if max_size < 1:
             raise ConfigurationError(f"max_size: {max_size} is not positive")
         self._identify = identify
         self._max_size = max_size
         self._read_timeout = read_timeout
-        self._profiles: dict[str, Profile] = {
-            prefix + PATHS[vtn.profile]: vtn.profile for vtn in self.vtns
+        self._places: dict[str, tuple[Profile, str]] = {
+            f"{prefix}{_ROOTS[vtn.profile]}{service}": (vtn.profile, service)
+            for vtn in self.vtns
+            for service in vtn.services
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -209,26 +264,23 @@ class PushApp:
         if scope["type"] != "http":
             raise RuntimeError(f"a VEN serves HTTP, not {scope['type']}")
         try:
-            vtn = self._vtn_of(scope)
+            vtn, service = self._vtn_of(scope)
             body = await self._read(receive)
             if body is None:
                 return  # the VTN has hung up
-            reply, answer = _take(vtn, body)
+            reply = _take(vtn, body, service)
         except _TurnedAwayError as refusal:
             _log.warning("a push from %s: %s", _address(scope), refusal.reason)
             # The body may not be read to its end, so the connection cannot be used again.
             more = (*refusal.headers, (b"connection", b"close"))
             await _reply(send, refusal.status, refusal.reason.encode(), b"text/plain", more)
             return
-        # Before the reply is written: a VTN that hangs up on it is owed the answer all the same.
-        if answer is not None:
-            vtn.answers.put(answer)
         await _reply(send, 200, reply, b"application/xml")
 
     async def aclose(self) -> None:
         """Stop sending answers. The handlers and senders are the caller's to close."""
         for vtn in self.vtns:
-            await vtn.answers.aclose()
+            await vtn.aclose()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -240,7 +292,7 @@ class PushApp:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    def _vtn_of(self, scope: Scope) -> PushingVtn:
+    def _vtn_of(self, scope: Scope) -> tuple[KnownVtn, str]:
         """Who sends the request, when its head is right and it may go on to its body."""
         try:
             certificate = self._identify(scope)
@@ -251,10 +303,11 @@ class PushApp:
             whose = "no client certificate" if certificate is None else certificate.subject_text
             raise _TurnedAwayError(403, f"not a VTN of this VEN: {one_line(whose)}")
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        profile = self._profiles.get(path)
-        vtn = next((vtn for vtn in known if vtn.profile == profile), None)
+        profile, service = self._places.get(path, (None, ""))
+        fitting = (vtn for vtn in known if vtn.profile == profile and service in vtn.services)
+        vtn = next(fitting, None)
         if vtn is None:
-            raise _TurnedAwayError(404, f"not found; served: {' '.join(self._profiles)}")
+            raise _TurnedAwayError(404, f"not found; served: {' '.join(self._places)}")
         method = scope["method"]
         if method != "POST":
             raise _TurnedAwayError(405, f"{method} is not allowed, POST is", (b"allow", b"POST"))
@@ -270,7 +323,7 @@ class PushApp:
             raise _TurnedAwayError(400, "Content-Length is no number")
         if len(length) > 18 or int(length) > self._max_size:
             raise _TurnedAwayError(413, f"more than {self._max_size} bytes")
-        return vtn
+        return vtn, service
 
     async def _read(self, receive: Receive) -> bytes | None:
         """The whole body; None when the client went away before its end."""
@@ -301,14 +354,14 @@ class _TurnedAwayError(Exception):
         super().__init__(reason)
 
 
-def _take(vtn: PushingVtn, body: bytes) -> tuple[bytes, Action | None]:
+def _take(vtn: KnownVtn, body: bytes, service: str) -> bytes:
     try:
-        return vtn.take(body)
+        return vtn.take(body, service)
     except RemoteProtocolError as error:
         raise _TurnedAwayError(400, one_line(str(error))) from None
     except StoreError as error:
         _log.error("a push could not be stored: %s", error)
-        raise _TurnedAwayError(503, "the events cannot be stored now; push them again") from None
+        raise _TurnedAwayError(503, "it cannot be stored now; push it again") from None
 
 
 async def _reply(
@@ -342,7 +395,7 @@ def _address(scope: Scope) -> str:
     return one_line(str((scope.get("client") or ("an unknown address",))[0]))
 
 
-def _is_well_formed(data: bytes) -> bool:
+def is_well_formed(data: bytes) -> bool:
     """Whether what the decoder refused is XML at all. A document type counts as no."""
     parser = expat.ParserCreate(namespace_separator=" ")
 

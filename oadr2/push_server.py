@@ -159,8 +159,18 @@ class PushServer:
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             await asyncio.wait((self._serving,))
+            if self._serving.cancelled():  # with everything else on its loop, so it closed nothing
+                for connection in list(self._server.server_state.connections):
+                    connection.shutdown()
+                for _ in range(3):  # asyncio closes sockets in its next rounds
+                    await asyncio.sleep(0)
             self._server = self._serving = None
         self._close_listener()
+
+    def close(self) -> None:
+        """Give up the port, of a server that was never started."""
+        if self._server is None:
+            self._close_listener()
 
     def _close_listener(self) -> None:
         if self._listener is not None:

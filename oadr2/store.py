@@ -64,6 +64,7 @@ _PUT: Final = """INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     opt_type = excluded.opt_type, request_id = excluded.request_id, raw = excluded.raw,
     start_offset_us = excluded.start_offset_us, terminate_at_us = excluded.terminate_at_us,
     phase = excluded.phase, sequence = excluded.sequence"""
+_VEN_IDS: Final = "SELECT ven_id FROM ven UNION SELECT ven_id FROM value ORDER BY ven_id"
 _DELETE: Final = "DELETE FROM event WHERE ven_id = ? AND vtn_id = ? AND event_id = ?"
 _REQUEST_ID: Final = """UPDATE event SET request_id = ?1
     WHERE ven_id = ?2 AND vtn_id = ?3 AND event_id = ?4 AND request_id <> ?1"""
@@ -193,6 +194,18 @@ class EventStore:
                 rows = self._connection.execute(_LOAD, (ven_id,)).fetchall()
             self._claimed.add(ven_id)
         return [StoredEvent(*row) for row in rows]
+
+    def look(self, ven_id: str) -> list[StoredEvent]:
+        """As :meth:`load`, without becoming the writer: whoever is goes on undisturbed."""
+        with self._lock, self._errors():
+            rows = self._connection.execute(_LOAD, (ven_id,)).fetchall()
+        return [StoredEvent(*row) for row in rows]
+
+    def ven_ids(self) -> list[str]:
+        """The VENs of which anything was ever kept, in the order of their ids."""
+        with self._lock, self._errors():
+            rows = self._connection.execute(_VEN_IDS).fetchall()
+        return [str(row[0]) for row in rows]
 
     def apply(
         self,

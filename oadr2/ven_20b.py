@@ -8,15 +8,15 @@ hands the reply to :meth:`Ven20b.receive` or the trouble to :meth:`Ven20b.failed
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal, Protocol, TypeAlias, TypeVar
+from dataclasses import replace
+from typing import Final, Literal, TypeAlias
 
-from oadr2._core.encode import encode
 from oadr2._core.objects import decode
+from oadr2.decisions import Decisions
 from oadr2.errors import (
     RESPONSE_CODES,
     LocalProtocolError,
@@ -28,13 +28,10 @@ from oadr2.event import EventHandler
 from oadr2.model import (
     CanceledOpt,
     CanceledPartyRegistration,
-    CanceledReport,
-    CancelPartyRegistration,
-    CancelReport,
+    CancelOpt,
     CreatedOpt,
     CreatedPartyRegistration,
     CreatedReport,
-    CreateReport,
     DistributeEvent,
     EiResponse,
     Event,
@@ -43,81 +40,32 @@ from oadr2.model import (
     Period,
     Poll,
     RegisteredReport,
-    RegisterReport,
-    RequestReregistration,
+    ReportRequest,
     Response,
     Targets,
     UpdatedReport,
     UpdateReport,
 )
-from oadr2.pacing import BackOff
+from oadr2.services.inbox import NOT_RECOGNIZED, SERVICE_OF, Inbox
 from oadr2.services.opt import Opts
+from oadr2.services.outbox import AnswersOwed, OptOutbox
 from oadr2.services.registration import Registration, RegistrationSettings
+from oadr2.services.replies import accepted, expect
 from oadr2.services.report import Reports
 from oadr2.services.report_source import ReportSource
-from oadr2.services.state import MemoryState, ServiceState
-from oadr2.ven import Action, Push, Service
+from oadr2.services.request import Activity, ActivityKind, Purpose, Request
+from oadr2.services.seal import PayloadSigner, PayloadVerifier, Seal
+from oadr2.services.state import ServiceState, state_beside
+from oadr2.services.tries import Tries
+from oadr2.ven import Push, Service
+
+__all__ = ["Activity", "Request", "Ven20b"]
 
 _log = logging.getLogger("oadr2.ven")
 
 _NOT_REGISTERED: Final = 463
-_NOT_RECOGNIZED: Final = 453
-_UNSENT_OPT: Final = "opt_unsent/"
-_RETRY_AFTER_MAX: Final = 3600.0
 
 Phase: TypeAlias = Literal["unregistered", "registered", "cancelled"]
-Purpose: TypeAlias = Literal[
-    "query", "register", "cancel", "announce", "synchronise", "poll", "answer", "report", "opt"
-]
-
-#: At which service a VEN takes what a VTN pushes (facts.md 3.5).
-_PUSHED: Final[dict[type, Service]] = {
-    DistributeEvent: "EiEvent",
-    CreateReport: "EiReport",
-    RegisterReport: "EiReport",
-    CancelReport: "EiReport",
-    UpdateReport: "EiReport",
-    CancelPartyRegistration: "EiRegisterParty",
-    RequestReregistration: "EiRegisterParty",
-}
-
-
-class PayloadSigner(Protocol):
-    """:class:`oadr2.signature.Signer`, or its like."""
-
-    def sign(self, payload: bytes) -> bytes: ...
-
-
-class PayloadVerifier(Protocol):
-    """:class:`oadr2.signature.Verifier`, or its like."""
-
-    def verify(self, payload: bytes) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Request(Action):
-    """An action whose reply this VEN waits for; ``key`` says which report or opt it is about."""
-
-    purpose: Purpose
-    key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """Something worth telling a person: ``kind`` is a word, ``text`` one line."""
-
-    kind: Literal[
-        "registered", "unregistered", "cancelled", "announced", "asked", "delivered", "opt"
-    ]
-    text: str
-
-
-@dataclass(slots=True)
-class _HeldBack:
-    """When something that failed may be tried again; ``until`` in seconds since 1970."""
-
-    back_off: BackOff
-    until: float = 0.0
 
 
 class Ven20b:
@@ -127,8 +75,9 @@ class Ven20b:
         handler: its events; profile level 2.0b. Its ``ven_id`` follows what the VTN gives us.
         registration: how it presents itself.
         sources: what it can report.
-        state: where ids, report requests, reports not taken yet and opts are remembered; None: only
-            until the process ends.
+        state: where ids, report requests, reports not taken yet and opts are remembered; None: beside
+            the events of the handler, which forgets all when it has no ``db_path``.
+        decisions: what to answer events; its ``ask`` is the ``opt_callback`` of the handler.
         signer, verifier: sign what is sent, and take only what is signed.
         on_activity: called with what is worth telling; must return soon and not raise.
         on_report: called with each oadrUpdateReport of the VTN's own reports.
@@ -150,6 +99,7 @@ class Ven20b:
         registration: RegistrationSettings | None = None,
         sources: Sequence[ReportSource] = (),
         state: ServiceState | None = None,
+        decisions: Decisions | None = None,
         signer: PayloadSigner | None = None,
         verifier: PayloadVerifier | None = None,
         on_activity: Callable[[Activity], object] | None = None,
@@ -161,30 +111,39 @@ class Ven20b:
         seed: int | None = None,
     ) -> None:
         self.handler = handler
-        self._state = MemoryState() if state is None else state
+        self._state = state_beside(handler.store) if state is None else state
         self.registration = Registration(registration or RegistrationSettings(), self._state)
         self.reports = Reports(sources, self._state)
         self.opts = Opts(self._state)
-        self._signer = signer
-        self._verifier = verifier
+        self.decisions = decisions
+        self._seal = Seal(handler.policy, signer, verifier)
         self._on_activity = on_activity
-        self._on_report = on_report
+        self._inbox = Inbox(
+            handler,
+            self.registration,
+            self.reports,
+            decisions=decisions,
+            on_report=on_report,
+            wrap=handler.policy.wrap_20b,
+        )
         self._drain_spacing = drain_spacing
         self._drain_limit = drain_limit
         self._random = random.Random(seed)  # noqa: S311  ids and jitter, no secrets
-        self._back_off = (back_off_base, back_off_max)
-        # While the VTN is out of reach nothing is sent; what it fails over alone holds nothing else up.
-        self._unreachable = self._new_back_off()
-        self._not_before = 0.0
-        self._held_back: dict[Purpose, _HeldBack] = {}
+        self._tries = Tries(back_off_base, back_off_max, self._random.random)
         self._next_poll = 0.0
         self._drained = 0
-        self._owed: deque[Request] = deque()
-        self._opts_to_send = self._unsent_opts()
+        self._owed = AnswersOwed(wrap=handler.policy.wrap_20b)
+        self._answer_numbers = itertools.count(1)
+        self._unsent_opts = OptOutbox(self._state)
+        # A list that was asked for may be older than one that was pushed meanwhile.
+        self._lists_pushed = 0
+        self._lists_asked_after = 0
         self._cancelled = False
         self._queried = not self.registration.settings.query
-        self._register = self.registration.registered is None
-        self._announce = not self._register
+        self._register = not self.registration.holds
+        # Announcing would end what was asked for before (D19).
+        known = self.reports.is_announced and not handler.policy.announce_at_start
+        self._announce = not self._register and not known
         self._synchronise = not self._register
         self._cancel = False
         if self.registration.registered is not None:
@@ -210,17 +169,17 @@ class Ven20b:
             if self.opts.held:
                 held = self.handler.get_active_events()
                 self.opts.expire(now, frozenset(event.event_id for event in held))
-        if now < self._not_before:
+        if self.decisions is not None:
+            for event_id, opt_type in self.decisions.take_due(now):
+                self._answer_late(event_id, opt_type)
+        if now < self._tries.not_before:
             return None
         action = self._next(now)
-        # Signed at the last moment: what waited long would carry a stale signature.
-        if action is None or self._signer is None:
-            return action
-        return replace(action, data=self._signer.sign(action.data))
+        return None if action is None else replace(action, data=self._seal.signed(action.data))
 
     def _next(self, now: float) -> Request | None:
         if self._owed and self._ready("answer", now):
-            return self._owed[0]
+            return self._owed.first
         if self._cancelled:
             return None
         if self._register:
@@ -239,9 +198,11 @@ class Ven20b:
             message = self.reports.register(now, self._id(), self._ven_id)
             return self._request("EiReport", message, "announce")
         if self._synchronise and self._ready("synchronise", now):
+            self._lists_asked_after = self._lists_pushed
             return Request("EiEvent", self.handler.build_request_payload(), "synchronise")
-        if self._opts_to_send and self._ready("opt", now):
-            return next(iter(self._opts_to_send.values()))
+        if self._unsent_opts and self._ready("opt", now):
+            opt = self._unsent_opts.first
+            return Request("EiOpt", opt.data, "opt", str(opt.number))
         delivery = self.reports.due()
         if delivery is not None and self._ready("report", now):
             update = UpdateReport(self._id(), (delivery.report,), self._ven_id)
@@ -253,32 +214,30 @@ class Ven20b:
     @property
     def next_deadline(self) -> float | None:
         """Seconds since 1970 when :meth:`next_action` may have something, or None: only after a call."""
-        times = [self._ready_at("answer")] if self._owed else []
+        times = [self._tries.ready_at("answer")] if self._owed else []
+        if self.decisions is not None and self.decisions.next_deadline is not None:
+            times.append(self.decisions.next_deadline)
         if self._cancelled:
             pass
         elif self._register:
-            times.append(self._ready_at("register"))
+            times.append(self._tries.ready_at("register"))
         else:
             wanted: tuple[tuple[Purpose, object], ...] = (
                 ("cancel", self._cancel),
                 ("announce", self._announce),
                 ("synchronise", self._synchronise),
-                ("opt", self._opts_to_send),
+                ("opt", self._unsent_opts),
                 ("report", self.reports.waiting),
             )
-            times += [self._ready_at(purpose) for purpose, is_wanted in wanted if is_wanted]
+            times += [self._tries.ready_at(purpose) for purpose, is_wanted in wanted if is_wanted]
             if self.registration.settings.polls:
                 times.append(self._next_poll)
             if self.reports.next_deadline is not None:
                 times.append(self.reports.next_deadline)
-        return max(self._not_before, min(times)) if times else None
+        return max(self._tries.not_before, min(times)) if times else None
 
     def _ready(self, purpose: Purpose, now: float) -> bool:
-        return now >= self._ready_at(purpose)
-
-    def _ready_at(self, purpose: Purpose) -> float:
-        held = self._held_back.get(purpose)
-        return 0.0 if held is None else held.until
+        return now >= self._tries.ready_at(purpose)
 
     # -- what comes back ------------------------------------------------------------------------
 
@@ -290,8 +249,7 @@ class Ven20b:
                 is said again after a back-off; the rest is given up.
             StoreError: what came could not be stored; it counts as not received.
         """
-        self._unreachable.succeeded()
-        self._not_before = 0.0
+        self._tries.reached()
         try:
             self._receive(action, data, now)
         except RemoteProtocolError as error:
@@ -303,9 +261,9 @@ class Ven20b:
             self._retry_or_drop(action, now)
             raise
         except OadrError:
-            self._hold_back(action.purpose, now)
+            self._tries.failed(action.purpose, now)
             raise
-        self._held_back.pop(action.purpose, None)
+        self._tries.succeeded(action.purpose)
 
     def failed(self, action: Request, error: TransportError, now: float) -> None:
         """Note that an action could not be sent, or brought no 2xx reply: it is sent again later.
@@ -314,73 +272,85 @@ class Ven20b:
         for events must come whatever becomes of a report.
         """
         if error.status is None:
-            self._not_before = now + self._unreachable.failed()
-            until = self._not_before
+            until = self._tries.not_reached(now)
         else:
-            until = self._hold_back(action.purpose, now, error.retry_after)
+            until = self._tries.failed(action.purpose, now, error.retry_after)
             if action.purpose == "report":
                 self.reports.postpone(int(action.key))
         if action.purpose == "poll":
             soonest = now + self.registration.settings.min_poll_interval
             self._next_poll = max(until, soonest)
 
-    def receive_push(self, data: bytes, service: str, now: float) -> Push:
+    def receive_push(self, data: bytes, service: str | None, now: float) -> Push:
         """Take what the VTN sends by itself; the reply to it. What is owed beyond that is queued.
+
+        Args:
+            data: the message.
+            service: where it came in; None where there is one place for all, as on XMPP.
+            now: seconds since 1970.
 
         Raises:
             RemoteProtocolError: it cannot be read, or is not signed as it must be.
             StoreError: it could not be stored.
         """
-        body, message = self._open(data)
-        wanted = _PUSHED.get(type(message))
-        if wanted is None or wanted != service:
-            name = getattr(message, "name", type(message).__name__)
-            text = f"{name} is not for the {service} service of a VEN"
-            return Push(self._sealed(self._response(_NOT_RECOGNIZED, text, message)), ())
+        body, message = self._seal.opened(data)
+        wanted = SERVICE_OF.get(type(message))
+        if wanted is None or service not in (None, wanted):
+            name = getattr(message, "name", f"oadr{type(message).__name__}")
+            where = "a VEN" if service is None else f"the {service} service of a VEN"
+            text = f"{name} is not for {where}"
+            return Push(self._sealed(self._response(NOT_RECOGNIZED, text, message)), ())
         reply = self._take(message, body, now)
         if isinstance(message, DistributeEvent):
+            self._lists_pushed += 1
             if isinstance(reply, bytes):
-                self._owed.append(Request("EiEvent", reply, "answer"))
+                self._owe("EiEvent", reply)
             return Push(self._sealed(self._response(200, RESPONSE_CODES[200], message)), ())
         return Push(b"" if reply is None or isinstance(reply, bytes) else self._sealed(reply), ())
 
+    def refusal(self, code: int, text: str) -> bytes:
+        """The oadrResponse that refuses a push which :meth:`receive_push` could not take."""
+        return self._sealed(self._response(code, text, None))
+
     def _receive(self, action: Request, data: bytes, now: float) -> None:
         if not data.strip():
-            self._take_nothing(action)
+            self._take_nothing(action, now)
             return
-        body, message = self._open(data)
+        body, message = self._seal.opened(data)
         purpose = action.purpose
         if purpose == "poll":
             self._polled(message, body, now)
         elif purpose == "synchronise":
             self._expect_event_list(message, body, now)
         elif purpose == "register":
-            self._registered(_expect(message, CreatedPartyRegistration), now)
+            self._registered(expect(message, CreatedPartyRegistration), now)
         elif purpose == "query":
             self._queried = True
-            _accepted(_expect(message, CreatedPartyRegistration).response, "our query")
+            accepted(expect(message, CreatedPartyRegistration).response, "our query")
         elif purpose == "announce":
-            self._announced(_expect(message, RegisteredReport), now)
+            self._announced(expect(message, RegisteredReport), now)
         elif purpose == "report":
-            self._delivered(action, _expect(message, UpdatedReport), now)
+            self._delivered(action, expect(message, UpdatedReport), now)
         elif purpose == "opt":
             self._opt_answered(action, message)
         elif purpose == "cancel":
-            reply = _expect(message, CanceledPartyRegistration)
-            _accepted(reply.response, "the end of our registration")
+            reply = expect(message, CanceledPartyRegistration)
+            accepted(reply.response, "the end of our registration")
             self._end()
         else:
-            _accepted(_expect(message, Response).response, "our answer")
-            self._owed.popleft()
+            accepted(expect(message, Response).response, "our answer")
+            self._owed.done(action.key)
 
-    def _take_nothing(self, action: Request) -> None:
+    def _take_nothing(self, action: Request, now: float) -> None:
         """An empty body: fine where only an acknowledgement was due (facts.md 3.2, L05)."""
         if action.purpose == "answer":
-            self._owed.popleft()
+            self._owed.done(action.key)
+        elif action.purpose == "synchronise" and not self.registration.settings.polls:
+            self._synchronised(now)  # the list comes by itself
         elif action.purpose == "report":
             self.reports.delivered(int(action.key))
         elif action.purpose == "opt":
-            self._opt_sent(action.key)
+            self._unsent_opts.sent(int(action.key))
         else:
             raise RemoteProtocolError(f"the reply to our {_NAMES[action.purpose]} is empty")
 
@@ -388,69 +358,51 @@ class Ven20b:
         if isinstance(message, Response):
             self._drained = 0
             self._next_poll = now + self._interval()
-            _accepted(message.response, "our poll")
+            accepted(message.response, "our poll")
             return
         self._drained += 1
         drains = self._drained < self._drain_limit
         reply = self._take(message, body, now)
         if reply is not None:
-            service = _PUSHED.get(type(message), "EiEvent")
-            data = reply if isinstance(reply, bytes) else self._encoded(reply)
-            self._owed.append(Request(service, data, "answer"))
+            service = SERVICE_OF.get(type(message), "EiEvent")
+            data = reply if isinstance(reply, bytes) else self._seal.encoded(reply)
+            self._owe(service, data)
         self._next_poll = now + (self._drain_spacing if drains else self._interval())
         if not drains:
             self._drained = 0
 
     def _take(self, message: Message, body: bytes, now: float) -> Message | bytes | None:
         """Do what the VTN asks; the answer that is owed, which for events is ready made."""
-        if isinstance(message, DistributeEvent):
-            return self.handler.handle_payload(body)
-        if isinstance(message, CreateReport | RegisterReport | CancelReport | UpdateReport):
-            return self._take_report(message, now)
-        if isinstance(message, CancelPartyRegistration):
-            answer = self.registration.cancelled_by_vtn(message)
-            if answer.response.ok:
-                self._end()
-            return answer
-        if isinstance(message, RequestReregistration):
-            self._register = True
-            return Response(EiResponse(200, "OK", ""), self._ven_id, "2.0b")
-        name = getattr(message, "name", f"oadr{type(message).__name__}")
-        raise RemoteProtocolError(f"{name} is not for a VEN", response_code=_NOT_RECOGNIZED)
+        taken = self._inbox.take(message, body, now)
+        self._announce = self._announce or taken.announce
+        self._register = self._register or taken.register
+        if taken.ended:
+            self._end()
+        if taken.asked is not None:
+            self._tell_requests(taken.asked[0], taken.asked[1].response_code)
+        return taken.answer
 
-    def _take_report(
-        self, message: CreateReport | RegisterReport | CancelReport | UpdateReport, now: float
-    ) -> Message:
-        if isinstance(message, CreateReport):
-            outcome = self.reports.request(message.report_requests, now)
-            self._announce = self._announce or bool(outcome.metadata)
-            self._tell_requests(message.report_requests, outcome.response_code)
-            response = EiResponse(outcome.response_code, outcome.description, message.request_id)
-            return CreatedReport(response, self.reports.pending, self._ven_id)
-        if isinstance(message, CancelReport):
-            outcome = self.reports.cancel(message.report_request_ids, message.report_to_follow, now)
-            response = EiResponse(outcome.response_code, outcome.description, message.request_id)
-            return CanceledReport(response, self.reports.pending, self._ven_id)
-        response = EiResponse(200, RESPONSE_CODES[200], message.request_id)
-        if isinstance(message, RegisterReport):
-            return RegisteredReport(response, (), self._ven_id)
-        if self._on_report is not None:
-            try:
-                self._on_report(message)
-            except Exception:  # the application's own code
-                _log.exception("on_report failed")
-        return UpdatedReport(response, None, self._ven_id)
+    def _answer_late(self, event_id: str, opt_type: OptType) -> None:
+        try:
+            self.change_opt(event_id, opt_type)
+        except LocalProtocolError as error:  # it has gone meanwhile, and needs no answer
+            _log.info("no answer to event %r: %s", event_id, error)
 
     # -- the replies, one by one ----------------------------------------------------------------
 
     def _expect_event_list(self, message: Message, body: bytes, now: float) -> None:
         if isinstance(message, Response):  # some say "nothing" this way
-            _accepted(message.response, "our request for events")
+            accepted(message.response, "our request for events")
         else:
-            _expect(message, DistributeEvent)
-            reply = self.handler.handle_payload(body)
+            expect(message, DistributeEvent)
+            if self._lists_pushed != self._lists_asked_after:
+                return  # asked again: taken now it would cancel what only the newer list has
+            reply = self._inbox.take_events(body)
             if reply is not None:
-                self._owed.append(Request("EiEvent", reply, "answer"))
+                self._owe("EiEvent", reply)
+        self._synchronised(now)
+
+    def _synchronised(self, now: float) -> None:
         self._synchronise = False
         self._next_poll = now + self._interval()
 
@@ -461,19 +413,30 @@ class Ven20b:
         self._register = False
         self._announce = self._synchronise = True  # P08, L06
         self._next_poll = now + self._interval()
+        polls = self.registration.settings.polls
         again = " again" if before is not None else ""
+        how = f"a poll every {self._interval():g} s" if polls else "no polls, it comes to us"
         self._tell(
             "registered",
-            f"registered{again} with VTN {found.vtn_id!r} as {found.ven_id!r}, "
-            f"a poll every {self._interval():g} s",
+            f"registered{again} with VTN {found.vtn_id!r} as {found.ven_id!r}, {how}",
+            ven_id=found.ven_id,
+            vtn_id=found.vtn_id,
+            registration_id=found.registration_id,
+            poll_interval=self._interval() if polls else None,
         )
 
     def _announced(self, reply: RegisteredReport, now: float) -> None:
         self._announce = False
-        _accepted(reply.response, "our reports")
+        accepted(reply.response, "our reports")
         self.reports.announced()
         count = sum(len(source.points) for source in self.reports.sources.values())
-        self._tell("announced", f"{len(self.reports.sources)} reports announced, {count} points")
+        names = tuple(self.reports.sources)
+        self._tell(
+            "announced",
+            f"{_count(len(names), 'report')} announced, {_count(count, 'point')}",
+            reports=names,
+            points=count,
+        )
         if reply.report_requests:
             outcome = self.reports.request(reply.report_requests, now)
             self._tell_requests(reply.report_requests, outcome.response_code)
@@ -481,36 +444,42 @@ class Ven20b:
             request_id = reply.response.request_id
             response = EiResponse(outcome.response_code, outcome.description, request_id)
             answer = CreatedReport(response, self.reports.pending, self._ven_id)
-            self._owed.append(self._request("EiReport", answer, "answer"))
+            self._owe("EiReport", self._seal.encoded(answer))
 
     def _delivered(self, action: Request, reply: UpdatedReport, now: float) -> None:
         delivery = self.reports.due()
         if reply.cancel_report is not None:
             cancel = reply.cancel_report
             self.reports.cancel(cancel.report_request_ids, cancel.report_to_follow, now)
-        _accepted(reply.response, "our report")
+        accepted(reply.response, "our report")
         self.reports.delivered(int(action.key))
         if delivery is not None:
             report = delivery.report
             self._tell(
                 "delivered",
-                f"report {report.report_specifier_id!r} delivered for request "
-                f"{report.report_request_id!r}, {len(report.intervals)} intervals",
+                f"{report.report_specifier_id!r} delivered for request "
+                f"{report.report_request_id!r}, {_count(len(report.intervals), 'interval')}",
+                report=report.report_specifier_id,
+                report_request_id=report.report_request_id,
+                intervals=len(report.intervals),
+                waiting=self.reports.waiting,
             )
 
     def _opt_answered(self, action: Request, message: Message) -> None:
-        opt_id = action.key
+        self._unsent_opts.sent(int(action.key))
         if isinstance(message, CanceledOpt):
-            self._opt_sent(opt_id)
+            opt_id = message.opt_id or expect(decode(action.data), CancelOpt).opt_id  # O06
             self.opts.forget(opt_id)
-            _accepted(message.response, "the end of our opt")
+            accepted(message.response, "the end of our opt")
+            self._tell("opt", f"opt {opt_id!r} taken back", opt_id=opt_id, cancelled=True)
             return
-        reply = _expect(message, CreatedOpt)
+        reply = expect(message, CreatedOpt)
         if not reply.response.ok:
-            self.opts.forget(opt_id)
-        self._opt_sent(opt_id)
-        _accepted(reply.response, "our opt")
-        self._tell("opt", f"opt {opt_id!r} taken by the VTN")
+            self.opts.forget(reply.opt_id)
+        accepted(reply.response, "our opt")
+        self._tell(
+            "opt", f"opt {reply.opt_id!r} taken by the VTN", opt_id=reply.opt_id, cancelled=False
+        )
 
     # -- what the application asks --------------------------------------------------------------
 
@@ -518,8 +487,21 @@ class Ven20b:
         """Register, or register again, for instance because our address has changed."""
         self._cancelled = False
         self._register = True
-        self._held_back.clear()
-        self._not_before = 0.0
+        self._tries.forget()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether we are registered, have the VTN's events, and owe it no answer."""
+        asks = self._register or self._announce or self._synchronise
+        return self.phase == "registered" and not asks and not self._owed
+
+    def reconnect(self) -> None:
+        """There is a new way to the VTN: try at once."""
+        self._tries.reached()
+
+    def synchronise(self) -> None:
+        """Ask the VTN for its events, soon: what it pushed may have been missed (L06)."""
+        self._synchronise = self.registration.registered is not None
 
     def cancel_registration(self) -> None:
         """Have the VTN end our registration (P11).
@@ -538,8 +520,7 @@ class Ven20b:
             LocalProtocolError: no such event is held.
             StoreError: it could not be stored; nothing has changed.
         """
-        data = self.handler.set_opt(event_id, opt_type, vtn_id)
-        self._owed.append(Request("EiEvent", data, "answer"))
+        self._owe("EiEvent", self.handler.set_opt(event_id, opt_type, vtn_id))
 
     def create_opt(
         self,
@@ -560,7 +541,7 @@ class Ven20b:
             event, opt_type, opt_id=opt_id, request_id=self._id(), ven_id=self._ven_id, now=now,
             reason=reason, targets=targets,
         )  # fmt: skip
-        self._send_opt(opt_id, message)
+        self._unsent_opts.put(message, self._seal.encoded(message))
         return opt_id
 
     def create_availability(
@@ -583,7 +564,7 @@ class Ven20b:
             opt_type, periods, opt_id=opt_id, request_id=self._id(), ven_id=self._ven_id, now=now,
             reason=reason, market_context=market_context, targets=targets,
         )  # fmt: skip
-        self._send_opt(opt_id, message)
+        self._unsent_opts.put(message, self._seal.encoded(message))
         return opt_id
 
     def cancel_opt(self, opt_id: str) -> None:
@@ -594,23 +575,7 @@ class Ven20b:
             StoreError: it could not be stored; nothing has changed.
         """
         message = self.opts.cancel(opt_id, request_id=self._id(), ven_id=self._ven_id)
-        self._send_opt(opt_id, message)
-
-    def _send_opt(self, opt_id: str, message: Message) -> None:
-        data = self._encoded(message)
-        self._state.save({_UNSENT_OPT + opt_id: data.decode()})
-        self._opts_to_send[opt_id] = Request("EiOpt", data, "opt", opt_id)
-
-    def _opt_sent(self, opt_id: str) -> None:
-        self._state.save({_UNSENT_OPT + opt_id: None})
-        self._opts_to_send.pop(opt_id, None)
-
-    def _unsent_opts(self) -> dict[str, Request]:
-        return {
-            opt_id: Request("EiOpt", text.encode(), "opt", opt_id)
-            for key, text in self._state.load(_UNSENT_OPT).items()
-            for opt_id in (key.removeprefix(_UNSENT_OPT),)
-        }
+        self._unsent_opts.put(message, self._seal.encoded(message))
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -627,51 +592,33 @@ class Ven20b:
     def _request(
         self, service: Service, message: Message, purpose: Purpose, key: str = ""
     ) -> Request:
-        return Request(service, self._encoded(message), purpose, key)
+        return Request(service, self._seal.encoded(message), purpose, key)
 
-    def _encoded(self, message: Message) -> bytes:
-        wrap = (
-            self._signer is not None or self.handler.policy.wrap_20b
-        )  # S01: only these are signed
-        return encode(message, wrap=wrap)
+    def _owe(self, service: Service, data: bytes) -> None:
+        """Queue an answer."""
+        request = Request(service, data, "answer", str(next(self._answer_numbers)))
+        if self._owed.put(request) is not None:
+            _log.error("too many answers wait for the VTN; the oldest is dropped")
 
     def _sealed(self, message: Message) -> bytes:
-        data = self._encoded(message)
-        return data if self._signer is None else self._signer.sign(data)
+        return self._seal.signed(self._seal.encoded(message))
 
-    def _open(self, data: bytes) -> tuple[bytes, Message]:
-        """The bytes that may be believed, and what they say."""
-        body = data if self._verifier is None else self._verifier.verify(data)
-        return body, decode(body, policy=self.handler.policy)
-
-    def _response(self, code: int, text: str, to: Message) -> Response:
+    def _response(self, code: int, text: str, to: Message | None) -> Response:
         return Response(EiResponse(code, text, getattr(to, "request_id", "")), self._ven_id, "2.0b")
 
     def _retry_or_drop(self, action: Request, now: float) -> None:
         """After a refusal or an unreadable reply: an answer is given up, a question asked again."""
         if action.purpose == "answer":
-            if self._owed:
-                self._owed.popleft()
+            self._owed.done(action.key)
         elif action.purpose == "report":
             # The VTN has it and does not want it; another try would be refused as well.
             self.reports.delivered(int(action.key))
         elif action.purpose == "opt":
-            self._opt_sent(action.key)
+            self._unsent_opts.sent(int(action.key))
         elif action.purpose == "poll":
             self._next_poll = max(self._next_poll, now + self._interval())
         elif action.purpose not in ("query", "announce"):
-            self._hold_back(action.purpose, now)
-
-    def _new_back_off(self) -> BackOff:
-        return BackOff(*self._back_off, self._random.random)
-
-    def _hold_back(self, purpose: Purpose, now: float, retry_after: float | None = None) -> float:
-        """Not to be sent again before the time that is returned."""
-        if purpose == "query":
-            purpose = "register"
-        held = self._held_back.setdefault(purpose, _HeldBack(self._new_back_off()))
-        held.until = now + max(held.back_off.failed(), min(retry_after or 0.0, _RETRY_AFTER_MAX))
-        return held.until
+            self._tries.failed(action.purpose, now)
 
     def _forgotten(self) -> None:
         """The VTN does not know us any more (463): register anew, as if for the first time."""
@@ -682,45 +629,28 @@ class Ven20b:
     def _end(self) -> None:
         """The registration is over, by whoever's word (P09)."""
         self.registration.forget()
-        self.reports.announced()  # nobody is left to report to
-        self._opts_to_send.clear()
+        self.reports.forget()
+        self._unsent_opts.clear()
         self._cancel = self._register = False
         self._cancelled = True
         self._tell(
             "cancelled", "the registration has ended; no more polls until it is asked for again"
         )
 
-    def _tell_requests(self, requests: Sequence[object], code: int) -> None:
+    def _tell_requests(self, requests: Sequence[ReportRequest], code: int) -> None:
         verb = "taken" if 200 <= code <= 299 else f"refused with {code}"
-        self._tell("asked", f"{len(requests)} report requests {verb}")
+        ids = [request.report_request_id for request in requests]
+        text = f"{_count(len(ids), 'report request')} {verb}: {', '.join(ids)}"
+        self._tell("asked", text, report_request_ids=ids, response_code=code)
 
-    def _tell(self, kind: str, text: str) -> None:
+    def _tell(self, kind: ActivityKind, text: str, **fields: object) -> None:
         _log.info("%s", text)
         if self._on_activity is not None:
-            self._on_activity(Activity(kind, text))  # type: ignore[arg-type]
+            self._on_activity(Activity(kind, text, fields))
 
 
-_Reply = TypeVar("_Reply")
-
-
-def _expect(message: Message, kind: type[_Reply]) -> _Reply:
-    """The message, if it is of this kind; what an oadrResponse in its place says, otherwise."""
-    if isinstance(message, kind):
-        return message
-    if isinstance(message, Response) and not message.response.ok:
-        _accepted(message.response, "our request")
-    name = getattr(message, "name", f"oadr{type(message).__name__}")
-    raise RemoteProtocolError(f"expected an oadr{kind.__name__}, got {name}")
-
-
-def _accepted(response: EiResponse, what: str) -> None:
-    """Raise RemoteProtocolError unless the VTN's code is 2xx (facts.md G12)."""
-    if not response.ok:
-        told = f": {response.response_description}" if response.response_description else ""
-        raise RemoteProtocolError(
-            f"the VTN refused {what} with code {response.response_code}{told}",
-            response_code=response.response_code,
-        )
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 _NAMES: Final[dict[Purpose, str]] = {

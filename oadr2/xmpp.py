@@ -10,133 +10,55 @@ Needs slixmpp: ``pip install 'oadr2[xmpp]'``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import random
-import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from slixmpp import JID
 
 from oadr2._core.objects import decode
-from oadr2.arguments import check_names, check_options, seconds
+from oadr2.arguments import check_names, check_options
 from oadr2.background import BackgroundVen
-from oadr2.client import Client
 from oadr2.errors import (
     ConfigurationError,
     OadrError,
     RemoteProtocolError,
     StoreError,
-    TransportError,
     one_line,
 )
 from oadr2.model import CreatedEvent, OptType, RequestEvent
-from oadr2.pacing import BackOff
 from oadr2.security import ClientTls, PathLike
 from oadr2.ven import Action, Events, Ven
-from oadr2.xmpp_server import parse_jid, parse_jids, port_of, server_of
-from oadr2.xmpp_stream import Refused, StanzaError, Stream
+from oadr2.xmpp_link import XmppLink
+from oadr2.xmpp_server import port_of
+from oadr2.xmpp_stream import Refused, Stream
 
 _log = logging.getLogger("oadr2.xmpp")
 _Taken = TypeVar("_Taken")
 
-# Sessions that end sooner than this count as failures, or a server that throws everybody out at
-# once would be asked again and again.
-_LASTING: Final = 60.0
-_GRACE: Final = 1.0  # seconds for the VTN's presence to answer ours
-_NOBODY: Final = (
-    "the VTN is not known: vtn_jid is not set, and {} names no EiEvent service; set vtn_jid"
-)
 
-
-class XmppClient(Client):
-    """Talks to one VTN over XMPP (facts.md 4.4, X01-X07).
+class XmppClient(XmppLink):
+    """Talks to one VTN over XMPP: events.
 
     The event handler and its callbacks run on the event loop; a callback that takes long holds it
     up.
 
     Args:
         handler: the VEN's events, an :class:`oadr2.event.EventHandler`.
-        jid: who we are on the server, with or without a resource.
-        password: for SASL SCRAM. None logs in by the client certificate of ``ssl_context`` (SASL
-            EXTERNAL).
-        vtn_jid: the JIDs that are obeyed; a bare one stands for all its resources. The first is
-            where requests go. None asks the server for its EiEvent service and obeys that. Stanzas
-            from anybody else are answered with an error.
-        server, port: where the server is; ``server=None`` asks the DNS, by the domain of ``jid``.
-        ssl_context: from :func:`oadr2.security.client_context`; None verifies against the system's
-            CAs. The certificate must be for the domain of ``jid``.
-        plaintext: no TLS; refused unless ``server`` is a loopback address.
-        discovery_jid: whom to ask for the EiEvent service; None: the domain of ``jid``.
-        connect_timeout: seconds until we are logged in.
-        reply_timeout: seconds for the VTN to answer an IQ.
-        ping_interval, ping_timeout: seconds between two pings to the server (XEP-0199), and for its
-            answer; without one the connection counts as lost.
-        resync_interval: seconds after which the events are asked for again although nothing was
-            lost, for pushes that nobody knows to be missing.
-        back_off_base: seconds; the first retry comes within this, each further one within twice the
-            time before.
-        back_off_max: seconds; no retry waits longer.
-        on_error: called with each error that :meth:`run` logs and survives.
-        random: replaced in tests.
-
-    Attributes:
-        has_connected: whether the server has ever let us in.
+        jid, password, link_options: see :class:`oadr2.xmpp_link.XmppLink`.
 
     Raises:
         ConfigurationError: an argument is wrong; the message names it.
     """
 
     def __init__(
-        self,
-        handler: Events,
-        jid: str,
-        password: str | None = None,
-        *,
-        vtn_jid: str | Iterable[str] | None = None,
-        server: str | None = None,
-        port: int = 5222,
-        ssl_context: ssl.SSLContext | None = None,
-        plaintext: bool = False,
-        discovery_jid: str | None = None,
-        connect_timeout: float = 30.0,
-        reply_timeout: float = 30.0,
-        ping_interval: float = 240.0,
-        ping_timeout: float = 30.0,
-        resync_interval: float = 3600.0,
-        back_off_base: float = 5.0,
-        back_off_max: float = 300.0,
-        on_error: Callable[[Exception], object] | None = None,
-        random: Callable[[], float] = random.random,
+        self, handler: Events, jid: str, password: str | None = None, **link_options: Any
     ) -> None:
-        super().__init__("xmpp", on_error)
+        check_names(XmppLink, link_options, "jid", "password")
+        super().__init__(jid, password, **link_options)
         self.ven = Ven(handler)
-        self.has_connected = False
-        self._server = server_of(jid, password, server, port, ssl_context, plaintext)
-        self._vtns = parse_jids("vtn_jid", vtn_jid)
-        self._discovers = not self._vtns
-        self._discovery = parse_jid("discovery_jid", discovery_jid or self._server.jid.domain)
-        self._connect_timeout = seconds("connect_timeout", connect_timeout)
-        self._reply_timeout = seconds("reply_timeout", reply_timeout)
-        self._ping_interval = seconds("ping_interval", ping_interval)
-        self._ping_timeout = seconds("ping_timeout", ping_timeout)
-        self._resync_interval = seconds("resync_interval", resync_interval)
-        base = seconds("back_off_base", back_off_base)
-        longest = seconds("back_off_max", back_off_max)
-        self._connecting = BackOff(base, longest, random)
-        self._asking = BackOff(base, longest, random)
-        self._random = random
-        self._stream: Stream | None = None
-        self._seen: dict[str, JID] = {}  # the resource a VTN speaks from, by its bare JID
-        self._wanted = asyncio.Event()  # the events are to be asked for
-        self._synchronised = asyncio.Event()
         self._answering: set[asyncio.Task[None]] = set()
-
-    async def wait_synchronised(self) -> None:
-        """Wait until the VTN's list of events has been taken since the last connect."""
-        await self._synchronised.wait()
 
     async def request_events(self) -> None:
         """Ask the VTN for its events now, and answer them.
@@ -164,78 +86,12 @@ class XmppClient(Client):
         stream = self._connected()
         await self._deliver(stream, self._service(), action)
 
-    async def _close(self) -> None:
-        for _ in range(3):  # asyncio closes sockets in its next rounds
-            await asyncio.sleep(0)
-
-    # -- connections, one after the other ---------------------------------------------------------
-
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while not self._closed:
-            began = loop.time()
-            try:
-                problem: Exception = await self._session()
-            # TransportError is expected; anything else is a fault in here, which must not leave the
-            # loads without their events.
-            except Exception as error:
-                problem = error
-            if self._synchronised.is_set() or loop.time() - began > _LASTING:
-                self._connecting.succeeded()
-            self._synchronised.clear()
-            delay = self._connecting.failed()
-            self._report(problem, f"next connection in {delay:.1f} s", delay)
-            await asyncio.sleep(delay)
-
-    async def _session(self) -> TransportError:
-        """One connection from its beginning to its end; why it ended."""
-        self._seen.clear()
-        stream = Stream(
-            self._server,
-            is_vtn=self._is_vtn,
-            on_set=self._take_push,
-            on_late=self._take_late,
-            on_presence=self._note_presence,
-        )
-        jobs: list[asyncio.Task[None]] = []
-        try:
-            await stream.open(self._connect_timeout)
-            self._stream = stream
-            self.has_connected = True
-            _log.info("connected to %s as %s", self._server.place, stream.boundjid)
-            self._wanted.clear()
-            stream.announce(JID(vtn.bare) for vtn in self._vtns)
-            jobs += (
-                asyncio.create_task(self._keep_synchronised(stream)),
-                asyncio.create_task(self._keep_alive(stream)),
-            )
-            lost = asyncio.create_task(stream.wait_closed())
-            await asyncio.wait((lost, *jobs), return_when=asyncio.FIRST_COMPLETED)
-            for job in jobs:
-                if job.done():
-                    job.result()  # they end only by an error
-            return await lost
-        finally:
-            self._stream = None
-            for job in (*jobs, *self._answering):
-                job.cancel()
-            with contextlib.suppress(OSError):  # the connection may be gone in the middle of it
-                await stream.aclose()
-
-    async def _keep_alive(self, stream: Stream) -> None:
-        while True:
-            await asyncio.sleep(self._ping_interval)
-            await stream.ping(self._ping_timeout)
-
     # -- asking for the events --------------------------------------------------------------------
 
-    async def _keep_synchronised(self, stream: Stream) -> None:
+    async def _converse(self, stream: Stream) -> None:
         """Ask for the events at once, whenever it may be needed, and from time to time."""
         self._asking.succeeded()
-        vtn = self._vtns[0] if self._vtns else None
-        if vtn is not None and vtn.user and not vtn.resource:
-            # A user is reached by its resource only, which its presence tells if it is there.
-            await self._wanted_within(_GRACE)
+        await self._wait_for_presence()
         self._wanted.set()
         while True:
             late = self._resync_interval * (1 + 0.1 * self._random())
@@ -253,51 +109,17 @@ class XmppClient(Client):
             else:
                 self._asking.succeeded()
 
-    async def _wanted_within(self, timeout: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._wanted.wait()
-
     async def _synchronise(self, stream: Stream) -> None:
         if self._discovers:
             await self._discover(stream)
         to = self._service()
         request = self.ven.poll_request()
-        try:
-            actions = await self._ask(stream, to, request, self._take_list)
-        except StanzaError as error:
-            if error.condition == "service-unavailable" and not to.resource and to.user:
-                raise TransportError(
-                    f"{to} is not there; waiting for it. A server answers for a user's bare JID"
-                    " itself: name the VTN's resource as well if it has a fixed one"
-                ) from None
-            raise
+        actions = await self._ask(stream, to, request, self._take_list)
         for action in actions:
             await self._deliver(stream, to, action)
         if not self._synchronised.is_set():
             _log.info("synchronised with %s", to)
         self._synchronised.set()
-
-    async def _discover(self, stream: Stream) -> None:
-        try:
-            # Three questions; slixmpp would wait for ever when the connection goes.
-            async with asyncio.timeout(3 * self._reply_timeout):
-                found = await stream.discover(self._discovery, self._reply_timeout)
-        except TimeoutError:
-            raise TransportError(f"{self._discovery} does not say where EiEvent is") from None
-        if found is not None:
-            if (found,) != self._vtns:
-                _log.info("%s names %s as its EiEvent service", self._discovery, found)
-            self._vtns = (found,)
-        elif not self._vtns:
-            raise TransportError(_NOBODY.format(self._discovery))
-
-    def _service(self) -> JID:
-        """Where requests go: the VTN as named, or the resource of it that was seen last."""
-        if not self._vtns:
-            raise TransportError(_NOBODY.format(self._discovery))
-        vtn = self._vtns[0]
-        return vtn if vtn.resource else self._seen.get(vtn.bare, vtn)
 
     def _take_list(self, reply: bytes) -> tuple[Action, ...]:
         """Take the result of our request; what there is to answer."""
@@ -310,19 +132,14 @@ class XmppClient(Client):
         if reply and not isinstance(decode(reply), CreatedEvent):  # again the echo
             self.ven.receive_acknowledgement(reply)
 
-    async def _ask(
-        self, stream: Stream, to: JID, action: Action, take: Callable[[bytes], _Taken]
-    ) -> _Taken:
-        try:
-            async with asyncio.timeout(self._reply_timeout):
-                return await stream.request(to, action.data, take)
-        except TimeoutError:
-            raise TransportError(f"{to} did not answer within {self._reply_timeout:g} s") from None
-
     async def _deliver(self, stream: Stream, to: JID, action: Action) -> None:
         await self._ask(stream, to, action, self._take_acknowledgement)
 
     # -- what the VTN sends by itself -------------------------------------------------------------
+
+    def _hang_up(self) -> None:
+        for task in self._answering:
+            task.cancel()
 
     def _take_push(self, sender: JID, payload: bytes) -> bytes:
         """Take the payload of an IQ set; that of its result. The answer follows as a set (X04)."""
@@ -371,34 +188,6 @@ class XmppClient(Client):
                 self._report(error, "the answer goes with the next list of events")
                 await asyncio.sleep(self._asking.failed())
                 self._wanted.set()
-
-    def _note_presence(self, sender: JID, available: bool) -> None:
-        if not available:
-            if self._seen.get(sender.bare) == sender:
-                del self._seen[sender.bare]
-        elif self._see(sender):
-            self._wanted.set()  # it has just arrived: who knows what it told us in vain
-
-    def _see(self, sender: JID) -> bool:
-        """Remember where the VTN speaks from; whether that is news."""
-        if self._seen.get(sender.bare) == sender:
-            return False
-        self._seen[sender.bare] = sender
-        if self._stream is not None:
-            self._stream.greet(sender)
-        return True
-
-    def _is_vtn(self, sender: JID) -> bool:
-        return any(
-            sender == vtn or (not vtn.resource and sender.bare == vtn.bare) for vtn in self._vtns
-        )
-
-    # -- the rest ---------------------------------------------------------------------------------
-
-    def _connected(self) -> Stream:
-        if self._stream is None or not self._stream.is_open:
-            raise TransportError(f"not connected to {self._server.place}")
-        return self._stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,7 +258,7 @@ class OpenADR2(BackgroundVen[XmppClient]):
     ) -> None:
         check_options("poll_config", _PollConfig, poll_config)
         config = _PollConfig(**poll_config)
-        check_names(XmppClient, xmpp_options, "handler", "jid", "server", "port")
+        check_names(XmppLink, xmpp_options, "jid", "password", "server", "port")
         if http_certs is not None:
             _log.warning("http_certs is not used: files are not fetched over HTTP (XEP-0066)")
         if config.tls.given and xmpp_options.get("plaintext"):

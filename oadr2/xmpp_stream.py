@@ -45,7 +45,10 @@ _SERVICES: Final = (
     "http://openadr.org/openadr2#services",
     "http://openadr.org/OpenADR2#services",
 )
-_EI_EVENT: Final = "http://openadr.org/openadr2/eievent"  # compared without case
+_SERVICE_NAMES: Final = {  # compared without case
+    f"http://openadr.org/openadr2/{name.lower()}": name
+    for name in ("EiEvent", "EiReport", "EiRegisterParty", "EiOpt")
+}
 _STANZAS: Final = "urn:ietf:params:xml:ns:xmpp-stanzas"
 _XML_DECLARATION = re.compile(rb"\s*<\?xml[^>]*\?>\s*")
 # Never PLAIN: it would hand the password to whoever has the server's name.
@@ -264,8 +267,8 @@ class Stream(ClientXMPP):
                 f"{self._server.place} did not answer a ping within {timeout:g} s"
             ) from None
 
-    async def discover(self, at: JID, timeout: float) -> JID | None:
-        """The JID of the EiEvent service that a server names, or None (facts.md X01)."""
+    async def discover(self, at: JID, timeout: float) -> dict[str, JID]:
+        """The JIDs of the services that a server names, such as EiEvent (facts.md X01)."""
         disco = self.plugin["xep_0030"]
         try:
             info = await disco.get_info(at, timeout=timeout)
@@ -279,10 +282,14 @@ class Stream(ClientXMPP):
             except (IqError, IqTimeout) as error:
                 _log.debug("%s lists nothing for %s: %s", at, node, _condition(error))
                 continue
-            for service, service_node, _ in found["disco_items"]["items"]:
-                if str(service_node).lower() == _EI_EVENT:
-                    return JID(str(service))
-        return None
+            services = {
+                _SERVICE_NAMES[str(node).lower()]: JID(str(service))
+                for service, node, _ in found["disco_items"]["items"]
+                if str(node).lower() in _SERVICE_NAMES
+            }
+            if services:
+                return services
+        return {}
 
     @property
     def is_open(self) -> bool:

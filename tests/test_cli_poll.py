@@ -272,7 +272,7 @@ def test_settings_from_a_file_reach_the_poll(capsys, tmp_path, vtn, server):
     vtn.add_event("peak", start="+1h", levels=[(3600, 2.0)])
     file = tmp_path / "ven.toml"
     file.write_text(
-        f'vtn_url = "{server.url}"\nprofile = "2.0b"\n[poll]\nven_id = "from-the-file"\n'
+        f'vtn_url = "{server.url}"\nprofile = "2.0b"\nevents_only = true\n[poll]\nven_id = "from-the-file"\n'
         'once = true\njson = true\ndb = "events.db"\n'
     )
     assert main(["poll", "-c", str(file)]) == 0

@@ -238,3 +238,15 @@ def test_the_order_of_arrival_survives(path):
 def test_a_file_that_cannot_be_opened(tmp_path):
     with pytest.raises(StoreError):
         Ven(db_path=tmp_path / "no" / "such" / "folder" / "x.db")
+
+
+def test_looking_disturbs_no_writer(tmp_path):
+    path = tmp_path / "ven.db"
+    with EventStore(path) as writer, EventStore(path) as reader:
+        writer.load("ven-1")
+        writer.put_values("ven-1", {"a/1": "x"})
+        writer.put_values("ven-2", {"b": "y"})
+        assert reader.look("ven-1") == []
+        assert reader.ven_ids() == ["ven-1", "ven-2"]
+        writer.put_values("ven-1", {"a/2": "z"})
+        assert reader.get_values("ven-1", "a/") == {"a/1": "x", "a/2": "z"}

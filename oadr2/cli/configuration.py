@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from oadr2.cli.report_settings import report_tables
 from oadr2.errors import ConfigurationError
 from oadr2.toml_file import TomlFile, kind_of, nearest
 
@@ -66,6 +67,18 @@ def whole_number(text: str) -> int:
     if value <= 0:
         raise argparse.ArgumentTypeError("it must be a whole number above 0")
     return value
+
+
+def duration_seconds(text: str) -> float:
+    """``10s``, ``1m``, ``1h`` or a plain number of seconds; whole ones."""
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    try:
+        value = int(text[:-1]) * unit if unit else int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError("it must be a time such as 10s, 5m or 1h")
+    return float(value)
 
 
 def web_address(text: str) -> str:
@@ -230,6 +243,12 @@ def _read_table(
 ) -> dict[str, object]:
     values: dict[str, object] = {}
     for key, value in table.items():
+        if key == "report" and "reports" in options:
+            try:
+                values["reports"] = report_tables(value, file.path.parent)
+            except ValueError as error:
+                raise file.error(str(error), *place, key) from None
+            continue
         if _is_secret(key):
             others = _either([name for name in options if name.startswith(f"{key}_")])
             raise file.error(f"{key} does not belong in this file: use {others}", *place, key)

@@ -33,6 +33,12 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="over XMPP, on a Prosody started for it; needs Prosody and slixmpp",
     )
+    way.add_argument(
+        "--profile",
+        choices=("2.0a", "2.0b"),
+        default="2.0a",
+        help="2.0b: with registration and reports (default: %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print only the summary, for programs")
 
 
@@ -41,9 +47,11 @@ def run(args: argparse.Namespace) -> int:
     if args.xmpp:
         _check_xmpp()
     from oadr2.cli.demo_show import show_demo  # noqa: PLC0415 - it brings httpx, uvicorn and rich
-    from oadr2.cli.demo_ways import HTTP, PUSH, XMPP  # noqa: PLC0415
+    from oadr2.cli.demo_ways import HTTP, PUSH, SERVICES, XMPP  # noqa: PLC0415
 
     way = XMPP if args.xmpp else PUSH if args.push else HTTP
+    if args.profile == "2.0b":
+        way = SERVICES
     return show_demo(way, fast=args.fast, as_json=args.json)
 
 

@@ -13,10 +13,12 @@ from oadr2.cli.demo_ways import HTTP, Connected, Way
 from oadr2.cli.event_text import interval_starts, iso_time, level_text, moment_at
 from oadr2.cli.live_view import Entry, Picture, Step, add_entry
 from oadr2.cli.message_view import level_style
+from oadr2.cli.vtn_services import told_fields
 from oadr2.control import EventController
 from oadr2.event import EventHandler
 from oadr2.model import CreatedEvent
-from oadr2.sim import SimulatedVtn
+from oadr2.sim import SimulatedVtn, VtnServices
+from oadr2.sim.services import Told
 from oadr2.sim.vtn import Exchange
 
 VEN_ID: Final = "demo-ven"
@@ -90,12 +92,14 @@ class Demo:
     async def play(self, draw: Callable[[Picture], None]) -> None:
         """Let it all happen; ``draw`` is called for every frame."""
 
-        vtn = SimulatedVtn("demo-vtn", profile="2.0a")
+        vtn = SimulatedVtn("demo-vtn", profile=self.way.profile)
         vtn.on_message = self._heard
-        handler = EventHandler(VEN_ID)
+        handler = EventHandler(VEN_ID, oadr_profile_level=self.way.profile)
         connected = self.way.connect(vtn, handler, VEN_ID, self.timing.poll_interval, self._failed)
         try:
             async with connected as parties:
+                if parties.services is not None:
+                    self._listen(parties.services)
                 self._begin = time.time()
                 self._start = self._begin + self.timing.before_offer + self.timing.notice
                 controller = EventController(handler, signal_changed_callback=self._level_changed)
@@ -135,6 +139,18 @@ class Demo:
         self._note("VTN", f"has a new event: {words}")
 
     # What the parties report, from their own threads.
+
+    def _listen(self, services: VtnServices) -> None:
+        """Note what the VEN says to the services of 2.0b."""
+
+        def told(told: Told) -> None:
+            self.messages += 2
+            fields = told_fields(told, services)
+            if fields is not None:
+                text = str(fields["text"]).removeprefix(f"{told.ven_id} ")
+                self._note("VEN", text, f"VTN: {told.code} {told.problem or 'OK'}")
+
+        services.on_message = told
 
     def _heard(self, exchange: Exchange) -> None:
         self.messages += 2

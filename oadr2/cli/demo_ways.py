@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from oadr2.event import EventHandler
-from oadr2.sim import SimulatedVtn
+from oadr2.model import Profile
+from oadr2.schedule import Duration
+from oadr2.sim import SimulatedVtn, VtnServices
 
 _HOST: Final = "localhost"
 
@@ -28,10 +30,12 @@ class Connected:
 
     Attributes:
         push: tells the VEN that the VTN has something new, where VTNs do.
+        services: of 2.0b, whose messages are shown too.
     """
 
     client: Client
     push: Callable[[], Awaitable[object]]
+    services: VtnServices | None = None
 
 
 OnError: TypeAlias = Callable[[Exception], object]
@@ -43,6 +47,7 @@ class Way:
 
     Attributes:
         connect: ``connect(vtn, handler, ven_id, poll_interval, on_error)``.
+        profile: that is spoken.
         waiting: what the VEN does while there is nothing.
         offered: how it will hear of the event.
     """
@@ -53,6 +58,42 @@ class Way:
     title: str
     waiting: str
     offered: str
+    profile: Profile = "2.0a"
+
+
+@asynccontextmanager
+async def _services(
+    vtn: SimulatedVtn, handler: EventHandler, ven_id: str, poll_interval: float, on_error: OnError
+) -> AsyncIterator[Connected]:
+    from oadr2.poll_20b import ServiceClient, connection_to  # noqa: PLC0415
+    from oadr2.services.registration import RegistrationSettings  # noqa: PLC0415
+    from oadr2.services.report_source import ReportPoint, ReportSource  # noqa: PLC0415
+    from oadr2.services.units import unit  # noqa: PLC0415
+    from oadr2.sim import VtnServer, VtnServices  # noqa: PLC0415
+    from oadr2.ven_20b import Ven20b  # noqa: PLC0415
+
+    async def nothing_to_push() -> None:
+        """The VEN asks by itself."""
+
+    # The load goes down as the level goes up.
+    power = ReportPoint(
+        "power", lambda: 4.0 - handler.current_level()[0], unit=unit("powerReal", "k")
+    )
+    settings = RegistrationSettings(
+        ven_name=ven_id, poll_interval=poll_interval, min_poll_interval=poll_interval
+    )
+    second = Duration(microseconds=1_000_000)
+    # It names no frequency: whole seconds are too slow for --fast.
+    services = VtnServices(vtn, poll_freq=Duration(), report_every=second)
+    with VtnServer(vtn, services=services) as server:
+        ven = Ven20b(
+            handler,
+            registration=settings,
+            sources=(ReportSource("load", (power,)),),
+            drain_spacing=poll_interval,
+        )
+        async with ServiceClient(ven, connection_to(server.url), on_error=on_error) as client:
+            yield Connected(client, nothing_to_push, services)
 
 
 @asynccontextmanager
@@ -118,6 +159,13 @@ HTTP: Final = Way(
     "a VTN and a VEN on this machine, talking OpenADR 2.0a",
     "A VEN asks its VTN again and again whether there is an event for it.",
     "The VTN has an event. The VEN will see it at its next poll.",
+)
+SERVICES: Final = Way(
+    _services,
+    "a VTN and a VEN on this machine, talking OpenADR 2.0b",
+    "A VEN has registered, said what it can report, and polls.",
+    "The VTN has an event. The VEN will see it at its next poll.",
+    "2.0b",
 )
 PUSH: Final = Way(
     _push,

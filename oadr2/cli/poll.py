@@ -8,6 +8,7 @@ from typing import Any
 from oadr2.cli.configuration import add_secret_options, seconds, web_address
 from oadr2.cli.ven_options import (
     add_output_options,
+    add_service_options,
     add_tls_options,
     add_ven_options,
     add_vtn_options,
@@ -41,6 +42,7 @@ def add_parser(subparsers: Any) -> None:
         help="between two polls (default: 10)",
     )
     add_ven_options(parser)
+    add_service_options(parser)
     access = parser.add_argument_group("access")
     access.add_argument("--username", metavar="NAME", help="for HTTP authentication")
     add_secret_options(access, "password", "OADR2_PASSWORD", "password")

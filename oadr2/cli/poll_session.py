@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import ssl
-from collections.abc import Callable
 
+from oadr2.cli.service_ven import VenParts, has_services, make_service_ven
 from oadr2.cli.ven_session import Transport, run_ven
 from oadr2.cli.vtn_access import password_of, tls_context_of
 from oadr2.errors import ConfigurationError
-from oadr2.event import EventHandler
 from oadr2.poll import PollClient
 
 
@@ -20,22 +19,22 @@ def run_session(args: argparse.Namespace) -> int:
 
 def _transport(args: argparse.Namespace) -> Transport:
     password = password_of(args)
+    if has_services(args):
+        return _service_transport(args, password)
 
-    def client(
-        handler: EventHandler, on_error: Callable[[Exception], object] | None = None
-    ) -> PollClient:
+    def client(parts: VenParts) -> PollClient:
         return PollClient(
-            handler,
+            parts.handler,
             args.vtn_url,
             poll_interval=args.interval,
             username=args.username,
             password=password,
             ssl_context=_tls_context(args),
-            on_error=on_error,
+            on_error=parts.on_error,
         )
 
-    async def poll_once(handler: EventHandler) -> None:
-        async with client(handler) as once:
+    async def poll_once(parts: VenParts) -> None:
+        async with client(parts) as once:
             await once.poll_once()
 
     start = {
@@ -46,6 +45,36 @@ def _transport(args: argparse.Namespace) -> Transport:
         "db": str(args.db) if args.db else None,
     }
     return Transport(client, poll_once, start)
+
+
+def _service_transport(args: argparse.Namespace, password: str | None) -> Transport:
+    """Registration, polls, reports and opts of 2.0b."""
+    from oadr2.poll_20b import ServiceClient, connection_to  # noqa: PLC0415 - only here
+
+    def client(parts: VenParts) -> ServiceClient:
+        ven = make_service_ven(args, parts, poll_interval=args.interval)
+        connection = connection_to(
+            args.vtn_url,
+            username=args.username,
+            password=password,
+            ssl_context=_tls_context(args),
+        )
+        return ServiceClient(ven, connection, on_error=parts.on_error)
+
+    async def settle_once(parts: VenParts) -> None:
+        async with client(parts) as once:
+            await once.settle()
+
+    start = {
+        "vtn_url": args.vtn_url,
+        "ven_id": args.ven_id,
+        "ven_name": args.ven_name,
+        "registers": True,
+        "profile": args.profile,
+        "interval": args.interval,
+        "db": str(args.db) if args.db else None,
+    }
+    return Transport(client, settle_once, start)
 
 
 def _tls_context(args: argparse.Namespace) -> ssl.SSLContext | None:

@@ -8,6 +8,7 @@ from typing import Any
 from oadr2.cli.configuration import add_secret_options, listen_address, web_address
 from oadr2.cli.ven_options import (
     add_output_options,
+    add_service_options,
     add_tls_options,
     add_ven_options,
     add_vtn_options,
@@ -35,6 +36,12 @@ def add_parser(subparsers: Any) -> None:
     )
     server.add_argument(
         "--prefix", default="", metavar="PATH", help="a path before /OpenADR2 (default: none)"
+    )
+    server.add_argument(
+        "--address",
+        type=web_address,
+        metavar="URL",
+        help="what the VTN is told when the VEN registers (2.0b), if it is not HOST:PORT",
     )
     server.add_argument(
         "--plaintext", action="store_true", help="no TLS; only on 127.0.0.1 or ::1, for trials"
@@ -65,6 +72,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_vtn_options(vtn)
     add_ven_options(parser)
+    add_service_options(parser)
     access = parser.add_argument_group("access; one certificate serves both ways")
     access.add_argument("--username", metavar="NAME", help="for HTTP authentication at the VTN")
     add_secret_options(access, "password", "OADR2_PASSWORD", "password")

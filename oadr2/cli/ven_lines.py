@@ -22,6 +22,7 @@ from oadr2.errors import RemoteProtocolError, TransportError
 
 if TYPE_CHECKING:
     from oadr2.event import Change, EventState
+    from oadr2.services.request import Activity, ActivityKind
 
 _CHANGE_WORDS: Final[Mapping[str, str]] = {
     "vanished": "cancelled: no longer in the VTN's list",
@@ -46,6 +47,8 @@ def line_text(fields: Fields) -> str:
             words = _event_words(fields)
         case "log":
             words = f"{fields['severity']}: {fields['message']}"
+        case "ven" | "report" | "opt":
+            words = str(fields["text"])
         case "stop":
             words = str(fields["reason"])
         case "error":
@@ -71,14 +74,17 @@ def _start_words(fields: Fields) -> str:
 
 def _way(fields: Fields) -> str:
     """How the VTN is reached, and as whom."""
+    name = fields["ven_id"] or fields.get("ven_name")
     if "jid" in fields:
         vtn = fields["vtn_jid"] or "the server's EiEvent service"
-        return f"{fields['jid']} on XMPP as VEN {fields['ven_id']} of {vtn}"
+        return f"{fields['jid']} on XMPP as VEN {name} of {vtn}"
     if "listen" in fields:
-        ven = f"listening at {fields['listen']} as VEN {fields['ven_id']}"
+        ven = f"listening at {fields['listen']} as VEN {name}"
         return f"{ven} for {fields['vtn']}, answers to {fields['vtn_url']}"
+    if fields.get("ven_name") or fields.get("registers"):
+        return f"registering at {fields['vtn_url']} as VEN {name}, then polling as it asks"
     every = f"every {fields['interval']:g} s" if fields["interval"] else "once"
-    return f"polling {fields['vtn_url']} as VEN {fields['ven_id']} {every}"
+    return f"polling {fields['vtn_url']} as VEN {name} {every}"
 
 
 def _event_words(fields: Fields) -> str:
@@ -117,6 +123,23 @@ def signal_fields(previous: float | None, level: float | None, event_id: str | N
         "previous": float(previous or 0),
         "event_id": event_id,
     }
+
+
+_SUBJECTS: Final[Mapping[ActivityKind, str]] = {
+    "registered": "ven",
+    "unregistered": "ven",
+    "cancelled": "ven",
+    "announced": "report",
+    "asked": "report",
+    "delivered": "report",
+    "opt": "opt",
+}
+
+
+def activity_fields(activity: Activity) -> Fields:
+    """The line for what a whole 2.0b VEN does: kind "ven", "report" or "opt", and the change in it."""
+    kind = _SUBJECTS[activity.kind]
+    return {"kind": kind, "change": activity.kind, "text": activity.text, **activity.fields}
 
 
 def change_fields(change: Change, states: Iterable[EventState]) -> Fields:

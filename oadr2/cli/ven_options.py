@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from oadr2.cli.configuration import add_secret_options, comma_list
+from oadr2.cli.configuration import add_secret_options, comma_list, seconds
+from oadr2.cli.report_settings import reports_file
 
 
 def add_vtn_options(vtn: argparse._ArgumentGroup) -> None:
@@ -30,7 +31,11 @@ def add_vtn_options(vtn: argparse._ArgumentGroup) -> None:
 def add_ven_options(parser: argparse.ArgumentParser) -> None:
     """Who this VEN is, and how it reads its VTN."""
     ven = parser.add_argument_group("this VEN")
-    ven.add_argument("--ven-id", required=True, metavar="ID", help="the id the VTN knows it by")
+    ven.add_argument(
+        "--ven-id",
+        metavar="ID",
+        help="the id the VTN knows it by; needed unless it registers under a name",
+    )
     for name in ("group", "resource", "party"):
         ven.add_argument(
             f"--{name}-id", metavar="ID", help=f"also meant when an event targets this {name}ID"
@@ -40,6 +45,19 @@ def add_ven_options(parser: argparse.ArgumentParser) -> None:
         choices=("optIn", "optOut"),
         default="optIn",
         help="the answer to events (default: optIn)",
+    )
+    ven.add_argument(
+        "--on-event",
+        metavar="MODULE:FUNCTION",
+        help="asked about each event: gives optIn, optOut or None (what --opt says); in a whole 2.0b"
+        " VEN it may be a coroutine function",
+    )
+    ven.add_argument(
+        "--decide-within",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="for a coroutine function; after that the answer is --opt (default: 60)",
     )
     ven.add_argument(
         "--db", type=Path, metavar="FILE", help="keep events in this SQLite file over a restart"
@@ -64,6 +82,45 @@ def add_ven_options(parser: argparse.ArgumentParser) -> None:
         "--strict",
         action="store_true",
         help="refuse a whole message that is not valid by the schema",
+    )
+
+
+def add_service_options(parser: argparse.ArgumentParser) -> None:
+    """What a whole VEN of 2.0b does beside taking events."""
+    services = parser.add_argument_group("profile 2.0b: registration, reports, signatures")
+    services.add_argument(
+        "--ven-name", metavar="NAME", help="register under this name; the VTN gives the id"
+    )
+    services.add_argument(
+        "--events-only",
+        action="store_true",
+        help="do not register: take events only, for VTNs that know their VENs beforehand",
+    )
+    services.add_argument(
+        "--no-query", action="store_true", help="register without asking what the VTN offers"
+    )
+    services.add_argument(
+        "--reports",
+        type=reports_file,
+        default=(),
+        metavar="FILE",
+        help="TOML file with [[report]] tables; they may stand in the settings file, too",
+    )
+    services.add_argument(
+        "--sign-cert", type=Path, metavar="FILE", help="sign what is sent, with this certificate"
+    )
+    services.add_argument(
+        "--sign-key", type=Path, metavar="FILE", help="its private key, when not in the same file"
+    )
+    services.add_argument(
+        "--verify-fingerprint",
+        type=comma_list,
+        default=(),
+        metavar="A,B",
+        help="take only what is signed by a certificate with one of these",
+    )
+    services.add_argument(
+        "--verify-ca", type=Path, metavar="FILE", help="or by one that these CAs have signed"
     )
 
 

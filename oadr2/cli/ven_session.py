@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +22,10 @@ from oadr2.cli.event_text import level_text, local_time, printable
 from oadr2.cli.line_writer import Fields, LineWriter
 from oadr2.cli.message_parts import table_of
 from oadr2.cli.message_view import console_for, level_style, show
+from oadr2.cli.service_ven import VenParts, opt_callback_of
 from oadr2.cli.ven_lines import (
     LogLines,
+    activity_fields,
     change_fields,
     error_fields,
     held_fields,
@@ -32,8 +34,10 @@ from oadr2.cli.ven_lines import (
 )
 from oadr2.control import EventController
 from oadr2.event import Change, EventHandler, EventState
+from oadr2.model import Event, OptType
 from oadr2.policy import VtnPolicy
 from oadr2.security import watch_expiry
+from oadr2.services.request import Activity
 
 
 class Client(Protocol):
@@ -61,14 +65,14 @@ class Transport:
     """What differs between the verbs.
 
     Attributes:
-        make_client: ``make_client(handler, on_error)``.
+        make_client: makes the client of the parts.
         ask_once: ask a VTN for its events once, and answer.
         start_fields: of the first line, beside what every VEN says there.
         is_hopeless: whether an error is to end the program rather than to be tried again.
     """
 
-    make_client: Callable[[EventHandler, Callable[[Exception], object]], Client]
-    ask_once: Callable[[EventHandler], Coroutine[Any, Any, None]]
+    make_client: Callable[[VenParts], Client]
+    ask_once: Callable[[VenParts], Coroutine[Any, Any, None]]
     start_fields: Fields
     is_hopeless: Callable[[Exception], bool] = lambda _error: False
 
@@ -78,13 +82,15 @@ def run_ven(args: argparse.Namespace, make_transport: Callable[[], Transport]) -
     writer = LineWriter(sys.stdout, args.log_format, line_text)
     with _log_to_standard_error(args):
         transport = make_transport()
-        handler = _event_handler(args)
+        opt_callback, decisions = opt_callback_of(args)
+        handler = _event_handler(args, opt_callback)
+        parts = VenParts(handler, decisions)
         try:
             if args.once:
-                asyncio.run(transport.ask_once(handler))
+                asyncio.run(transport.ask_once(parts))
                 _show_held(args, handler, writer)
             else:
-                asyncio.run(_follow(transport, handler, writer, args.cert))
+                asyncio.run(_follow(transport, parts, writer, args.cert))
         finally:
             handler.close()
     if writer.broken is not None:
@@ -92,10 +98,12 @@ def run_ven(args: argparse.Namespace, make_transport: Callable[[], Transport]) -
     return 0
 
 
-def _event_handler(args: argparse.Namespace) -> EventHandler:
+def _event_handler(
+    args: argparse.Namespace, opt_callback: Callable[[Event], OptType | None] | None
+) -> EventHandler:
     """The VEN that the options describe."""
     return EventHandler(
-        args.ven_id,
+        args.ven_id or args.ven_name,
         vtn_ids=args.vtn_ids,
         market_contexts=args.market_contexts,
         group_id=args.group_id,
@@ -104,6 +112,7 @@ def _event_handler(args: argparse.Namespace) -> EventHandler:
         oadr_profile_level=args.profile,
         db_path=args.db,
         default_opt=args.opt,
+        opt_callback=opt_callback,
         policy=VtnPolicy(
             implied_cancel=not args.no_implied_cancel,
             priority=args.priority,
@@ -146,8 +155,9 @@ def _is_no_poll_error(record: logging.LogRecord) -> bool:
 
 
 async def _follow(
-    transport: Transport, handler: EventHandler, writer: LineWriter, cert: Path | None
+    transport: Transport, parts: VenParts, writer: LineWriter, cert: Path | None
 ) -> None:
+    handler = parts.handler
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[str] = loop.create_future()
 
@@ -181,7 +191,10 @@ async def _follow(
         else:
             report(error_fields(error, client.next_poll_in))
 
-    client = transport.make_client(handler, on_error)
+    def on_activity(activity: Activity) -> None:
+        report(activity_fields(activity))
+
+    client = transport.make_client(replace(parts, on_error=on_error, on_activity=on_activity))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end, signal.Signals(number).name)
     held = handler.get_states()

@@ -8,7 +8,12 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-from oadr2.cli.configuration import Repeatable, add_secret_options, comma_list
+from oadr2.cli.configuration import (
+    Repeatable,
+    add_secret_options,
+    comma_list,
+    duration_seconds,
+)
 from oadr2.cli.ven_options import add_tls_options
 from oadr2.errors import ConfigurationError
 
@@ -34,7 +39,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser = subparsers.add_parser(
         "vtn",
         help="be a VTN to try a VEN against",
-        description="A simulated VTN that serves the EiEvent service over HTTP or XMPP.",
+        description=(
+            "A simulated VTN: events in both profiles, and registration, polls, reports and opts in"
+            " 2.0b,\nover HTTP or XMPP."
+        ),
         epilog=_EXAMPLE,
     )
     parser.add_argument("--events", type=Path, metavar="FILE", help="TOML file with the events")
@@ -58,6 +66,32 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         choices=("text", "json"),
         default="text",
         help="how lines are printed (default: %(default)s)",
+    )
+    services = parser.add_argument_group("profile 2.0b: registration, polls, reports")
+    services.add_argument(
+        "--poll-freq",
+        type=duration_seconds,
+        default=10.0,
+        metavar="TIME",
+        help="what VENs are told to keep to: 5s, 1m (default: 10s)",
+    )
+    services.add_argument(
+        "--ask-reports",
+        type=duration_seconds,
+        metavar="TIME",
+        help="ask for every TELEMETRY report that is announced, to be delivered so often: 60s",
+    )
+    services.add_argument(
+        "--reregister-after",
+        type=duration_seconds,
+        metavar="TIME",
+        help="ask each VEN to register again so long after it has registered",
+    )
+    services.add_argument(
+        "--cancel-after",
+        type=duration_seconds,
+        metavar="TIME",
+        help="end each registration so long after it was made",
     )
     http = parser.add_argument_group("over HTTP")
     http.add_argument(

@@ -92,7 +92,7 @@ class Repetitions:
         return {"kind": "same", "vens": len(asked), "times": asked.total(), "ven_id": min(asked)}
 
 
-def words(fields: Fields) -> str:  # noqa: PLR0911 - one for each kind
+def words(fields: Fields) -> str:  # noqa: PLR0911, PLR0912 - one for each kind
     """The fields of a line in words."""
     match fields["kind"]:
         case "start":
@@ -105,6 +105,14 @@ def words(fields: Fields) -> str:  # noqa: PLR0911 - one for each kind
             return str(fields["command"])
         case "script":
             return _script_words(fields)
+        case "joined" | "left" | "reports" | "report" | "opt" | "told":
+            return str(fields["text"])
+        case "refused" if "text" in fields:
+            return str(fields["text"])
+        case "pushed" if fields.get("message"):
+            problem = fields["problem"]
+            outcome = f"was not sent its {fields['message']}: {problem}" if problem else ""
+            return f"{fields['ven_id']} {outcome or 'was sent its ' + fields['message']}"
         case "pushed" if fields["problem"]:
             return f"{fields['ven_id']} was not told: {fields['problem']}"
         case "pushed":

@@ -18,7 +18,15 @@ from oadr2.cli.configuration import read_secret, read_secret_file, web_address
 from oadr2.cli.vtn_access import tls_context_of
 from oadr2.errors import ConfigurationError, OadrError, TransportError
 from oadr2.model import Profile
-from oadr2.sim import SimulatedVtn, VtnPusher, VtnServer
+from oadr2.sim import (
+    HttpDelivery,
+    Pushed,
+    ServicePusher,
+    SimulatedVtn,
+    VtnPusher,
+    VtnServer,
+    VtnServices,
+)
 from oadr2.sim.prosody import INSTALL, ProsodyServer, find_prosody
 
 _HOST: Final = "localhost"
@@ -51,8 +59,13 @@ class Link:
 
 
 @contextmanager
-def http_link(args: argparse.Namespace, vtn: SimulatedVtn) -> Iterator[Link]:
-    """Serves VENs that poll, and posts to those of ``--push``."""
+def http_link(
+    args: argparse.Namespace,
+    vtn: SimulatedVtn,
+    services: VtnServices | None,
+    on_push: Callable[[Pushed], object],
+) -> Iterator[Link]:
+    """Serves VENs that poll, and posts to those of ``--push`` and those that register with an address."""
     passphrase = read_secret(args, "key_passphrase")
     server = VtnServer(
         vtn,
@@ -65,13 +78,18 @@ def http_link(args: argparse.Namespace, vtn: SimulatedVtn) -> Iterator[Link]:
         client_certificates="required" if args.ca_certs else "none",
         prefix=args.prefix,
         basic=_basic(args),
+        services=services,
     )
     vens = _posted_to(args.push)
     context = None
-    if any(url.startswith("https:") for url in vens.values()):
+    if args.cert or any(url.startswith("https:") for url in vens.values()):
         context = tls_context_of(args)
     with ExitStack() as stack:
         stack.enter_context(server)
+        if services is not None:
+            delivery = HttpDelivery(ssl_context=context)
+            stack.callback(delivery.close)
+            stack.enter_context(ServicePusher(services, delivery, on_push))
         pushers = {
             ven_id: stack.enter_context(_Posting(vtn, url, ven_id, context))
             for ven_id, url in vens.items()
@@ -118,7 +136,11 @@ class _Posting(VtnPusher):
 
 @contextmanager
 def xmpp_link(
-    args: argparse.Namespace, vtn: SimulatedVtn, on_trouble: Callable[[str], object]
+    args: argparse.Namespace,
+    vtn: SimulatedVtn,
+    on_trouble: Callable[[str], object],
+    services: VtnServices | None,
+    on_push: Callable[[Pushed], object],
 ) -> Iterator[Link]:
     """Joins the XMPP server of ``--jid``, or starts one, and pushes to ``--ven-jid``."""
     from oadr2.sim.xmpp import XmppVtn  # noqa: PLC0415 - it brings slixmpp
@@ -137,8 +159,11 @@ def xmpp_link(
             port=account.port,
             profile=vtn.profiles[0],
             ssl_context=account.context,
+            services=services,
         )
         stack.enter_context(side)
+        if services is not None:
+            stack.enter_context(ServicePusher(services, side.deliver, on_push))
         side.on_trouble = on_trouble
 
         def push(ven_ids: Sequence[str]) -> dict[str, Outcome]:

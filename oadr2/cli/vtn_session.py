@@ -14,8 +14,10 @@ from typing import Any, Final, NoReturn
 from oadr2.cli.line_writer import Fields, LineWriter
 from oadr2.cli.vtn_lines import Repetitions, exchange_fields, push_fields, step_fields, words
 from oadr2.cli.vtn_links import Link, Outcome, http_link, xmpp_link
-from oadr2.sim import Exchange, SimulatedVtn
+from oadr2.cli.vtn_services import Registrations, pushed_fields, services_of, told_fields
+from oadr2.sim import Exchange, Pushed, SimulatedVtn, VtnServices
 from oadr2.sim.events_file import EventsScript
+from oadr2.sim.services import Told
 
 _LOOK_S: Final = 1.0  # how often the events file is looked at
 _AGAIN_S: Final = 5.0  # from a push that failed to the next try
@@ -27,10 +29,16 @@ def run_session(args: argparse.Namespace, stop: threading.Event) -> int:
     lines = LineWriter(sys.stdout, args.log_format, words, stop.set)
     vtn = SimulatedVtn(args.vtn_id, args.profile, keep_answers=1)
     script = None if args.events is None else EventsScript(vtn, args.events)
+    services = services_of(args, vtn)
     session = _Session(vtn, script, lines)
     vtn.on_message = session.heard
+    if services is not None:
+        session.follow(services, args)
     link: AbstractContextManager[Link]
-    link = xmpp_link(args, vtn, session.in_trouble) if args.xmpp else http_link(args, vtn)
+    if args.xmpp:
+        link = xmpp_link(args, vtn, session.in_trouble, services, session.pushed)
+    else:
+        link = http_link(args, vtn, services, session.pushed)
     # slixmpp tells of failures too, in its own words and without saying what comes of them.
     logging.getLogger("slixmpp").setLevel(logging.CRITICAL + 1)
     before = _end_on_sigterm()
@@ -69,6 +77,30 @@ class _Session:
         self._outcomes: dict[str, Outcome] = {}  # of the last push to each VEN
         self._again_at = 0.0
         self._trouble = ""
+        self._last_failure = ""
+        self._registrations: Registrations | None = None
+
+    def follow(self, services: VtnServices, args: argparse.Namespace) -> None:
+        """Print what the services are told, and do to registrations what the options say."""
+
+        def told(told: Told) -> None:
+            fields = told_fields(told, services)
+            if fields is not None:
+                self.report(fields)
+
+        services.on_message = told
+        self._registrations = Registrations(
+            services, args.reregister_after, args.cancel_after, self.report
+        )
+
+    def pushed(self, pushed: Pushed) -> None:
+        """Print what a registered VEN was sent; a failure once."""
+        key = f"{pushed.ven_id} {pushed.message} {pushed.problem}"
+        with self._lock:
+            known = bool(pushed.problem) and key == self._last_failure
+            self._last_failure = key if pushed.problem else ""
+        if not known:
+            self.report(pushed_fields(pushed))
 
     def report(self, fields: Fields) -> None:
         """Print a line."""
@@ -101,6 +133,8 @@ class _Session:
                     left = (self._script.next_change - self._vtn.now()).total_seconds()
                     wait = min(wait, max(left, 0.0))
             self._push(link, changed)
+            if self._registrations is not None:
+                self._registrations.step()
             self._tell_count()
             stop.wait(wait)
 

@@ -9,6 +9,7 @@ from typing import Any
 from oadr2.cli.configuration import add_secret_options, comma_list
 from oadr2.cli.ven_options import (
     add_output_options,
+    add_service_options,
     add_tls_options,
     add_ven_options,
     add_vtn_options,
@@ -47,6 +48,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_vtn_options(vtn)
     add_ven_options(parser)
+    add_service_options(parser)
     tls = parser.add_argument_group("TLS")
     add_tls_options(tls)
     tls.add_argument(

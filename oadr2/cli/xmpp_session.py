@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ssl
-from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from oadr2.cli.configuration import read_secret
+from oadr2.cli.service_ven import VenParts, has_services, make_service_ven
 from oadr2.cli.ven_session import Transport, run_ven
 from oadr2.cli.vtn_access import tls_context_of
 from oadr2.errors import AuthenticationError, ConfigurationError
-from oadr2.event import EventHandler
 from oadr2.xmpp import XmppClient
+from oadr2.xmpp_20b import XmppServiceClient
 
 
 def run_session(args: argparse.Namespace) -> int:
@@ -23,22 +25,24 @@ def run_session(args: argparse.Namespace) -> int:
 def _transport(args: argparse.Namespace) -> Transport:
     password = _password(args)
     context = _tls_context(args)
-    made: list[XmppClient] = []
+    made: list[XmppClient | XmppServiceClient] = []
+    services = has_services(args)
 
-    def client(handler: EventHandler, on_error: Callable[[Exception], object]) -> XmppClient:
-        made.append(
-            XmppClient(
-                handler,
-                args.jid,
-                password,
-                vtn_jid=args.vtn_jid,
-                server=args.server,
-                port=args.port,
-                ssl_context=context,
-                plaintext=args.plaintext,
-                on_error=on_error,
-            )
-        )
+    def client(parts: VenParts) -> XmppClient | XmppServiceClient:
+        link: dict[str, Any] = {
+            "vtn_jid": args.vtn_jid,
+            "server": args.server,
+            "port": args.port,
+            "ssl_context": context,
+            "plaintext": args.plaintext,
+            "on_error": parts.on_error,
+        }
+        if services:
+            where = {"transport_name": "xmpp", "transport_address": args.jid}
+            ven = make_service_ven(args, parts, **where)
+            made.append(XmppServiceClient(ven, args.jid, password, **link))
+        else:
+            made.append(XmppClient(parts.handler, args.jid, password, **link))
         return made[-1]
 
     def is_hopeless(error: Exception) -> bool:
@@ -49,18 +53,19 @@ def _transport(args: argparse.Namespace) -> Transport:
         "jid": args.jid,
         "vtn_jid": ", ".join(args.vtn_jid) if args.vtn_jid else None,
         "ven_id": args.ven_id,
+        "ven_name": args.ven_name,
         "profile": args.profile,
         "db": str(args.db) if args.db else None,
     }
 
-    async def ask_once(handler: EventHandler) -> None:
+    async def ask_once(parts: VenParts) -> None:
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def on_error(error: Exception) -> None:
             if not failed.done():
                 failed.set_exception(error)
 
-        async with client(handler, on_error) as once:
+        async with client(replace(parts, on_error=on_error)) as once:
             talking = asyncio.create_task(once.run())
             asked = asyncio.create_task(once.wait_synchronised())
             await asyncio.wait((failed, asked), return_when=asyncio.FIRST_COMPLETED)

@@ -71,12 +71,16 @@ class RegistrationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What a VTN has given us. ``poll_interval`` is in seconds; None: it named none."""
+    """What a VTN has given us, and the address we gave it.
+
+    ``poll_interval`` is in seconds; None: it named none.
+    """
 
     registration_id: str
     ven_id: str
     vtn_id: str
     poll_interval: float | None = None
+    transport_address: str | None = None
 
 
 class Registration:
@@ -91,6 +95,12 @@ class Registration:
         self.registered: Registered | None = (
             None if stored is None else Registered(**json.loads(stored))
         )
+
+    @property
+    def holds(self) -> bool:
+        """Whether we are registered, and where the VTN can reach us now."""
+        known = self.registered
+        return known is not None and known.transport_address == self.settings.transport_address
 
     @property
     def ven_id(self) -> str | None:
@@ -146,7 +156,13 @@ class Registration:
             raise RemoteProtocolError(
                 f"the VTN refused to register us: its oadrCreatedPartyRegistration has no {missing}ID"
             )
-        found = Registered(reply.registration_id, ven_id, reply.vtn_id, _poll_interval(reply))
+        found = Registered(
+            reply.registration_id,
+            ven_id,
+            reply.vtn_id,
+            _poll_interval(reply),
+            self.settings.transport_address,
+        )
         self._state.save({_KEY: json.dumps(asdict(found))})
         self.registered = found
         return found

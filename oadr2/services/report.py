@@ -27,6 +27,7 @@ from oadr2.services.state import ServiceState
 _log = logging.getLogger("oadr2.report")
 
 METADATA: Final = "METADATA"
+_ANNOUNCED: Final = "report/announced"
 _REQUESTS: Final = "report/request/"
 _WAITING: Final = "report/waiting/"
 _INVALID_ID: Final = 452
@@ -121,7 +122,22 @@ class Reports:
         return RegisterReport(request_id, reports, ven_id, report_request_id)
 
     def announced(self) -> None:
-        """The VTN has our METADATA: requests that rest on the former one are over (D19)."""
+        """The VTN has our METADATA: requests that rest on the former one are over (D19).
+
+        Raises:
+            StoreError: it could not be stored; they go on, and it is to be announced again.
+        """
+        self._state.save({_ANNOUNCED: self._description()})
+        self._stop(tuple(self._running))
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether the VTN has METADATA that say what can be reported now."""
+        return self._state.load(_ANNOUNCED).get(_ANNOUNCED) == self._description()
+
+    def forget(self) -> None:
+        """The registration is over: nobody is left to report to."""
+        self._state.save({_ANNOUNCED: None})
         self._stop(tuple(self._running))
 
     # -- being asked ----------------------------------------------------------------------------
@@ -232,6 +248,10 @@ class Reports:
         return len(self._waiting)
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _description(self) -> str:
+        """What the METADATA say, without the moment they were made."""
+        return repr([source.metadata(_moment(0)) for source in self.sources.values()])
 
     def _running_for(self, request: ReportRequest, now: float) -> _Running | Outcome:
         specifier = request.report_specifier

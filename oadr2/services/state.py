@@ -63,3 +63,8 @@ class StoredState:
     def save(self, changes: Mapping[str, str | None]) -> None:
         """As :meth:`ServiceState.save`."""
         self._store.put_values(self._ven_id, changes)
+
+
+def state_beside(store: tuple[EventStore, str] | None) -> ServiceState:
+    """What goes with :attr:`oadr2.event.EventHandler.store`: kept there, or until the process ends."""
+    return MemoryState() if store is None else StoredState(*store)

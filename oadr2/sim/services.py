@@ -77,6 +77,13 @@ _SERVICES: Final[dict[type, str]] = {
 }
 
 
+#: Where a VEN takes what a VTN pushes, if not at its EiReport service.
+_PUSHED_TO: Final[dict[type, str]] = {
+    CancelPartyRegistration: "EiRegisterParty",
+    RequestReregistration: "EiRegisterParty",
+}
+
+
 @dataclass(slots=True)
 class RegisteredVen:
     """A VEN as the VTN knows it.
@@ -86,6 +93,7 @@ class RegisteredVen:
         requests: the report requests that run, by reportRequestID.
         opts: the opts it holds, by optID.
         reports_received: how many reports it has delivered; ``last_report`` is the newest.
+        polls: whether it comes and asks; otherwise it is pushed to at ``transport_address``.
         queue: what it gets at its next polls.
         list_seen: which state of the list of events it has seen.
     """
@@ -94,6 +102,7 @@ class RegisteredVen:
     registration_id: str
     ven_name: str | None
     transport_address: str | None = None
+    polls: bool = True
     metadata: dict[str, Report] = field(default_factory=dict)
     requests: dict[str, ReportRequest] = field(default_factory=dict)
     opts: dict[str, CreateOpt] = field(default_factory=dict)
@@ -101,6 +110,18 @@ class RegisteredVen:
     last_report: Report | None = None
     queue: deque[Message] = field(default_factory=deque)
     list_seen: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class DuePush:
+    """A message that a VEN is to be pushed: at which service, and its name."""
+
+    ven: RegisteredVen
+    service: str
+    name: str
+    data: bytes
+    message: Message | None  # of its queue; None: its list of events
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,14 +245,53 @@ class VtnServices:
             if ven is not None and ven.ven_name is not None:
                 self._names.pop(ven.ven_name, None)
 
+    # -- pushing --------------------------------------------------------------------------------
+
+    def next_push(self, ven_id: str) -> DuePush | None:
+        """What a VEN that does not poll is to get now, or None; :meth:`pushed` when it has it."""
+        with self._lock:
+            ven = self._vens.get(ven_id)
+            if ven is None or ven.polls:
+                return None
+            revision = self.vtn.revision
+            if ven.list_seen != revision:
+                data = self._encode(self.vtn.list_message_for(ven_id, "2.0b"))
+                return DuePush(ven, "EiEvent", "oadrDistributeEvent", data, None, revision)
+            if not ven.queue:
+                return None
+            message = ven.queue[0]
+            service = _PUSHED_TO.get(type(message), "EiReport")
+            name = f"oadr{type(message).__name__}"
+            return DuePush(ven, service, name, self._encode(message), message, revision)
+
+    def pushed(self, push: DuePush, reply: bytes) -> None:
+        """A VEN has replied to a push. Raises RemoteProtocolError when the reply cannot be read."""
+        with self._changed:
+            if push.message is None:
+                push.ven.list_seen = push.revision
+            elif push.ven.queue and push.ven.queue[0] is push.message:
+                push.ven.queue.popleft()
+            message = decode(reply) if reply.strip() else None
+            if message is not None:
+                self._answer_registered(push.ven, message)
+            self._changed.notify_all()
+        if message is not None and not isinstance(message, Response):
+            self._tell(message, 200, "")
+
     # -- the services ---------------------------------------------------------------------------
 
-    def handle(self, service: str, data: bytes) -> bytes:
+    def handle(self, service: str | None, data: bytes) -> bytes:
         """Answer one request to a 2.0b service. Application errors are replies too.
+
+        Args:
+            service: where it came in; None where there is one place for all, as on XMPP.
+            data: the request.
 
         Raises:
             RemoteProtocolError: the request is not well-formed XML, an error of the transport.
         """
+        if service is None:
+            service = self._service_of(data)
         if service == "EiEvent":
             reply = self.vtn.handle(data, "2.0b")
             self._note_synchronised(data)
@@ -252,6 +312,12 @@ class VtnServices:
         problem = "" if code == 200 or response is None else response.response_description or ""
         self._tell(message, code, problem)
         return self._encode(reply_message)
+
+    def _service_of(self, data: bytes) -> str:
+        try:
+            return _SERVICES.get(type(decode(data)), "EiEvent")
+        except RemoteProtocolError:
+            return "EiRegisterParty"  # which says what is wrong
 
     def _answer(self, message: Message) -> Message:
         if isinstance(message, QueryRegistration):
@@ -282,7 +348,7 @@ class VtnServices:
             registration_id=None if registered is None else registered.registration_id,
             ven_id=None if registered is None else registered.ven_id,
             profiles=tuple(
-                SupportedProfile(profile, ("simpleHttp",)) for profile in self.vtn.profiles
+                SupportedProfile(profile, ("simpleHttp", "xmpp")) for profile in self.vtn.profiles
             ),
             requested_oadr_poll_freq=self.poll_freq,
         )
@@ -306,6 +372,7 @@ class VtnServices:
             known.registration_id if known else f"registration-{next(self._numbers)}",
             message.ven_name,
             message.transport_address,
+            message.transport_name == "simpleHttp" and message.http_pull_model is not False,
         )
         if known is not None:
             ven.queue, ven.opts = known.queue, known.opts

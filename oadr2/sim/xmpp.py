@@ -26,6 +26,7 @@ from slixmpp.xmlstream.stanzabase import StanzaBase
 
 from oadr2.errors import RemoteProtocolError, TransportError, one_line
 from oadr2.model import Profile
+from oadr2.sim.services import RegisteredVen, VtnServices
 from oadr2.sim.vtn import SimulatedVtn
 
 _log = logging.getLogger("oadr2.sim.xmpp")
@@ -54,6 +55,7 @@ class XmppVtn:
         profile: of what is pushed to a VEN that has not asked yet; the others get that of their request.
         ssl_context: for STARTTLS; None talks in plain text.
         reply_timeout: seconds for a VEN to answer a push.
+        services: the services of 2.0b beside EiEvent; for what they push see :meth:`deliver`.
 
     Attributes:
         on_trouble: called on its own thread with the reason, in words, when the server cannot be
@@ -72,10 +74,12 @@ class XmppVtn:
         profile: Profile = "2.0a",
         ssl_context: ssl.SSLContext | None = None,
         reply_timeout: float = 10.0,
+        services: VtnServices | None = None,
     ) -> None:
         self.vtn = vtn
         self.jid = jid
         self.profile = profile
+        self._services = services
         self._password = password
         self._vens = {ven_id: JID(ven_jid) for ven_id, ven_jid in vens.items()}
         self._known = {ven.bare for ven in self._vens.values()}
@@ -141,6 +145,25 @@ class XmppVtn:
             return dict(zip(chosen, outcomes, strict=True))
 
         return self._call(push_all())
+
+    def deliver(self, ven: RegisteredVen, _service: str, payload: bytes) -> bytes:
+        """Send a message to a VEN that has registered with its JID; the payload of the result.
+
+        Raises:
+            TransportError: it is not there, or answered with an error.
+        """
+
+        async def send() -> bytes:
+            address = JID(ven.transport_address or "")
+            to = address if address.resource else self._seen.get(address.bare)
+            if to is None:
+                raise TransportError(f"{address} is not there")
+            kind, problem, reply = await self._send_and_read(to, payload, "set", None)
+            if kind != "result":
+                raise TransportError(f"{to}: {problem}")
+            return reply
+
+        return self._call(send())
 
     def send(
         self,
@@ -232,6 +255,8 @@ class XmppVtn:
         profile = _PROFILES[child.tag.partition("}")[0] + "}"]
         sender = iq["from"].bare
         self._seen[sender], self._profiles[sender] = iq["from"], profile
+        if profile == "2.0b" and self._services is not None:
+            return self._services.handle(None, _document(child))
         return self.vtn.handle(_document(child), profile)
 
     async def _push(self, ven_id: str) -> str:
@@ -246,9 +271,14 @@ class XmppVtn:
     async def _send(
         self, to: JID, payload: bytes, kind: Literal["get", "set"], identity: str | None
     ) -> tuple[str, str]:
+        return (await self._send_and_read(to, payload, kind, identity))[:2]
+
+    async def _send_and_read(
+        self, to: JID, payload: bytes, kind: Literal["get", "set"], identity: str | None
+    ) -> tuple[str, str, bytes]:
         client = self._client
         if client is None or not self._online.is_set():
-            return "none", "the VTN is not on the server"
+            return "none", "the VTN is not on the server", b""
         iq = client.make_iq(ito=to, itype=kind)
         if identity is not None:
             iq["id"] = identity
@@ -258,14 +288,15 @@ class XmppVtn:
         await asyncio.wait((sent, client.gone), return_when=asyncio.FIRST_COMPLETED)
         if not sent.done():
             sent.cancel()
-            return "none", "the connection was lost"
+            return "none", "the connection was lost", b""
         try:
             answer = sent.result()
         except IqError as error:
-            return "error", f"{error.condition} {error.text}".rstrip()
+            return "error", f"{error.condition} {error.text}".rstrip(), b""
         except IqTimeout:
-            return "none", f"no answer within {self._reply_timeout:g} s"
-        return "result", str(answer["id"])
+            return "none", f"no answer within {self._reply_timeout:g} s", b""
+        reply = _document(answer.xml[0]) if len(answer.xml) else b""
+        return "result", str(answer["id"]), reply
 
 
 class _Carries(MatcherBase):

@@ -114,10 +114,13 @@ class Conversation:
         """Go through registration to the first poll."""
         if isinstance(self.next(), QueryRegistration):
             self.says(created(registration_id=None, ven_id=None))
-        if isinstance(self.next(), CreatePartyRegistration):  # not after a restart
+        # After a restart the VTN has our ids and our METADATA.
+        new = isinstance(self.next(), CreatePartyRegistration)
+        if new:
             self.says(created())
-        self.hears(RegisterReport, "EiReport")
-        self.says(RegisteredReport(OK) if reports is None else reports)
+        if new or isinstance(self.next(), RegisterReport):
+            self.hears(RegisterReport, "EiReport")
+            self.says(RegisteredReport(OK) if reports is None else reports)
         while not isinstance(self.next(), RequestEvent):
             self.says(NOTHING)
         self.says(distribute_event(profile="2.0b"))

@@ -11,6 +11,7 @@ from payloads import distribute_event, event
 
 import oadr2
 from oadr2.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError, TransportError
+from oadr2.event import EventHandler
 from oadr2.model import (
     CanceledPartyRegistration,
     CanceledReport,
@@ -34,6 +35,7 @@ from oadr2.model import (
     UpdatedReport,
     UpdateReport,
 )
+from oadr2.policy import VtnPolicy
 from oadr2.services.registration import RegistrationSettings
 from oadr2.services.state import MemoryState
 
@@ -105,9 +107,15 @@ def test_P05_what_the_VTN_gave_is_known_after_a_restart():
     assert again.ven.registration.registered == talk.ven.registration.registered
     assert again.ven.registration.poll_interval == 10
     assert again.handler.ven_id == "ven_9"
-    again.hears(RegisterReport)
-    again.says(RegisteredReport(OK))
-    assert again.hears(RequestEvent).ven_id == "ven_9"
+    assert again.hears(RequestEvent).ven_id == "ven_9"  # its reports are announced already
+
+
+def test_P05_reports_are_announced_at_each_start_to_a_VTN_that_wants_it():
+    state = MemoryState()
+    Conversation(state=state).registers()
+    policy = VtnPolicy(announce_at_start=True)
+    handler = EventHandler("ven_local", oadr_profile_level="2.0b", policy=policy)
+    Conversation(handler, state=state).hears(RegisterReport)
 
 
 @pytest.mark.parametrize(

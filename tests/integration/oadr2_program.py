@@ -23,8 +23,8 @@ PATIENCE = 30.0
 class Program:
     """``python -m oadr2 ARGUMENTS``; what is left of it is killed at the end of the block."""
 
-    def __init__(self, *arguments: str) -> None:
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {})
         environment.pop("COLUMNS", None)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "oadr2", *arguments],

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trustme
+from oadr2_program import Program
 from openleadr_vtn import PATIENCE, OpenleadrVtn
 
 from oadr2.certificate import fingerprint
@@ -234,6 +235,33 @@ def test_mutual_TLS_and_signatures_in_both_directions(tmp_path: Path, key: str) 
         )
         house.runs(scenario)
         assert house.errors == []
+
+
+def test_the_program_signs_and_verifies(tmp_path: Path) -> None:
+    papers = Papers(tmp_path, "ECDSA")
+    signing = {"cert": papers.file("vtn.pem"), "key": papers.file("vtn.key")}
+    tls = (
+        "--ca-certs",
+        str(papers.ca),
+        "--cert",
+        papers.file("ven.pem"),
+        "--key",
+        papers.file("ven.key"),
+    )
+    options = ("--profile", "2.0b", "--ven-name", "house", "--json", *tls)
+    signs = ("--sign-cert", papers.file("ven.pem"), "--sign-key", papers.file("ven.key"))
+    with OpenleadrVtn(fingerprint=papers.fingerprint("ven"), **papers.tls, **signing) as vtn:
+        verifies = ("--verify-fingerprint", papers.fingerprint("vtn"))
+        with Program("poll", "--vtn-url", vtn.url, *options, *signs, *verifies) as ven:
+            ven.wait_for_record(change="registered")
+            vtn.tell(add_event={"event_id": "e1", "starts_in": 1, "lasts": 60, "level": 1})
+            vtn.wait(kind="response", opt="optIn")
+            assert ven.records(kind="error") == []
+        assert vtn.said(kind="registration")[0]["xml_signature"] is True
+        wrong = ("--verify-fingerprint", papers.fingerprint("ven"))
+        with Program("poll", "--vtn-url", vtn.url, *options, *signs, *wrong) as ven:
+            assert "sign" in ven.wait_for_record(kind="error")["reason"]
+            assert ven.records(change="registered") == []
 
 
 def test_a_certificate_the_VTN_does_not_expect_gets_nowhere(tmp_path: Path) -> None:

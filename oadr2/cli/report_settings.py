@@ -1,0 +1,204 @@
+"""The ``[[report]]`` tables of a settings file: what a VEN can report, and where it reads it.
+
+[[report]]
+id = "meter"
+
+[[report.point]]
+r_id = "power"
+unit = "powerReal"
+scale = "k"
+sampling = 10
+source = "random:1..3"
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import random
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from oadr2.errors import ConfigurationError
+from oadr2.model import ResourceStatus, SamplingRate
+from oadr2.schedule import Duration
+from oadr2.services.report_source import RESOURCE_STATUS, Reading, ReportPoint, ReportSource
+from oadr2.services.units import unit
+
+_REPORT_KEYS: Final = frozenset(("id", "name", "history", "point"))
+_POINT_KEYS: Final = frozenset(
+    (
+        "r_id",
+        "unit",
+        "scale",
+        "symbol",
+        "sampling",
+        "source",
+        "report_type",
+        "reading_type",
+        "resource_id",
+        "market_context",
+    )
+)
+_NAMES: Final = ("TELEMETRY_USAGE", "TELEMETRY_STATUS", "HISTORY_USAGE")
+_STATUS: Final = {
+    "online": ResourceStatus(online=True, manual_override=False),
+    "offline": ResourceStatus(online=False, manual_override=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """One ``[[report]]`` table as it was written, and the folder that its paths begin in."""
+
+    table: Mapping[str, Any]
+    folder: Path
+
+
+def report_tables(value: object, folder: Path) -> tuple[ReportTable, ...]:
+    """Check the keys of ``[[report]]`` tables; nothing is opened or imported yet.
+
+    Raises:
+        ValueError: what is wrong, in words.
+    """
+    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+        raise ValueError("write each report below [[report]]")
+    for number, table in enumerate(value, 1):
+        where = f"report {table.get('id', number)!r}"
+        _check_keys(table, _REPORT_KEYS, where)
+        if not str(table.get("id") or ""):
+            raise ValueError(f"{where}: it needs an id")
+        points = table.get("point")
+        if not isinstance(points, list) or not points:
+            raise ValueError(f"{where}: it needs points, each below [[report.point]]")
+        for point in points:
+            _check_keys(point, _POINT_KEYS, f"{where}, point {point.get('r_id')!r}")
+    return tuple(ReportTable(table, folder) for table in value)
+
+
+def reports_file(text: str) -> tuple[ReportTable, ...]:
+    """The ``[[report]]`` tables of a TOML file, for argparse."""
+    path = Path(text)
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+        return report_tables(data.get("report", []), path.parent)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
+    except ValueError as error:  # not TOML, not UTF-8, or what report_tables says
+        raise argparse.ArgumentTypeError(f"{path}: {error}") from None
+
+
+def report_sources(tables: Sequence[ReportTable]) -> tuple[ReportSource, ...]:
+    """What the tables describe.
+
+    Raises:
+        ConfigurationError: a value is wrong, or a function cannot be found; says which.
+    """
+    return tuple(_source(table.table, table.folder) for table in tables)
+
+
+def load_function(text: str) -> Callable[..., Any]:
+    """The function ``module:function``; modules in the working folder are found too.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    module_name, colon, name = text.partition(":")
+    if not colon or not module_name or not name:
+        raise ConfigurationError(f"{text!r}: it must be module:function")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except ImportError as error:
+        raise ConfigurationError(f"{text}: {error}") from None
+    except AttributeError:
+        raise ConfigurationError(f"{text}: {module_name} has no {name}") from None
+    if not callable(found):
+        raise ConfigurationError(f"{text}: {name} is no function")
+    return found  # type: ignore[no-any-return]
+
+
+def _check_keys(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise ValueError(f"{where}: unknown key {key}; there are {', '.join(sorted(known))}")
+
+
+def _source(table: Mapping[str, Any], folder: Path) -> ReportSource:
+    name = table.get("name", "TELEMETRY_USAGE")
+    where = f"report {table['id']!r}"
+    if name not in _NAMES:
+        raise ConfigurationError(f"{where}: name is one of {', '.join(_NAMES)}")
+    points = [
+        _point(point, folder, f"{where}, point {point.get('r_id')!r}", name)
+        for point in table["point"]
+    ]
+    history = _whole_seconds(table.get("history", 3600), f"{where}: history")
+    return ReportSource(str(table["id"]), points, name, history)
+
+
+def _point(point: Mapping[str, Any], folder: Path, where: str, report_name: str) -> ReportPoint:
+    for key in ("r_id", "source"):
+        if key not in point:
+            raise ConfigurationError(f"{where}: {key} is missing")
+    status = report_name == "TELEMETRY_STATUS"
+    try:
+        measured = None if status or "unit" not in point else _unit(point)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+    sampling = _whole_seconds(point.get("sampling", 1), f"{where}: sampling")
+    return ReportPoint(
+        str(point["r_id"]),
+        _reader(point["source"], folder, where, status),
+        point.get("report_type", RESOURCE_STATUS if status else "usage"),
+        point.get("reading_type", "x-notApplicable" if status else "Direct Read"),
+        unit=measured,
+        sampling_rate=SamplingRate(
+            sampling, Duration(microseconds=max(sampling.microseconds, 3_600_000_000))
+        ),
+        resource_id=point.get("resource_id"),
+        market_context=point.get("market_context"),
+    )
+
+
+def _unit(point: Mapping[str, Any]) -> Any:
+    return unit(point["unit"], point.get("scale", "none"), point.get("symbol"))
+
+
+def _whole_seconds(value: object, what: str) -> Duration:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{what} must be a whole number of seconds, 1 or more")
+    return Duration(microseconds=value * 1_000_000)
+
+
+def _reader(source: object, folder: Path, where: str, status: bool) -> Callable[[], Reading]:
+    """What reads a point: a number, ``random:A..B``, ``file:PATH``, a state, or ``module:function``."""
+    if isinstance(source, int | float) and not isinstance(source, bool):
+        number = float(source)
+        return lambda: number
+    if not isinstance(source, str):
+        raise ConfigurationError(f"{where}: source must be a number or a string")
+    if status and source in _STATUS:
+        state = _STATUS[source]
+        return lambda: state
+    kind, _, rest = source.partition(":")
+    if kind == "random":
+        low, _, high = rest.partition("..")
+        try:
+            bounds = float(low), float(high)
+        except ValueError:
+            raise ConfigurationError(f"{where}: source must be like random:1.5..3") from None
+        return lambda: random.uniform(*bounds)  # noqa: S311  to try things with
+    if kind == "file":
+        path = folder / Path(rest).expanduser()
+        return lambda: float(path.read_text("utf-8"))
+    try:
+        return load_function(source)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: source {error}") from None

@@ -1,0 +1,196 @@
+"""The work of ``oadr2 ven status``: read a VEN's file and show what is in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from oadr2 import decode
+from oadr2.cli.event_text import event_end, iso_time, local_time, printable
+from oadr2.cli.message_parts import table_of
+from oadr2.cli.message_view import console_for, show
+from oadr2.errors import ConfigurationError
+from oadr2.model import DistributeEvent, Event, UpdateReport
+from oadr2.store import EventStore, StoredEvent
+
+
+@dataclass(frozen=True, slots=True)
+class VenStatus:
+    """What is kept of one VEN; ``kept_as`` is the id it was started with."""
+
+    kept_as: str
+    registration: dict[str, Any] | None
+    events: list[dict[str, Any]]
+    opts: list[dict[str, Any]]
+    opts_unsent: int
+    requests: list[dict[str, Any]]
+    waiting: list[dict[str, Any]]
+
+
+def show_status(path: Path, ven_id: str | None, *, as_json: bool) -> int:
+    """Print it for a person, or as JSON; 0."""
+    if not path.is_file():
+        raise ConfigurationError(f"--db {path}: no such file")
+    with EventStore(path) as store:
+        names = store.ven_ids()
+        if ven_id is not None and ven_id not in names:
+            known = ", ".join(names) or "none"
+            raise ConfigurationError(f"--ven-id {ven_id}: not in {path}; there is {known}")
+        found = [_status(store, name) for name in names if ven_id in (None, name)]
+    if as_json:
+        vens = [{name: getattr(ven, name) for name in VenStatus.__slots__} for ven in found]
+        print(json.dumps({"vens": vens}, indent=2))
+    elif not found:
+        show(console_for(), Text("no VEN has kept anything there"))
+    else:
+        show(console_for(), Group(*(_view(ven) for ven in found)))
+    return 0
+
+
+def _status(store: EventStore, name: str) -> VenStatus:
+    values = store.get_values(name)
+    registration = values.get("registration")
+    return VenStatus(
+        name,
+        None if registration is None else json.loads(registration),
+        [_event(row) for row in store.look(name)],
+        _under(values, "opt/"),
+        sum(key.startswith("opt_unsent/") for key in values),
+        [_request(key, text) for key, text in values.items() if key.startswith("report/request/")],
+        [_waiting(text) for key, text in values.items() if key.startswith("report/waiting/")],
+    )
+
+
+def _under(values: dict[str, str], prefix: str) -> list[dict[str, Any]]:
+    return [json.loads(text) for key, text in values.items() if key.startswith(prefix)]
+
+
+def _request(key: str, text: str) -> dict[str, Any]:
+    kept = json.loads(text)
+    return {
+        "report_request_id": key.removeprefix("report/request/"),
+        "report": kept["source"],
+        "r_ids": kept["r_ids"],
+        "every": kept["back"] or None,
+        "next_delivery": iso_time(datetime.fromtimestamp(kept["next_delivery"], UTC)),
+    }
+
+
+def _waiting(text: str) -> dict[str, Any]:
+    message = decode(text.encode())
+    assert isinstance(message, UpdateReport)  # noqa: S101  nothing else is kept there
+    report = message.reports[0]
+    return {
+        "report": report.report_specifier_id,
+        "report_request_id": report.report_request_id,
+        "created": iso_time(report.created_date_time),
+        "intervals": len(report.intervals),
+    }
+
+
+def _event(row: StoredEvent) -> dict[str, Any]:
+    message = decode(row.raw)
+    event = message.events[0] if isinstance(message, DistributeEvent) and message.events else None
+    start, end = (None, None) if event is None else _times(event, row)
+    return {
+        "event_id": row.event_id,
+        "modification_number": row.modification_number,
+        "vtn_id": row.vtn_id,
+        "opt_type": row.opt_type,
+        "phase": row.phase,
+        "start": None if start is None else iso_time(start),
+        "end": None if end is None else iso_time(end),
+    }
+
+
+def _times(event: Event, row: StoredEvent) -> tuple[datetime | None, datetime | None]:
+    """From when to when this VEN runs it: randomised, or cut short by a cancellation."""
+    later = timedelta(microseconds=row.start_offset_us)
+    start = None if event.dtstart is None else event.dtstart + later
+    end = event_end(event)
+    end = None if end is None else end + later
+    if row.terminate_at_us is not None:
+        cut = datetime.fromtimestamp(row.terminate_at_us / 1e6, UTC)
+        end = cut if end is None else min(end, cut)
+    return start, end
+
+
+def _view(ven: VenStatus) -> RenderableType:
+    parts: list[RenderableType] = [Text(f"VEN {printable(ven.kept_as)}", "bold")]
+    known = ven.registration
+    if known is None:
+        parts.append(Text("not registered", "yellow"))
+    else:
+        interval = known.get("poll_interval")
+        every = f", a poll every {interval:g} s" if interval else ""
+        address = known.get("transport_address")
+        where = f", pushed to at {address}" if address else every
+        parts.append(
+            Text(
+                printable(
+                    f"registered with VTN {known['vtn_id']} as {known['ven_id']}"
+                    f" ({known['registration_id']}){where}"
+                )
+            )
+        )
+    tables: tuple[tuple[str, Sequence[dict[str, Any]], dict[str, str]], ...] = (
+        (
+            "events",
+            ven.events,
+            {
+                "event": "event_id",
+                "VTN": "vtn_id",
+                "phase": "phase",
+                "answer": "opt_type",
+                "from (local)": "start",
+                "to (local)": "end",
+            },
+        ),
+        ("opts", ven.opts, {"opt": "opt_id", "says": "opt_type", "event": "event_id"}),
+        (
+            "report requests",
+            ven.requests,
+            {
+                "request": "report_request_id",
+                "report": "report",
+                "points": "r_ids",
+                "every (s)": "every",
+                "next (local)": "next_delivery",
+            },
+        ),
+        (
+            "reports that wait for the VTN",
+            ven.waiting,
+            {"report": "report", "request": "report_request_id", "made (local)": "created"},
+        ),
+    )
+    for title, rows, columns in tables:
+        if not rows:
+            parts.append(Text(f"no {title}", "dim"))
+            continue
+        parts.append(Text(title))
+        table = table_of(*columns)
+        for row in rows:
+            table.add_row(*(_cell(name, row[key]) for name, key in columns.items()))
+        parts.append(table)
+    if ven.opts_unsent:
+        parts.append(Text(f"{ven.opts_unsent} opts wait to be told to the VTN"))
+    return Group(*parts)
+
+
+def _cell(column: str, value: object) -> Text:
+    if value is None:
+        return Text("until cancelled" if column.startswith("to") else "-")
+    if column.endswith("(local)"):
+        moment = datetime.fromisoformat(str(value)).replace(microsecond=0)
+        return Text(local_time(moment, weekday=False))
+    if isinstance(value, list):
+        return Text(printable(", ".join(map(str, value))))
+    return Text(printable(f"{value:g}" if isinstance(value, float) else str(value)))

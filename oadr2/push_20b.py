@@ -1,0 +1,310 @@
+"""A whole VEN of 2.0b that its VTN pushes to: :class:`PushServiceClient`, and :class:`OpenADR2` on a thread.
+
+It registers with the address of its own server, takes whatever the VTN posts to its services and sends
+what it has to say itself: reports, opts, answers to events. It never polls (facts.md L07).
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from oadr2.arguments import check_names
+from oadr2.decisions import OnEvent
+from oadr2.errors import ConfigurationError, RemoteProtocolError, one_line
+from oadr2.event import EventHandler
+from oadr2.exchanges import (
+    BackgroundServices,
+    event_config_20b,
+    registration_settings,
+    with_decisions,
+)
+from oadr2.http import VtnConnection
+from oadr2.poll_20b import ServiceClient, connection_to
+from oadr2.push_app import KnownVtn, PushApp, is_well_formed
+from oadr2.push_server import PushServer
+from oadr2.security import ClientTls, server_context
+from oadr2.services.report_source import ReportSource
+from oadr2.services.seal import PayloadSigner, PayloadVerifier
+from oadr2.ven_20b import Ven20b
+
+#: Where a VTN may post to (facts.md 3.5, 4.1); nothing of it is for EiOpt, which answers 453.
+SERVICES: Final = ("EiEvent", "EiReport", "EiRegisterParty", "EiOpt")
+_INVALID_DATA: Final = 454
+
+
+class ServedVtn(KnownVtn):
+    """A VTN that pushes any message of 2.0b, for :class:`oadr2.push_app.PushApp`.
+
+    Args:
+        ven: takes its messages.
+        wake: called when there may be something to send after that.
+        clock: seconds since 1970.
+        known_by: ``name``, ``fingerprint``, ``plaintext`` of :class:`oadr2.push_app.KnownVtn`.
+    """
+
+    def __init__(
+        self,
+        ven: Ven20b,
+        wake: Callable[[], object],
+        clock: Callable[[], float],
+        **known_by: Any,
+    ) -> None:
+        super().__init__("2.0b", SERVICES, **known_by)
+        self._ven = ven
+        self._wake = wake
+        self._clock = clock
+
+    @property
+    def max_size(self) -> int:
+        """Bytes of a message that are taken."""
+        return self._ven.handler.policy.limits.size
+
+    def take(self, data: bytes, service: str) -> bytes:
+        """See :meth:`oadr2.push_app.KnownVtn.take`."""
+        try:
+            push = self._ven.receive_push(data, service, self._clock())
+        except RemoteProtocolError as error:
+            if not is_well_formed(data):
+                raise
+            code = error.response_code if 400 <= error.response_code <= 499 else _INVALID_DATA
+            return self._ven.refusal(code, one_line(str(error)))
+        self._wake()
+        return push.reply
+
+
+class Listener:
+    """Where a VEN listens, and who may post there. It takes its port at once, so that ``url`` is known
+    when the VEN is made.
+
+    Args:
+        vtn_base_uri: of the VTN; its host is the name that is looked for in a certificate, when
+            neither ``vtn_name`` nor ``vtn_fingerprint`` is given.
+        host, port, prefix, server_tls, vtn_name, vtn_fingerprint, plaintext: as for
+            :class:`oadr2.push.PushClient`.
+
+    Raises:
+        ConfigurationError: an argument is wrong; the message names it.
+        TransportError: the port cannot be had.
+    """
+
+    def __init__(
+        self,
+        vtn_base_uri: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        prefix: str = "",
+        server_tls: ssl.SSLContext | None = None,
+        vtn_name: str | None = None,
+        vtn_fingerprint: str | None = None,
+        plaintext: bool = False,
+    ) -> None:
+        if plaintext and server_tls is not None:
+            raise ConfigurationError("plaintext: given together with a certificate; pass one")
+        if not plaintext and server_tls is None:
+            raise ConfigurationError(
+                "server_tls: missing; a VTN posts over HTTPS only (or plaintext, on this machine)"
+            )
+        if not plaintext and vtn_name is None and vtn_fingerprint is None:
+            vtn_name = urlsplit(vtn_base_uri).hostname
+        self.known_by = {
+            "name": vtn_name,
+            "fingerprint": vtn_fingerprint,
+            "plaintext": plaintext,
+        }
+        #: How the VTN is known, in words.
+        self.known_as = vtn_fingerprint or vtn_name or "anybody on this machine"
+        self.prefix = prefix.rstrip("/")
+        self.app: PushApp | None = None
+        self.server = PushServer(self._serve, host, port, ssl_context=server_tls)
+        self.server.bind()
+
+    @property
+    def url(self) -> str:
+        """The base address for the VTN; ``/OpenADR2`` is not in it."""
+        return self.server.url + self.prefix
+
+    def close(self) -> None:
+        """Give up the port, when nobody has listened there."""
+        self.server.close()
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        assert self.app is not None  # noqa: S101 - the server starts after it is there
+        await self.app(scope, receive, send)
+
+
+class PushServiceClient(ServiceClient):
+    """Takes what one VTN posts, and talks to it: ``async with PushServiceClient(...) as client:``.
+
+    Args:
+        ven: its registration settings tell the VTN where to post to.
+        connection: to the VTN, from :func:`oadr2.poll_20b.connection_to`.
+        listener: where it posts to.
+        on_error: called with each error that is logged and survived.
+
+    Attributes:
+        app: the :class:`oadr2.push_app.PushApp`.
+    """
+
+    def __init__(
+        self,
+        ven: Ven20b,
+        connection: VtnConnection,
+        listener: Listener,
+        *,
+        on_error: Callable[[Exception], object] | None = None,
+    ) -> None:
+        super().__init__(ven, connection, name="push", on_error=on_error)
+        vtn = ServedVtn(ven, self.wake, time.time, **listener.known_by)
+        self.app = PushApp(vtn, prefix=listener.prefix)
+        listener.app = self.app
+        self._listener = listener
+
+    @property
+    def url(self) -> str:
+        """The base address for the VTN; ``/OpenADR2`` is not in it."""
+        return self._listener.url
+
+    def bind(self) -> None:
+        """Take the port; a second call does nothing.
+
+        Raises:
+            TransportError: the port cannot be had.
+            ConfigurationError: plain HTTP elsewhere than on loopback.
+        """
+        self._listener.server.bind()
+
+    async def _run(self) -> None:
+        await self._listener.server.start()
+        await super()._run()
+
+    async def _close(self) -> None:
+        await self._listener.server.aclose()
+        await self.app.aclose()
+        await super()._close()
+
+    async def __aenter__(self) -> Self:
+        self.bind()
+        return self
+
+
+class OpenADR2(BackgroundServices[PushServiceClient]):
+    """A whole 2.0b VEN that is pushed to, on a thread of its own; made like :class:`oadr2.poll_20b.OpenADR2`.
+
+    Args:
+        event_config, vtn_base_uri, control_opts, username, password, ven_name, registration, reports,
+            on_event, decision_limit, signer, verifier: see :class:`oadr2.poll_20b.OpenADR2`.
+        ven_client_cert_key, ven_client_cert_pem, ven_client_key_password: this VEN's key and certificate,
+            shown to the VTN whoever of the two connects.
+        vtn_ca_certs: PEM file or folder of the CAs that vouch for the VTN.
+        start_thread: begin now; otherwise at :meth:`start`.
+        check_hostname, legacy_tls: see :func:`oadr2.security.client_context`.
+        transport_address: where the VTN is told to post to; None: ``client.url``.
+        push_options: any further argument of :class:`Listener`: ``host``, ``port``, ``plaintext`` and so on.
+
+    Raises:
+        ConfigurationError: an argument is unknown or of the wrong kind; the message names it.
+        TransportError: the port cannot be had.
+    """
+
+    def __init__(  # noqa: PLR0917 - the order of poll.OpenADR2
+        self,
+        event_config: Mapping[str, Any],
+        vtn_base_uri: str,
+        control_opts: Mapping[str, Any] | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        ven_client_cert_key: str | os.PathLike[str] | None = None,
+        ven_client_cert_pem: str | os.PathLike[str] | None = None,
+        vtn_ca_certs: str | os.PathLike[str] | None = None,
+        start_thread: bool = True,
+        *,
+        ven_client_key_password: str | None = None,
+        check_hostname: bool = True,
+        legacy_tls: bool = False,
+        ven_name: str | None = None,
+        registration: Mapping[str, Any] | None = None,
+        reports: Sequence[ReportSource] = (),
+        on_event: OnEvent | None = None,
+        decision_limit: float = 60.0,
+        signer: PayloadSigner | None = None,
+        verifier: PayloadVerifier | None = None,
+        transport_address: str | None = None,
+        **push_options: Any,
+    ) -> None:
+        check_names(Listener, push_options, "vtn_base_uri")
+        tls = ClientTls(
+            vtn_ca_certs,
+            ven_client_cert_pem,
+            ven_client_cert_key,
+            ven_client_key_password,
+            check_hostname,
+            legacy_tls,
+        )
+        if "server_tls" not in push_options and not push_options.get("plaintext"):
+            push_options["server_tls"] = _server_context(tls)
+        context = tls.context_for(vtn_base_uri, None)
+        config, decisions = with_decisions(
+            event_config_20b(event_config, ven_name), on_event, decision_limit
+        )
+        listener = self._listener = Listener(vtn_base_uri, **push_options)
+
+        def make_client(handler: EventHandler) -> PushServiceClient:
+            settings = registration_settings(
+                event_config,
+                registration or {},
+                ven_name=ven_name,
+                transport_name="simpleHttp",
+                transport_address=transport_address or listener.url,
+                http_pull_model=False,
+                xml_signature=signer is not None,
+            )
+            ven = Ven20b(
+                handler,
+                registration=settings,
+                sources=reports,
+                decisions=decisions,
+                signer=signer,
+                verifier=verifier,
+            )
+            connection = connection_to(
+                vtn_base_uri, username=username, password=password, ssl_context=context
+            )
+            return PushServiceClient(ven, connection, listener)
+
+        try:
+            super().__init__(
+                config,
+                control_opts,
+                make_client,
+                name="push",
+                cert=tls.cert,
+                start_thread=start_thread,
+            )
+        except BaseException:
+            listener.close()
+            raise
+
+    def _close(self) -> None:
+        super()._close()
+        self._listener.close()
+
+
+def _server_context(tls: ClientTls) -> ssl.SSLContext:
+    if tls.cert is None or tls.ca_certs is None:
+        raise ConfigurationError(
+            "ven_client_cert_pem and vtn_ca_certs: needed, this VEN's certificate and who vouches"
+            " for the VTN's (or plaintext=True, on this machine only)"
+        )
+    return server_context(
+        tls.cert,
+        tls.key,
+        client_ca_certs=tls.ca_certs,
+        password=tls.password,
+        legacy=tls.legacy,
+    )

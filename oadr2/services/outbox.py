@@ -1,0 +1,128 @@
+"""What waits to be sent to the VTN: answers that are owed, and opts of the application's own."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Final
+
+from oadr2._core.encode import encode
+from oadr2._core.objects import decode
+from oadr2.model import CancelOpt, CreatedEvent, CreateOpt
+from oadr2.services.request import Request
+from oadr2.services.state import ServiceState
+
+_UNSENT: Final = "opt_unsent/"
+
+
+class AnswersOwed:
+    """Answers in the order in which they are owed; of each event only the newest is ever sent.
+
+    Args:
+        wrap: how an answer is wrapped when it has to be written anew.
+        most: answers kept; one more drops the oldest, which :meth:`put` returns.
+    """
+
+    def __init__(self, *, wrap: bool, most: int = 1000) -> None:
+        self._wrap = wrap
+        self._most = most
+        self._waiting: deque[tuple[Request, CreatedEvent | None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, request: Request) -> Request | None:
+        """Add an answer; the one that had to go for it, if any."""
+        message = decode(request.data) if request.service == "EiEvent" else None
+        answers = message if isinstance(message, CreatedEvent) else None
+        if answers is not None and self._waiting:
+            newer = frozenset(a.event_id for a in answers.event_responses)
+            self._waiting = deque(
+                left for waiting in self._waiting if (left := self._without(*waiting, newer))
+            )
+        self._waiting.append((request, answers))
+        return self._waiting.popleft()[0] if len(self._waiting) > self._most else None
+
+    @property
+    def first(self) -> Request:
+        """The oldest. Only while there is one."""
+        return self._waiting[0][0]
+
+    def done(self, key: str) -> None:
+        """This one was sent, or will never be taken; it may have been replaced meanwhile."""
+        self._waiting = deque(entry for entry in self._waiting if entry[0].key != key)
+
+    def _without(
+        self, request: Request, answers: CreatedEvent | None, event_ids: frozenset[str]
+    ) -> tuple[Request, CreatedEvent | None] | None:
+        """What is left of an answer when these events have a newer one."""
+        if answers is None:
+            return request, None
+        left = [a for a in answers.event_responses if a.event_id not in event_ids]
+        if len(left) == len(answers.event_responses):
+            return request, answers
+        if not left:
+            return None
+        answers = replace(answers, event_responses=left)
+        # Under a new key: the VTN may be taking the longer one at this moment, and is told again.
+        key = f"{request.key}+"
+        return replace(request, data=encode(answers, wrap=self._wrap), key=key), answers
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentOpt:
+    """An oadrCreateOpt or oadrCancelOpt that the VTN has not taken yet; ``number`` is its turn."""
+
+    number: int
+    opt_id: str
+    data: bytes
+
+
+class OptOutbox:
+    """Opts that the VTN has not been told of yet, in order; remembered in ``state``."""
+
+    def __init__(self, state: ServiceState) -> None:
+        self._state = state
+        self._waiting: dict[int, UnsentOpt] = {}
+        for key, text in state.load(_UNSENT).items():
+            number = int(key.removeprefix(_UNSENT))
+            kept = json.loads(text)
+            self._waiting[number] = UnsentOpt(number, kept["opt_id"], kept["data"].encode())
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def first(self) -> UnsentOpt:
+        """The oldest. Only while there is one."""
+        return next(iter(self._waiting.values()))
+
+    def put(self, message: CreateOpt | CancelOpt, data: bytes) -> None:
+        """Have an opt told, or taken back.
+
+        Raises:
+            StoreError: it could not be stored; it is not going to be sent.
+        """
+        number = max(self._waiting, default=0) + 1
+        text = json.dumps({"opt_id": message.opt_id, "data": data.decode()})
+        self._state.save({_key(number): text})
+        self._waiting[number] = UnsentOpt(number, message.opt_id, data)
+
+    def sent(self, number: int) -> None:
+        """The VTN has it, or will never take it.
+
+        Raises:
+            StoreError: it would be sent again.
+        """
+        self._state.save({_key(number): None})
+        self._waiting.pop(number, None)
+
+    def clear(self) -> None:
+        """Nobody is left to be told."""
+        self._state.save(dict.fromkeys(map(_key, self._waiting), None))
+        self._waiting.clear()
+
+
+def _key(number: int) -> str:
+    return f"{_UNSENT}{number:012}"

@@ -1,0 +1,72 @@
+"""What waits for the VTN: answers and opts, in order, and the newest of each event only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import oadr2
+from oadr2.model import CancelOpt, CreatedEvent, CreateOpt, EiResponse, EventResponse
+from oadr2.services.outbox import AnswersOwed, OptOutbox
+from oadr2.services.request import Request
+from oadr2.services.state import MemoryState
+
+
+def answer(key: str, *event_ids: str) -> Request:
+    responses = tuple(EventResponse(name, 0, "optIn", 200, "list-1") for name in event_ids)
+    response = EiResponse(200, "OK", "list-1")
+    message = CreatedEvent("ven-1", responses, response, "2.0b")
+    return Request("EiEvent", oadr2.encode(message), "answer", key)
+
+
+def events_of(request: Request) -> list[str]:
+    message = oadr2.decode(request.data)
+    assert isinstance(message, CreatedEvent)
+    return [a.event_id for a in message.event_responses]
+
+
+def test_answers_leave_in_order_and_once() -> None:
+    owed = AnswersOwed(wrap=True)
+    owed.put(answer("1", "a"))
+    owed.put(Request("EiReport", b"", "answer", "2"))
+    assert (len(owed), owed.first.key) == (2, "1")
+    owed.done("1")
+    assert owed.first.key == "2"
+    owed.done("2")
+    owed.done("2")
+    assert len(owed) == 0
+
+
+def test_a_newer_answer_to_an_event_replaces_the_older_one() -> None:
+    owed = AnswersOwed(wrap=True)
+    owed.put(answer("1", "a"))
+    owed.put(answer("2", "b", "c"))
+    owed.put(answer("3", "a", "b"))
+    assert events_of(owed.first) == ["c"]
+    owed.done("2")  # the longer one was under way: what is left of it goes out all the same
+    assert events_of(owed.first) == ["c"]
+    owed.done(owed.first.key)
+    assert events_of(owed.first) == ["a", "b"]
+
+
+def test_too_many_answers_drop_the_oldest() -> None:
+    owed = AnswersOwed(wrap=True, most=2)
+    assert owed.put(answer("1", "a")) is None
+    assert owed.put(answer("2", "b")) is None
+    dropped = owed.put(answer("3", "c"))
+    assert dropped is not None
+    assert dropped.key == "1"
+    assert len(owed) == 2
+
+
+def test_opts_are_kept_in_order_over_a_restart() -> None:
+    state = MemoryState()
+    outbox = OptOutbox(state)
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    outbox.put(CreateOpt("o1", "optOut", "economic", "ven-1", now, "r1"), b"<create/>")
+    outbox.put(CancelOpt("o1", "ven-1", "r2"), b"<cancel/>")
+    again = OptOutbox(state)
+    assert (len(again), again.first.opt_id, again.first.data) == (2, "o1", b"<create/>")
+    again.sent(again.first.number)
+    assert again.first.data == b"<cancel/>"
+    again.clear()
+    assert len(OptOutbox(state)) == 0
