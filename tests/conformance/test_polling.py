@@ -174,8 +174,7 @@ def test_G09_a_message_no_service_takes_is_an_error_and_not_answered(handler, pr
     body = document(name, "", profile=profile) if profile == "2.0a" else oadr2.encode(message)
     with ScriptedVtn(reply(body)) as vtn, pytest.raises(RemoteProtocolError, match=name) as caught:
         poll(handler, vtn.url)
-    # In 2.0b these are known, and incomplete: 454.
-    assert caught.value.response_code in (453, 454)
+    assert caught.value.response_code == 453
     assert len(vtn.requests) == 1
 
 
