@@ -6,7 +6,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from conversation import BEGIN, SECOND, Clock, FleetTalk, make_vtn, metadata, seconds
+from service_conversation import BEGIN, SECOND, Clock, FleetTalk, make_vtn, metadata, seconds
 
 from oadr2 import decode, encode
 from oadr2._core.fleet import ERROR_CLOSED, ERROR_HTTP_5XX, Fleet

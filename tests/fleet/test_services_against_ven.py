@@ -10,9 +10,9 @@ import dataclasses
 import re
 from typing import Any
 
-from conversation import BEGIN, SECOND, Clock, FleetTalk, make_vtn, seconds, source
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from service_conversation import BEGIN, SECOND, Clock, FleetTalk, make_vtn, seconds, source
 
 from oadr2 import decode
 from oadr2.event import EventHandler

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conversation import seconds
+from service_conversation import seconds
 
 from oadr2.fleet.loop import run as run_loop
 from oadr2.fleet.run import FleetRun
