@@ -70,6 +70,9 @@ class VtnPolicy:
     strict: bool = False
     # Announce the reports at every start (V301), even those the VTN has; it asks for them anew (D19).
     announce_at_start: bool = False
+    # Give every reading of a report an interval of its own. OpenLEADR's VTN answers HTTP 500 to an
+    # interval with several (facts.md 3.3 has one payload for each rID in each interval).
+    one_payload_per_interval: bool = False
     # Send 2.0b messages inside oadrPayload/oadrSignedObject (S01).
     wrap_20b: bool = True
     # The replyLimit of a request. A list that long may be cut: what it leaves out is not cancelled.

@@ -113,7 +113,11 @@ class Ven20b:
         self.handler = handler
         self._state = state_beside(handler.store) if state is None else state
         self.registration = Registration(registration or RegistrationSettings(), self._state)
-        self.reports = Reports(sources, self._state)
+        self.reports = Reports(
+            sources,
+            self._state,
+            one_payload_per_interval=handler.policy.one_payload_per_interval,
+        )
         self.opts = Opts(self._state)
         self.decisions = decisions
         self._seal = Seal(handler.policy, signer, verifier)

