@@ -107,7 +107,7 @@ def bench_exchanges_per_second(
         theirs.append(wrk(tmp_path, url, 16, seconds / 2)["rate"])
         ours.append(load(url, *SATURATING, seconds, "pool:16"))
     assert all(figures["errors"] == {} for figures in ours)
-    assert all(figures["counters"]["events_applied"] > 0 for figures in ours)
+    assert all(figures["counters"]["events_applied"] == SATURATING[0] for figures in ours) or quick
     work = f'{RATE}, "{required}"'
     record(work, f"wrk {wrk_version()}", max(theirs), "1/s", headline=True)
     rate = max(figures["exchanges_per_second"] for figures in ours)

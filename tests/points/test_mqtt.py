@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 import threading
+import warnings
 
 import aiomqtt
 import pytest
@@ -411,8 +412,6 @@ def test_on_and_off_are_shown_as_a_binary_sensor():
     assert shown["availability_topic"] == "s"
 
 
-# paho leaves a socket whose handshake failed to the garbage collector, which comes when it likes.
-@pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")
 def test_tls_and_a_password_from_file_and_environment(mosquitto_installed, tmp_path, monkeypatch):
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -455,9 +454,12 @@ def test_tls_and_a_password_from_file_and_environment(mosquitto_installed, tmp_p
         other = trustme.CA()
         other.cert_pem.write_to_path(tmp_path / "other.pem")
         strange = {"ca_file": str(tmp_path / "other.pem"), "password_env": "BROKER_PASSWORD"}
-        untrusted = run(table(**strange, timeout=1.0), refused)
+        with warnings.catch_warnings():
+            # paho leaves a socket whose handshake failed to the garbage collector, which comes when it likes.
+            warnings.simplefilter("ignore", ResourceWarning)
+            untrusted = run(table(**strange, timeout=1.0), refused)
+            gc.collect()
         assert "certificate verify failed" in untrusted
-        gc.collect()
 
 
 def test_a_topic_the_broker_does_not_let_us_read(mosquitto_installed):
