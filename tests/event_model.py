@@ -260,10 +260,8 @@ class EventModel:
         """E15 with R03: another version of an event that is known."""
         refused = self.refusal(sent, is_b)
         if refused:
-            if sent.wrong in NOT_FOR_US:  # it was for us and is not to be executed any longer
-                if not row.finished:
-                    self.note("vanished", key)
-                del self.contents[key]
+            if sent.wrong in NOT_FOR_US:  # as if it were no longer listed
+                self.cancel(key, now, look, "vanished")
             return refused
         changed = replace(row, sent=sent, known=sent.number, terminate=None)
         if sent.startafter != row.sent.startafter:

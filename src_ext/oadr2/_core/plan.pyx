@@ -412,7 +412,7 @@ cdef int plan_event(Plan* p, Table* t, const Rules* rules, const Identity* me, c
                 touch(p, row, index, row.number)
             else:  # the VTN replaced it by one that is not for us: gone, as if no longer listed (R04)
                 count = p.op_count
-                stop(p, row, NO_NUMBER, 0)
+                stop(p, row, NO_INDEX, 0)
                 if p.op_count > count and p.ops[count].kind == OP_REMOVE:
                     p.ops[count].reason = <uint8_t>reason
     return 0
