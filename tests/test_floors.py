@@ -35,6 +35,7 @@ FLOORS = {
     "oadr2.client": 2,
     "oadr2.decisions": 2,
     "oadr2.pinning": 2,
+    "oadr2.report_settings": 2,
     "oadr2.security": 2,
     "oadr2.signature": 2,
     "oadr2.services": 2,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from oadr2.cli.report_settings import report_tables
 from oadr2.errors import ConfigurationError
+from oadr2.report_settings import report_tables
 from oadr2.toml_file import TomlFile, kind_of, nearest
 
 _NEVER_FROM_FILE: Final = frozenset({"help", "config", "version"})

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from oadr2.cli.configuration import read_secret
-from oadr2.cli.report_settings import load_function, report_sources
 from oadr2.decisions import Decisions
 from oadr2.errors import ConfigurationError
 from oadr2.event import EventHandler
 from oadr2.model import Event, OptType
+from oadr2.report_settings import load_function, report_sources
 from oadr2.services.registration import RegistrationSettings
 from oadr2.services.request import Activity
 from oadr2.ven_20b import Ven20b

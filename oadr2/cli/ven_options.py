@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import tomllib
 from pathlib import Path
 
 from oadr2.cli.configuration import add_secret_options, comma_list, seconds
-from oadr2.cli.report_settings import reports_file
+from oadr2.report_settings import ReportTable, report_tables
+
+
+def reports_file(text: str) -> tuple[ReportTable, ...]:
+    """The ``[[report]]`` tables of a TOML file, for argparse."""
+    path = Path(text)
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+        return report_tables(data.get("report", []), path.parent)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
+    except ValueError as error:  # not TOML, not UTF-8, or what report_tables says
+        raise argparse.ArgumentTypeError(f"{path}: {error}") from None
 
 
 def add_vtn_options(vtn: argparse._ArgumentGroup) -> None:

@@ -13,16 +13,14 @@ source = "random:1..3"
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import random
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from oadr2.errors import ConfigurationError
 from oadr2.model import ResourceStatus, SamplingRate
@@ -50,6 +48,9 @@ _STATUS: Final = {
     "online": ResourceStatus(online=True, manual_override=False),
     "offline": ResourceStatus(online=False, manual_override=False),
 }
+
+#: What reads a point, by its rID and whether it is its status that is wanted.
+ReaderOf: TypeAlias = Callable[[str, bool], Callable[[], Reading]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +82,20 @@ def report_tables(value: object, folder: Path) -> tuple[ReportTable, ...]:
     return tuple(ReportTable(table, folder) for table in value)
 
 
-def reports_file(text: str) -> tuple[ReportTable, ...]:
-    """The ``[[report]]`` tables of a TOML file, for argparse."""
-    path = Path(text)
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-        return report_tables(data.get("report", []), path.parent)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # not TOML, not UTF-8, or what report_tables says
-        raise argparse.ArgumentTypeError(f"{path}: {error}") from None
-
-
-def report_sources(tables: Sequence[ReportTable]) -> tuple[ReportSource, ...]:
+def report_sources(
+    tables: Sequence[ReportTable], reader_of: ReaderOf | None = None
+) -> tuple[ReportSource, ...]:
     """What the tables describe.
+
+    Args:
+        tables: from :func:`report_tables`.
+        reader_of: what reads the points that have no ``source``, by rID and whether it is a status
+            that is wanted; None: every point has to say it.
 
     Raises:
         ConfigurationError: a value is wrong, or a function cannot be found; says which.
     """
-    return tuple(_source(table.table, table.folder) for table in tables)
+    return tuple(_source(table.table, table.folder, reader_of) for table in tables)
 
 
 def load_function(text: str) -> Callable[..., Any]:
@@ -130,22 +126,30 @@ def _check_keys(table: Mapping[str, Any], known: frozenset[str], where: str) -> 
             raise ValueError(f"{where}: unknown key {key}; there are {', '.join(sorted(known))}")
 
 
-def _source(table: Mapping[str, Any], folder: Path) -> ReportSource:
+def _source(
+    table: Mapping[str, Any], folder: Path, reader_of: ReaderOf | None
+) -> ReportSource:
     name = table.get("name", "TELEMETRY_USAGE")
     where = f"report {table['id']!r}"
     if name not in _NAMES:
         raise ConfigurationError(f"{where}: name is one of {', '.join(_NAMES)}")
     points = [
-        _point(point, folder, f"{where}, point {point.get('r_id')!r}", name)
+        _point(point, folder, f"{where}, point {point.get('r_id')!r}", name, reader_of)
         for point in table["point"]
     ]
     history = _whole_seconds(table.get("history", 3600), f"{where}: history")
     return ReportSource(str(table["id"]), points, name, history)
 
 
-def _point(point: Mapping[str, Any], folder: Path, where: str, report_name: str) -> ReportPoint:
+def _point(
+    point: Mapping[str, Any],
+    folder: Path,
+    where: str,
+    report_name: str,
+    reader_of: ReaderOf | None,
+) -> ReportPoint:
     for key in ("r_id", "source"):
-        if key not in point:
+        if key not in point and (key == "r_id" or reader_of is None):
             raise ConfigurationError(f"{where}: {key} is missing")
     status = report_name == "TELEMETRY_STATUS"
     try:
@@ -155,7 +159,7 @@ def _point(point: Mapping[str, Any], folder: Path, where: str, report_name: str)
     sampling = _whole_seconds(point.get("sampling", 1), f"{where}: sampling")
     return ReportPoint(
         str(point["r_id"]),
-        _reader(point["source"], folder, where, status),
+        _reader(point, folder, where, status, reader_of),
         point.get("report_type", RESOURCE_STATUS if status else "usage"),
         point.get("reading_type", "x-notApplicable" if status else "Direct Read"),
         unit=measured,
@@ -177,8 +181,20 @@ def _whole_seconds(value: object, what: str) -> Duration:
     return Duration(microseconds=value * 1_000_000)
 
 
-def _reader(source: object, folder: Path, where: str, status: bool) -> Callable[[], Reading]:
+def _reader(
+    point: Mapping[str, Any],
+    folder: Path,
+    where: str,
+    status: bool,
+    reader_of: ReaderOf | None,
+) -> Callable[[], Reading]:
     """What reads a point: a number, ``random:A..B``, ``file:PATH``, a state, or ``module:function``."""
+    if reader_of is not None and "source" not in point:
+        try:
+            return reader_of(str(point["r_id"]), status)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from None
+    source = point["source"]
     if isinstance(source, int | float) and not isinstance(source, bool):
         number = float(source)
         return lambda: number
