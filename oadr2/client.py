@@ -19,16 +19,23 @@ class Client:
     Args:
         name: of the transport, for the log.
         on_error: called with each error that is logged and survived.
+        on_heard: called when the VTN has said something by which its events come, or could have come.
 
     Attributes:
         next_poll_in: seconds from the error reported last to the next try; None before the first
             error, and when it stays at that.
     """
 
-    def __init__(self, name: str, on_error: Callable[[Exception], object] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        on_error: Callable[[Exception], object] | None,
+        on_heard: Callable[[], object] | None = None,
+    ) -> None:
         self.next_poll_in: float | None = None
         self._log = logging.getLogger(f"oadr2.{name}")
         self._on_error = on_error
+        self._hear = on_heard or _take_no_notice
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -98,6 +105,10 @@ class Client:
     def _check_open(self) -> None:
         if self._closed:
             raise LocalProtocolError("this client is closed; make a new one")
+
+
+def _take_no_notice() -> None:
+    """Nobody wants to know."""
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:

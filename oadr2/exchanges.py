@@ -21,7 +21,8 @@ from oadr2.services.registration import RegistrationSettings
 from oadr2.services.request import Request
 from oadr2.ven_20b import Ven20b
 
-_LONGEST_SLEEP: Final = 3600.0  # the clock may be set meanwhile
+_LONGEST_SLEEP: Final = 60.0  # seconds; the clock may be set meanwhile
+_CLOCK_STEP: Final = 1.0  # seconds two clocks may part before that is a step, not drift
 
 
 class Exchanges:
@@ -32,6 +33,7 @@ class Exchanges:
         post: sends a request; the reply to it.
         report: called with each error and the seconds until the next try.
         clock: seconds since 1970.
+        monotonic: seconds of a clock that is never set, by which it is seen that the other one was.
     """
 
     def __init__(
@@ -40,11 +42,14 @@ class Exchanges:
         post: Callable[[Request], Awaitable[bytes]],
         report: Callable[[Exception, float], object],
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ven = ven
         self._post = post
         self._report = report
         self._clock = clock
+        self._monotonic = monotonic
+        self._ahead = clock() - monotonic()
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         if ven.decisions is not None:
@@ -63,6 +68,7 @@ class Exchanges:
             StoreError: what came could not be stored.
         """
         async with self._turn:
+            self._mind_clock()
             action = self.ven.next_action(self._clock())
             if action is None:
                 return False
@@ -98,6 +104,12 @@ class Exchanges:
                 sent = False
             if not sent:
                 await self._sleep()
+
+    def _mind_clock(self) -> None:
+        ahead = self._clock() - self._monotonic()
+        if abs(ahead - self._ahead) > _CLOCK_STEP:
+            self.ven.shift_clock(ahead - self._ahead)
+        self._ahead = ahead
 
     async def _sleep(self) -> None:
         deadline = self.ven.next_deadline

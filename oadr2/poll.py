@@ -61,6 +61,7 @@ class PollClient(Client):
         headers: further HTTP headers for every request.
         proxy: address of an HTTP proxy. The environment is not looked at.
         on_error: called with each error the loop of :meth:`run` logs and survives.
+        on_heard: called when a list of the VTN has been taken.
         clock, sleep, random: replaced in tests. ``clock`` gives monotonic seconds.
 
     Raises:
@@ -87,6 +88,7 @@ class PollClient(Client):
         headers: Mapping[str, str] | None = None,
         proxy: str | None = None,
         on_error: Callable[[Exception], object] | None = None,
+        on_heard: Callable[[], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: Callable[[], float] = random.random,
@@ -111,7 +113,7 @@ class PollClient(Client):
             back_off_base = min(5.0, interval)
         if back_off_max is None:
             back_off_max = interval
-        super().__init__("poll", on_error)
+        super().__init__("poll", on_error, on_heard)
         self.ven = Ven(handler)
         self.poll_interval = interval
         self._pacing = PollPacing(
@@ -223,6 +225,7 @@ class PollClient(Client):
             if outdated is not None and outdated():
                 return None
             actions = self.ven.receive(reply)
+            self._hear()
             try:
                 for action in actions:
                     await self._deliver(action)

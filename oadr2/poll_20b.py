@@ -42,7 +42,7 @@ class ServiceClient(ServiceCalls):
         connection: to the VTN; closed by :meth:`aclose`.
         name: of the transport, for the log.
         on_error: called with each error that is logged and survived.
-        clock: seconds since 1970.
+        clock, monotonic: see :class:`oadr2.exchanges.Exchanges`.
     """
 
     def __init__(
@@ -53,11 +53,12 @@ class ServiceClient(ServiceCalls):
         name: str = "poll",
         on_error: Callable[[Exception], object] | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(name, on_error)
         self.ven = ven
         self._connection = connection
-        self._exchanges = Exchanges(ven, self._post, self._report_and_retry, clock)
+        self._exchanges = Exchanges(ven, self._post, self._report_and_retry, clock, monotonic)
 
     async def step(self) -> bool:
         """Send what is due now, if anything; see :meth:`oadr2.exchanges.Exchanges.step`."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from oadr2.arguments import check_names
+from oadr2.arguments import check_names, seconds
 from oadr2.background import BackgroundVen
 from oadr2.client import Client
 from oadr2.errors import ConfigurationError
@@ -51,8 +52,14 @@ class PushClient(Client):
             name is to be the host of ``vtn_base_uri``.
         plaintext: no TLS and no certificates; on this machine only, for trials.
         ask: whether :meth:`run` asks the VTN once for what was pushed while nobody listened.
+        resync_interval: seconds after which it is asked again although nothing was lost, for pushes
+            that nobody knows to be missing; None: it is not.
+        back_off_base, back_off_max: seconds; answers and questions that failed are tried again within
+            the former, then within twice that, never later than the latter.
         username, password: for HTTP Basic at the VTN.
         on_error: called with each error that is logged and survived.
+        on_heard: called when a list of the VTN has been taken, pushed or asked for.
+        random: replaced in tests.
 
     Attributes:
         app: the :class:`PushApp`, its one VTN in ``app.vtns[0]``.
@@ -75,9 +82,14 @@ class PushClient(Client):
         vtn_fingerprint: str | None = None,
         plaintext: bool = False,
         ask: bool = True,
+        resync_interval: float | None = None,
+        back_off_base: float = 5.0,
+        back_off_max: float = 300.0,
         username: str | None = None,
         password: str | None = None,
         on_error: Callable[[Exception], object] | None = None,
+        on_heard: Callable[[], object] | None = None,
+        random: Callable[[], float] = random.random,
     ) -> None:
         if plaintext and server_tls is not None:
             raise ConfigurationError("plaintext: given together with a certificate; pass one")
@@ -85,9 +97,18 @@ class PushClient(Client):
             raise ConfigurationError(
                 "server_tls: missing; a VTN posts over HTTPS only (or plaintext, on this machine)"
             )
-        super().__init__("push", on_error)
+        super().__init__("push", on_error, on_heard)
+        self._resync_interval = (
+            None if resync_interval is None else seconds("resync_interval", resync_interval)
+        )
+        self._random = random
         self._sender = PollClient(
-            handler, vtn_base_uri, username=username, password=password, ssl_context=ssl_context
+            handler,
+            vtn_base_uri,
+            username=username,
+            password=password,
+            ssl_context=ssl_context,
+            on_heard=self._hear,
         )
         if not plaintext and vtn_name is None and vtn_fingerprint is None:
             vtn_name = urlsplit(vtn_base_uri).hostname
@@ -99,7 +120,11 @@ class PushClient(Client):
             name=vtn_name,
             fingerprint=vtn_fingerprint,
             plaintext=plaintext,
+            on_heard=self._hear,
+            back_off_base=seconds("back_off_base", back_off_base),
+            back_off_max=seconds("back_off_max", back_off_max),
             on_error=self._note_error,
+            random=random,
         )
         self.app = PushApp(self._vtn, prefix=prefix)
         self._prefix = prefix.rstrip("/")
@@ -124,7 +149,12 @@ class PushClient(Client):
         await self._server.start()
         if self._ask:
             self._vtn.answers.ask_for_events()
-        await asyncio.Event().wait()  # until cancelled
+        if self._resync_interval is None:
+            await asyncio.Event().wait()  # until cancelled
+            return
+        while True:
+            await asyncio.sleep(self._resync_interval * (1 + 0.1 * self._random()))
+            self._vtn.answers.ask_for_events()
 
     async def request_events(self) -> None:
         """Ask the VTN for its events now, and answer them; see ``PollClient.poll_once``."""

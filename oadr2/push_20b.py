@@ -6,14 +6,16 @@ what it has to say itself: reports, opts, answers to events. It never polls (fac
 
 from __future__ import annotations
 
+import asyncio
 import os
+import random
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from oadr2.arguments import check_names
+from oadr2.arguments import check_names, seconds
 from oadr2.decisions import OnEvent
 from oadr2.errors import ConfigurationError, RemoteProtocolError, one_line
 from oadr2.event import EventHandler
@@ -145,7 +147,11 @@ class PushServiceClient(ServiceClient):
         ven: its registration settings tell the VTN where to post to.
         connection: to the VTN, from :func:`oadr2.poll_20b.connection_to`.
         listener: where it posts to.
+        resync_interval: seconds after which the VTN is asked for its events although nothing was lost,
+            for pushes that nobody knows to be missing; None: it is not.
         on_error: called with each error that is logged and survived.
+        clock, monotonic: see :class:`oadr2.exchanges.Exchanges`.
+        random: replaced in tests.
 
     Attributes:
         app: the :class:`oadr2.push_app.PushApp`.
@@ -157,10 +163,20 @@ class PushServiceClient(ServiceClient):
         connection: VtnConnection,
         listener: Listener,
         *,
+        resync_interval: float | None = None,
         on_error: Callable[[Exception], object] | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__(ven, connection, name="push", on_error=on_error)
-        vtn = ServedVtn(ven, self.wake, time.time, **listener.known_by)
+        super().__init__(
+            ven, connection, name="push", on_error=on_error, clock=clock, monotonic=monotonic
+        )
+        self._resync_interval = (
+            None if resync_interval is None else seconds("resync_interval", resync_interval)
+        )
+        self._random = random
+        vtn = ServedVtn(ven, self.wake, clock, **listener.known_by)
         self.app = PushApp(vtn, prefix=listener.prefix)
         listener.app = self.app
         self._listener = listener
@@ -181,7 +197,16 @@ class PushServiceClient(ServiceClient):
 
     async def _run(self) -> None:
         await self._listener.server.start()
-        await super()._run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(super()._run())
+            if self._resync_interval is not None:
+                group.create_task(self._keep_synchronised(self._resync_interval))
+
+    async def _keep_synchronised(self, interval: float) -> None:
+        while True:
+            await asyncio.sleep(interval * (1 + 0.1 * self._random()))
+            self.ven.synchronise()
+            self.wake()
 
     async def _close(self) -> None:
         await self._listener.server.aclose()

@@ -130,6 +130,7 @@ class PushingVtn(KnownVtn):
         handler: the events, an :class:`oadr2.event.EventHandler`; its profile is the path's.
         sender: the connection to the VTN, a :class:`oadr2.poll.PollClient` of the same handler.
         name, fingerprint, plaintext: how it is known; see :class:`KnownVtn`.
+        on_heard: called when a list has been taken.
         answer_options: further arguments of :class:`oadr2.answers.AnswerQueue`.
 
     Raises:
@@ -144,11 +145,13 @@ class PushingVtn(KnownVtn):
         name: str | None = None,
         fingerprint: str | None = None,
         plaintext: bool = False,
+        on_heard: Callable[[], object] = lambda: None,
         **answer_options: Any,
     ) -> None:
         super().__init__(_profile(handler), name=name, fingerprint=fingerprint, plaintext=plaintext)
         self.handler = handler
         self.ven = Ven(handler)
+        self._hear = on_heard
         self.answers = AnswerQueue(sender, wrap_20b=handler.policy.wrap_20b, **answer_options)
 
     @property
@@ -193,6 +196,7 @@ class PushingVtn(KnownVtn):
         except RemoteProtocolError as error:
             return self._refuse(error.response_code, str(error), profile, request_id)
         self.answers.list_taken()
+        self._hear()
         # Before the reply is written: a VTN that hangs up on it is owed the answer all the same.
         if answer is not None:
             self.answers.put(Action("EiEvent", answer))

@@ -126,9 +126,7 @@ def _check_keys(table: Mapping[str, Any], known: frozenset[str], where: str) -> 
             raise ValueError(f"{where}: unknown key {key}; there are {', '.join(sorted(known))}")
 
 
-def _source(
-    table: Mapping[str, Any], folder: Path, reader_of: ReaderOf | None
-) -> ReportSource:
+def _source(table: Mapping[str, Any], folder: Path, reader_of: ReaderOf | None) -> ReportSource:
     name = table.get("name", "TELEMETRY_USAGE")
     where = f"report {table['id']!r}"
     if name not in _NAMES:

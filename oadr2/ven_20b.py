@@ -81,6 +81,8 @@ class Ven20b:
         signer, verifier: sign what is sent, and take only what is signed.
         on_activity: called with what is worth telling; must return soon and not raise.
         on_report: called with each oadrUpdateReport of the VTN's own reports.
+        on_heard: called when the VTN has said something by which its events come: the reply to a poll
+            or to our request for events, or anything that it pushed.
         drain_spacing: seconds between polls while the VTN has more for us (facts.md 3.2).
         drain_limit: how many polls in a row may come that close.
         back_off_base, back_off_max: seconds; a failed exchange is tried again within the former,
@@ -104,6 +106,7 @@ class Ven20b:
         verifier: PayloadVerifier | None = None,
         on_activity: Callable[[Activity], object] | None = None,
         on_report: Callable[[UpdateReport], object] | None = None,
+        on_heard: Callable[[], object] = lambda: None,
         drain_spacing: float = 1.0,
         drain_limit: int = 20,
         back_off_base: float = 5.0,
@@ -122,6 +125,7 @@ class Ven20b:
         self.decisions = decisions
         self._seal = Seal(handler.policy, signer, verifier)
         self._on_activity = on_activity
+        self._hear = on_heard
         self._inbox = Inbox(
             handler,
             self.registration,
@@ -268,6 +272,8 @@ class Ven20b:
             self._tries.failed(action.purpose, now)
             raise
         self._tries.succeeded(action.purpose)
+        if action.purpose in ("poll", "synchronise"):
+            self._hear()
 
     def failed(self, action: Request, error: TransportError, now: float) -> None:
         """Note that an action could not be sent, or brought no 2xx reply: it is sent again later.
@@ -305,6 +311,7 @@ class Ven20b:
             text = f"{name} is not for {where}"
             return Push(self._sealed(self._response(NOT_RECOGNIZED, text, message)), ())
         reply = self._take(message, body, now)
+        self._hear()
         if isinstance(message, DistributeEvent):
             self._lists_pushed += 1
             if isinstance(reply, bytes):
@@ -506,6 +513,11 @@ class Ven20b:
     def synchronise(self) -> None:
         """Ask the VTN for its events, soon: what it pushed may have been missed (L06)."""
         self._synchronise = self.registration.registered is not None
+
+    def shift_clock(self, by: float) -> None:
+        """The clock was set by so many seconds: polls and tries keep their distance, not their hour."""
+        self._next_poll += by
+        self._tries.shift(by)
 
     def cancel_registration(self) -> None:
         """Have the VTN end our registration (P11).

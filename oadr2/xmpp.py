@@ -94,9 +94,7 @@ class XmppClient(XmppLink):
         await self._wait_for_presence()
         self._wanted.set()
         while True:
-            late = self._resync_interval * (1 + 0.1 * self._random())
-            await self._wanted_within(late)
-            self._wanted.clear()
+            await self._wanted_or_time()
             try:
                 await self._synchronise(stream)
             except Exception as error:  # as in _run
@@ -115,6 +113,7 @@ class XmppClient(XmppLink):
         to = self._service()
         request = self.ven.poll_request()
         actions = await self._ask(stream, to, request, self._take_list)
+        self._hear()
         for action in actions:
             await self._deliver(stream, to, action)
         if not self._synchronised.is_set():
@@ -154,6 +153,7 @@ class XmppClient(XmppLink):
             _log.error("a push of %s was not taken: %s", sender, error)
             self._wanted.set()
             raise Refused("resource-constraint", "it could not be stored", "wait") from None
+        self._hear()
         self._answer(sender, push.actions)
         return push.reply
 
@@ -167,6 +167,7 @@ class XmppClient(XmppLink):
         except OadrError as error:
             _log.warning("a late result of %s is left aside: %s", sender, one_line(str(error)))
             return
+        self._hear()
         self._answer(sender, actions)
 
     def _answer(self, sender: JID, actions: Iterable[Action]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slixmpp import JID
@@ -42,19 +42,29 @@ class XmppServiceClient(ServiceCalls, XmppLink):
 
     Args:
         ven: what to send and what to make of what comes; its registration names ``xmpp`` and our JID.
-        jid, password, link_options: see :class:`oadr2.xmpp_link.XmppLink`.
+        jid, password, link_options: see :class:`oadr2.xmpp_link.XmppLink`. The VEN itself tells when its
+            VTN was heard of, so ``on_heard`` is not among them.
+        clock, monotonic: see :class:`oadr2.exchanges.Exchanges`.
 
     Raises:
         ConfigurationError: an argument is wrong; the message names it.
     """
 
     def __init__(
-        self, ven: Ven20b, jid: str, password: str | None = None, **link_options: Any
+        self,
+        ven: Ven20b,
+        jid: str,
+        password: str | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        **link_options: Any,
     ) -> None:
-        check_names(XmppLink, link_options, "jid", "password")
+        check_names(XmppLink, link_options, "jid", "password", "on_heard")
         super().__init__(jid, password, **link_options)
         self.ven = ven
-        self._exchanges = Exchanges(ven, self._post, self._report_and_retry)
+        self._clock = clock
+        self._exchanges = Exchanges(ven, self._post, self._report_and_retry, clock, monotonic)
 
     async def _converse(self, stream: Stream) -> None:
         await self._wait_for_presence()
@@ -77,8 +87,7 @@ class XmppServiceClient(ServiceCalls, XmppLink):
         """Ask for the events when the VTN comes back, and from time to time."""
         self._wanted.clear()
         while True:
-            await self._wanted_within(self._resync_interval * (1 + 0.1 * self._random()))
-            self._wanted.clear()
+            await self._wanted_or_time()
             self.ven.reconnect()
             self.ven.synchronise()
             self.wake()
@@ -102,7 +111,7 @@ class XmppServiceClient(ServiceCalls, XmppLink):
     def _take_push(self, sender: JID, payload: bytes) -> bytes:
         self._see(sender)
         try:
-            push = self.ven.receive_push(payload, None, time.time())
+            push = self.ven.receive_push(payload, None, self._clock())
         except RemoteProtocolError as error:
             _log.warning("a push of %s cannot be taken: %s", sender, one_line(str(error), 1000))
             raise Refused("bad-request", f"{error.response_code} {error}") from None

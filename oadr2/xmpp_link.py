@@ -57,11 +57,13 @@ class XmppLink(Client):
         ping_interval, ping_timeout: seconds between two pings to the server (XEP-0199), and for its
             answer; without one the connection counts as lost.
         resync_interval: seconds after which the events are asked for again although nothing was
-            lost, for pushes that nobody knows to be missing.
+            lost, for pushes that nobody knows to be missing; None: they are not.
         back_off_base: seconds; the first retry comes within this, each further one within twice the
             time before.
         back_off_max: seconds; no retry waits longer.
         on_error: called with each error that :meth:`run` logs and survives.
+        on_heard: called when the VTN has said something by which its events come.
+        on_alive: called when the server has answered a ping, unless the VTN was seen to leave.
         random: replaced in tests.
 
     Attributes:
@@ -86,13 +88,15 @@ class XmppLink(Client):
         reply_timeout: float = 30.0,
         ping_interval: float = 240.0,
         ping_timeout: float = 30.0,
-        resync_interval: float = 3600.0,
+        resync_interval: float | None = 3600.0,
         back_off_base: float = 5.0,
         back_off_max: float = 300.0,
         on_error: Callable[[Exception], object] | None = None,
+        on_heard: Callable[[], object] | None = None,
+        on_alive: Callable[[], object] = lambda: None,
         random: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__("xmpp", on_error)
+        super().__init__("xmpp", on_error, on_heard)
         self.has_connected = False
         self._server = server_of(jid, password, server, port, ssl_context, plaintext)
         self._vtns = parse_jids("vtn_jid", vtn_jid)
@@ -103,7 +107,11 @@ class XmppLink(Client):
         self._reply_timeout = seconds("reply_timeout", reply_timeout)
         self._ping_interval = seconds("ping_interval", ping_interval)
         self._ping_timeout = seconds("ping_timeout", ping_timeout)
-        self._resync_interval = seconds("resync_interval", resync_interval)
+        self._resync_interval = (
+            None if resync_interval is None else seconds("resync_interval", resync_interval)
+        )
+        self._on_alive = on_alive
+        self._gone: set[str] = set()  # VTNs that were seen to leave, by their bare JIDs
         base = seconds("back_off_base", back_off_base)
         longest = seconds("back_off_max", back_off_max)
         self._connecting = BackOff(base, longest, random)
@@ -159,6 +167,7 @@ class XmppLink(Client):
     async def _session(self) -> TransportError:
         """One connection from its beginning to its end; why it ended."""
         self._seen.clear()
+        self._gone.clear()
         stream = Stream(
             self._server,
             is_vtn=self._is_vtn,
@@ -196,6 +205,8 @@ class XmppLink(Client):
         while True:
             await asyncio.sleep(self._ping_interval)
             await stream.ping(self._ping_timeout)
+            if not any(vtn.bare in self._gone for vtn in self._vtns):
+                self._on_alive()
 
     # -- where the VTN is --------------------------------------------------------------------------
 
@@ -207,6 +218,15 @@ class XmppLink(Client):
         vtn = self._vtns[0] if self._vtns else None
         if vtn is not None and vtn.user and not vtn.resource:
             await self._wanted_within(_GRACE)
+
+    async def _wanted_or_time(self) -> None:
+        """Wait until the events are to be asked for: something has happened, or time has passed."""
+        interval = self._resync_interval
+        if interval is None:
+            await self._wanted.wait()
+        else:
+            await self._wanted_within(interval * (1 + 0.1 * self._random()))
+        self._wanted.clear()
 
     async def _wanted_within(self, timeout: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -253,6 +273,7 @@ class XmppLink(Client):
 
     def _note_presence(self, sender: JID, available: bool) -> None:
         if not available:
+            self._gone.add(sender.bare)
             if self._seen.get(sender.bare) == sender:
                 del self._seen[sender.bare]
         elif self._see(sender):
@@ -260,6 +281,7 @@ class XmppLink(Client):
 
     def _see(self, sender: JID) -> bool:
         """Remember where the VTN speaks from; whether that is news."""
+        self._gone.discard(sender.bare)
         if self._seen.get(sender.bare) == sender:
             return False
         self._seen[sender.bare] = sender

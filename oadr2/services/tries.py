@@ -66,6 +66,13 @@ class Tries:
         self._held_back.clear()
         self.not_before = 0.0
 
+    def shift(self, by: float) -> None:
+        """The clock was set by so many seconds; what is held back stays so for as long as before."""
+        if self.not_before:
+            self.not_before += by
+        for held in self._held_back.values():
+            held.until += by
+
     def ready_at(self, purpose: Purpose) -> float:
         """When this may be sent."""
         held = self._held_back.get(_together(purpose))
