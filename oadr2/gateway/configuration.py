@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from oadr2.errors import ConfigurationError
 from oadr2.gateway.tables import (
@@ -17,58 +16,21 @@ from oadr2.gateway.tables import (
     a_number,
     a_string,
     a_switch,
-    one_of,
+    a_time,
+    an_address,
     read_seconds,
     some_strings,
 )
-from oadr2.model import OptType, Profile
+from oadr2.gateway.ven_settings import VenSettings, complete_vens, read_ven
 from oadr2.points.concern import PointNames
 from oadr2.points.driver import Driver, SettingError
 from oadr2.points.drivers import find_driver
 from oadr2.points.expression import Expression
 from oadr2.points.mapping import SignalMap
 from oadr2.points.rules import RELEASED, Failsafe, PointRules, Released, Setting
-from oadr2.policy import VtnPolicy
 from oadr2.toml_file import TomlFile
 
 DriverClass: TypeAlias = type[Driver[Any, Any]]
-
-_SAFE_NAME: Final = re.compile(r"[\w.-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class VenSettings:
-    """One ``[[ven]]``: one VTN, with its own identity, policy and store.
-
-    Attributes:
-        name: what points and the log call it; the ven_id unless said otherwise.
-        interval: seconds between two polls.
-        db: the file that keeps its events; None: memory only, for a dry run.
-        password_file, password_env: where the password for HTTP Basic is, if there is one.
-    """
-
-    name: str
-    ven_id: str
-    vtn_url: str
-    interval: float
-    profile: Profile
-    db: Path | None
-    vtn_ids: tuple[str, ...] = ()
-    market_contexts: tuple[str, ...] = ()
-    group_ids: tuple[str, ...] = ()
-    resource_ids: tuple[str, ...] = ()
-    party_ids: tuple[str, ...] = ()
-    opt: OptType = "optIn"
-    username: str | None = None
-    password_file: Path | None = None
-    password_env: str | None = None
-    ca_certs: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    key_passphrase_file: Path | None = None
-    check_hostname: bool = True
-    tls: Literal["default", "legacy"] = "default"
-    policy: VtnPolicy = VtnPolicy()  # noqa: RUF009  frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +52,7 @@ class PointSettings:
     driver: DriverClass
     device: Hashable
     address: Hashable
-    place: str
+    place: str = field(compare=False)  # lines move when something above them is edited
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,28 +108,34 @@ def read_configuration(path: str | os.PathLike[str]) -> GatewaySettings:
         top.fail("it must be a table: write its settings below [gateway]", "gateway")
     table = Table(file, ("gateway",), own, "[gateway]")
     db = table.path("db", "gateway.db")
-    keep = table.read("audit_keep", _a_time, None)
-    timeout = table.read("device_timeout", _a_time, 10.0)
+    keep = table.read("audit_keep", a_time, None)
+    timeout = table.read("device_timeout", a_time, 10.0)
     page = _page(table)
     table.finish()
-    vens = [_ven(file, index, data) for index, data in enumerate(_tables(top, "ven"))]
+    vens = [read_ven(file, index, data) for index, data in enumerate(_tables(top, "ven"))]
     _unique([ven.name for ven in vens], top, "ven", "name")
     known = {ven.name for ven in vens}
     tables = _tables(top, "point")
     lines = file.lines_of_tables("point") or [file.line_of("point")] * len(tables)
     points = [_point(file, index, data, known, lines[index]) for index, data in enumerate(tables)]
     _unique([point.name for point in points], top, "point", "name")
-    _one_point_an_address(points, file)
+    _one_point_a_local_address(points, file)
     points = _share_maps(points)
     return GatewaySettings(
-        file.path, tuple(vens), tuple(points), cast(Path, db), keep, timeout, page
+        file.path,
+        complete_vens(file, vens, points),
+        tuple(points),
+        cast(Path, db),
+        keep,
+        timeout,
+        page,
     )
 
 
 def _page(table: Table) -> PageSettings | None:
     if "page_token" in table.data:
         table.fail("it does not belong in this file: use page_token_file", "page_token")
-    place = table.read("page", _an_address)
+    place = table.read("page", _a_local_address)
     token_file, token_env = table.path("page_token_file"), table.read("page_token_env", a_string)
     hosts = table.read("page_hosts", some_strings, ())
     if place is not None:
@@ -179,7 +147,7 @@ def _page(table: Table) -> PageSettings | None:
     return None
 
 
-def _one_point_an_address(points: list[PointSettings], file: TomlFile) -> None:
+def _one_point_a_local_address(points: list[PointSettings], file: TomlFile) -> None:
     """Two points that write to one place would undo each other's work for ever."""
     seen: dict[object, PointSettings] = {}
     for index, point in enumerate(points):
@@ -223,59 +191,6 @@ def _unique(names: list[str], top: Table, kind: str, key: str) -> None:
                 index,
             )
         seen[name] = index
-
-
-# -- [[ven]] --------------------------------------------------------------------------------------
-
-
-def _ven(file: TomlFile, index: int, data: Mapping[str, Any]) -> VenSettings:
-    table = Table(file, ("ven", index), data, "[[ven]]")
-    for secret in ("password", "key_passphrase"):
-        if secret in data:
-            table.fail(f"it does not belong in this file: use {secret}_file", secret)
-    ven_id = table.need("ven_id", a_string)
-    name = table.read("name", a_string, ven_id)
-    if "db" not in data and not _SAFE_NAME.fullmatch(name):
-        table.fail("db is missing: name the file that keeps the events of this VEN")
-    vtn_url = table.need("vtn_url", a_string)
-    if not vtn_url.startswith(("http://", "https://")):
-        table.fail("it must start with http:// or https://", "vtn_url")
-    interval = table.read("interval", _a_time, 10.0)
-    profile = table.read("profile", one_of("2.0a", "2.0b"), "2.0a")
-    settings = VenSettings(
-        name,
-        ven_id,
-        vtn_url,
-        interval,
-        profile,
-        cast(Path, table.path("db", f"{name}.db")),
-        vtn_ids=table.read("vtn_ids", some_strings, ()),
-        market_contexts=table.read("market_contexts", some_strings, ()),
-        group_ids=table.read("group_ids", some_strings, ()),
-        resource_ids=table.read("resource_ids", some_strings, ()),
-        party_ids=table.read("party_ids", some_strings, ()),
-        opt=table.read("opt", one_of("optIn", "optOut"), "optIn"),
-        username=table.read("username", a_string),
-        password_file=table.path("password_file"),
-        password_env=table.read("password_env", a_string),
-        ca_certs=table.path("ca_certs"),
-        cert=table.path("cert"),
-        key=table.path("key"),
-        key_passphrase_file=table.path("key_passphrase_file"),
-        check_hostname=table.read("check_hostname", a_switch, True),
-        tls=table.read("tls", one_of("default", "legacy"), "default"),
-        policy=VtnPolicy(
-            implied_cancel=table.read("implied_cancel", a_switch, True),
-            priority=table.read("priority", one_of("lower", "higher", "highest_level"), "lower"),
-            months_without_t=table.read("months_without_t", one_of("months", "minutes"), "months"),
-            run_test_events=table.read("run_test_events", a_switch, False),
-            strict=table.read("strict", a_switch, False),
-        ),
-    )
-    table.finish()
-    if settings.username is not None and not (settings.password_file or settings.password_env):
-        table.fail("it needs a password: give password_file or password_env", "username")
-    return settings
 
 
 # -- [[point]] ------------------------------------------------------------------------------------
@@ -406,7 +321,7 @@ def _rules(table: Table, normal: Setting) -> PointRules:
     for key in ("min_on", "min_off", "return_within"):
         rules[key] = table.read(key, read_seconds, getattr(default, key))
     rules["max_writes"] = table.read("max_writes", a_count)
-    rules["max_control"] = table.read("max_control", _a_time)
+    rules["max_control"] = table.read("max_control", a_time)
     rules["verify"] = table.read("verify", _switch_or_time(default.verify), default.verify)
     rules["watch"] = table.read("watch", _switch_or_time(default.watch), default.watch)
     rules["retries"] = table.read("retries", a_count, default.retries)
@@ -425,25 +340,14 @@ def without_writing(rules: PointRules) -> PointRules:
 # -- kinds of values ------------------------------------------------------------------------------
 
 
-def _a_time(value: object) -> float:
-    result = read_seconds(value)
-    if result == 0:
-        raise ConfigurationError("it must be above 0")
-    return result
-
-
-def _an_address(value: object) -> tuple[str, int]:
-    """``"127.0.0.1:8099"``, or the port alone."""
-    host, _, port = (str(value) if isinstance(value, int) else a_string(value)).rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
-    if isinstance(value, bool) or not (port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ConfigurationError('it must be an address and a port, such as "127.0.0.1:8099"')
+def _a_local_address(value: object) -> tuple[str, int]:
+    host, port = an_address(value)
     if host not in ("127.0.0.1", "::1", "localhost"):
         raise ConfigurationError(
             f"{host} is not this machine's own address (127.0.0.1 or ::1): for others, put a web"
             " server with TLS in front of it"
         )
-    return host, int(port)
+    return host, port
 
 
 def _number_or(**words: Any) -> Any:
@@ -495,7 +399,7 @@ def _failsafe(value: object) -> Failsafe:
     if unknown:
         raise ConfigurationError(f"unknown key {min(unknown)}: it has after, action and at_once")
     try:
-        after = _a_time(value["after"])
+        after = a_time(value["after"])
     except ConfigurationError as error:
         raise ConfigurationError(f"after: {error}") from None
     action = value["action"]

@@ -14,7 +14,6 @@ import random as random_module
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import replace
 from math import inf
 from typing import Final, TypeAlias
 
@@ -24,7 +23,6 @@ from oadr2.gateway.configuration import (
     DriverClass,
     GatewaySettings,
     PointSettings,
-    VenSettings,
     without_writing,
 )
 from oadr2.gateway.devices import Device, Request
@@ -35,7 +33,9 @@ from oadr2.gateway.overrides import require_override
 from oadr2.gateway.planner import Planner
 from oadr2.gateway.records import Records
 from oadr2.gateway.state import AuditEntry, StateFile, StoredOverride
+from oadr2.gateway.telemetry import reading_of
 from oadr2.gateway.texts import device_text
+from oadr2.gateway.ven_settings import VenSettings
 from oadr2.gateway.vens import VenLink, identity_of
 from oadr2.gateway.view import GatewayView
 from oadr2.gateway.viewing import view_of
@@ -281,8 +281,9 @@ class Gateway:
             if old is not None and old.settings == ven and old.identity == identity:
                 links[ven.name] = old
         self.links = dict(links)
-        for old in [link for name, link in before.items() if name not in links]:
-            await old.close()  # first, for the new link writes to the same store
+        # First, for the new link writes to the same store, and may want the same port.
+        gone = [link for name, link in before.items() if name not in links]
+        await asyncio.gather(*(link.close() for link in gone))
         try:
             for ven in settings.vens:
                 if ven.name not in links:
@@ -300,11 +301,13 @@ class Gateway:
 
     def _new_link(self, ven: VenSettings, points: Iterable[PointSettings]) -> VenLink:
         return VenLink(
-            replace(ven, db=None) if self.dry_run else ven,
+            ven,
             tuple(points),
             self._contacts[ven.name],
             lambda name=ven.name: self._heard(name),  # type: ignore[misc]
             lambda name=ven.name: self._changed(name),  # type: ignore[misc]
+            reader_of=lambda name, status: lambda: reading_of(self.points.get(name), status),
+            dry_run=self.dry_run,
             clock=self._clock,
             monotonic=self._monotonic,
         )
@@ -354,8 +357,7 @@ class Gateway:
                 await device.close()
 
     async def _close(self) -> None:
-        for link in self.links.values():
-            await link.close()
+        await asyncio.gather(*(link.close() for link in self.links.values()))
         await asyncio.gather(*(device.close() for device in self._devices.values()))
         if self.records.journal is not None:
             self.records.flush()
@@ -414,6 +416,8 @@ class Gateway:
             _log.warning("the clock was set by %+.1f s", ahead - self._ahead)
             for name in self.planner.step_clock(wall):
                 self._affected[name] = None
+            for link in self.links.values():
+                link.clock_was_set()
         self._ahead = ahead
 
     def _mind_events(self, wall: float) -> None:

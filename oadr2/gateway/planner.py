@@ -14,7 +14,8 @@ from typing import Final, TypeAlias
 
 from oadr2.errors import LocalProtocolError, OadrError
 from oadr2.event import EventState
-from oadr2.gateway.configuration import PointSettings, VenSettings
+from oadr2.gateway.configuration import PointSettings
+from oadr2.gateway.ven_settings import VenSettings
 from oadr2.points.concern import concerns
 from oadr2.points.mapping import SignalMap
 from oadr2.points.point import Demand

@@ -86,6 +86,10 @@ class Table:
         self._asked.update(keys)
         return {key: value for key, value in self.data.items() if key in keys}
 
+    def knows(self, key: str) -> bool:
+        """Whether somebody has asked for this key."""
+        return key in self._asked
+
     def finish(self) -> None:
         """Refuse a key that was never asked for."""
         for key in self.data:
@@ -115,6 +119,30 @@ def a_number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ConfigurationError("it must be a number")
     return float(value)
+
+
+def a_time(value: object) -> float:
+    """Seconds above 0, written as :func:`read_seconds` takes them."""
+    result = read_seconds(value)
+    if result == 0:
+        raise ConfigurationError("it must be above 0")
+    return result
+
+
+def a_port(value: object) -> int:
+    """The port of a server."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 65536:
+        raise ConfigurationError("it must be a port from 1 to 65535")
+    return value
+
+
+def an_address(value: object) -> tuple[str, int]:
+    """``"127.0.0.1:8099"``, ``"[::1]:8099"``, or the port alone, on this machine; port 0: a free one."""
+    host, _, port = (str(value) if isinstance(value, int) else a_string(value)).rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if isinstance(value, bool) or not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ConfigurationError('it must be an address and a port, such as "127.0.0.1:8099"')
+    return host, int(port)
 
 
 def a_count(value: object) -> int:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import logging
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
 
-from oadr2.errors import ConfigurationError, one_line
+from oadr2.errors import ConfigurationError, OadrError, TransportError, one_line
 from oadr2.event import EventHandler
-from oadr2.gateway.configuration import PointSettings, VenSettings
-from oadr2.gateway.secrets import secret_in_environment, secret_in_file
-from oadr2.model import OptType
+from oadr2.gateway.configuration import PointSettings
+from oadr2.gateway.transports import Keys, Surroundings, VtnClient, make_client, read_keys
+from oadr2.gateway.ven_settings import VenSettings
 from oadr2.points.point import Contact
-from oadr2.policy import VtnPolicy
-from oadr2.poll import PollClient
-from oadr2.security import client_context
+from oadr2.report_settings import ReaderOf
+from oadr2.security import watch_expiry
+from oadr2.services.registration import Registration, RegistrationSettings
+from oadr2.services.state import StoredState
+from oadr2.store import EventStore
+from oadr2.ven_20b import Ven20b
+
+_log = logging.getLogger("oadr2.gateway")
 
 
 class VenLink:
-    """Holds a VEN's events and polls its VTN.
+    """Holds a VEN's events and talks to its VTN, whatever the transport.
 
     Args:
         settings: of the VEN.
@@ -27,10 +34,13 @@ class VenLink:
         contact: told when the VTN was heard of.
         on_heard: called after that.
         on_changes: called when an event has changed.
+        reader_of: what reads the points for reports.
+        dry_run: keep nothing, register nowhere, and take no other program's place.
         clock, monotonic: the two clocks.
 
     Raises:
-        ConfigurationError: a setting is of no use; the message names the VEN.
+        ConfigurationError: a setting is of no use; the message names the VEN, file and line.
+        TransportError: a port cannot be had.
         StoreError: the VEN's store cannot be opened.
     """
 
@@ -42,6 +52,8 @@ class VenLink:
         on_heard: Callable[[], object],
         on_changes: Callable[[], object],
         *,
+        reader_of: ReaderOf = lambda _name, _status: lambda: None,
+        dry_run: bool = False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -49,94 +61,126 @@ class VenLink:
         self.contact = contact
         #: Whether the VTN was heard of since the start.
         self.heard = False
-        #: What went wrong last, "" while polling works.
+        #: What went wrong last, "" while all works.
         self.problem = ""
+        self._told = ""
         self._on_heard = on_heard
         self._monotonic = monotonic
         self.identity = identity_of(settings, points)
-        resources, groups, signals = self.identity
-        password = _password(settings)
-        tls = _tls(settings)
-        self.handler = EventHandler(
-            settings.ven_id,
-            vtn_ids=settings.vtn_ids or None,
-            market_contexts=settings.market_contexts or None,
-            group_id=groups,
-            resource_id=resources,
-            party_id=settings.party_ids,
-            oadr_profile_level=settings.profile,
-            db_path=settings.db,
-            policy=settings.policy,
-            supported_signals=signals,
-            default_opt=settings.opt,
-            clock=clock,
-        )
-        self.handler.subscribe(lambda _changes: on_changes())
+        keys = read_keys(settings)
         try:
-            self.client = PollClient(
-                _HeardEvents(self.handler, self._hear),
-                settings.vtn_url,
-                poll_interval=settings.interval,
-                username=settings.username,
-                password=password,
-                ssl_context=tls,
-                on_error=self._fail,
+            used = for_a_dry_run(settings) if dry_run else settings
+            self.handler = make_handler(
+                used, self.identity, db=None if dry_run else used.db, clock=clock
             )
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{settings.place}: {error}") from None
+        self.handler.subscribe(lambda _changes: on_changes())
+        around = Surroundings(self._hear, self._fail, reader_of, clock, monotonic)
+        try:
+            self.client, self.ven = self._make_client(used, keys, around)
         except BaseException:
             self.handler.close()
             raise
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _make_client(
+        self, used: VenSettings, keys: Keys, around: Surroundings
+    ) -> tuple[VtnClient, Ven20b | None]:
+        try:
+            return make_client(used, keys, self.handler, around)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{used.place}: {error}") from None
+        except TransportError as error:
+            raise TransportError(f"{used.place}: listen: {error}") from None
+
+    @property
+    def registered(self) -> bool | None:
+        """Whether it is registered; None: it never registers."""
+        return None if self.ven is None else self.ven.phase == "registered"
+
+    @property
+    def registration(self) -> str:
+        """How it stands with the VTN, in words; "" for a VEN that never registers."""
+        known = None if self.ven is None else self.ven.registration.registered
+        if self.ven is None:
+            return ""
+        if self.ven.phase == "cancelled":
+            return "the VTN has ended the registration"
+        return "not registered yet" if known is None else f"registered as {known.ven_id}"
 
     def start(self) -> None:
-        """Poll from now on."""
-        self._task = asyncio.create_task(self.client.run(), name=f"ven {self.settings.name}")
+        """Talk to the VTN from now on."""
+        cert = self.settings.access.cert
+        self._tasks = [
+            asyncio.create_task(self._run(), name=f"ven {self.settings.name}"),
+            asyncio.create_task(watch_expiry(() if cert is None else (cert,))),
+        ]
 
     async def close(self) -> None:
-        """Stop polling and close the store."""
+        """Stop, and close the store."""
         await self.client.aclose()
-        if self._task is not None:
-            await asyncio.wait((self._task,))
+        for task in self._tasks[1:]:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         self.handler.close()
 
+    async def _run(self) -> None:
+        try:
+            await self.client.run()
+        except OadrError as error:  # a server that did not start, for one
+            self._fail(error)
+            _log.error("VEN %s has ended: %s", self.settings.name, error)
+
+    def clock_was_set(self) -> None:
+        """Have it look at once what that means for what it does by the hour."""
+        wake = getattr(self.client, "wake", None)
+        if wake is not None:
+            wake()
+
     def _hear(self) -> None:
-        self.contact.heard_at = self._monotonic()
+        # A VTN that wants to be asked more seldom than the file says is not silent meanwhile.
+        ven, grace = self.ven, 0.0
+        if ven is not None and ven.registration.settings.polls:
+            grace = max(0.0, ven.registration.poll_interval - self.settings.interval)
+        self.contact.heard_at = self._monotonic() + grace
         self.heard = True
-        self.problem = ""
+        if self.problem:
+            _log.info("VEN %s: its VTN is heard again", self.settings.name)
+        self.problem = self._told = ""
         self._on_heard()
 
     def _fail(self, error: Exception) -> None:
         self.problem = one_line(str(error))
+        if self.problem != self._told:  # one that stays away is one line, and not one for each try
+            self._told = self.problem
+            _log.warning("VEN %s: %s", self.settings.name, one_line(self.problem, 1000))
 
 
-class _HeardEvents:
-    """An event handler that tells when the VTN has said something of use."""
-
-    def __init__(self, handler: EventHandler, heard: Callable[[], object]) -> None:
-        self._handler = handler
-        self._heard = heard
-
-    @property
-    def ven_id(self) -> str:
-        return self._handler.ven_id
-
-    @property
-    def oadr_profile_level(self) -> str:
-        return self._handler.oadr_profile_level
-
-    @property
-    def policy(self) -> VtnPolicy:
-        return self._handler.policy
-
-    def build_request_payload(self) -> bytes:
-        return self._handler.build_request_payload()
-
-    def handle_payload(self, payload: bytes, /) -> bytes | None:
-        reply = self._handler.handle_payload(payload)
-        self._heard()
-        return reply
-
-    def set_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> bytes:
-        return self._handler.set_opt(event_id, opt_type, vtn_id)
+def make_handler(
+    ven: VenSettings,
+    identity: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]],
+    *,
+    db: Path | None = None,
+    clock: Callable[[], float] = time.time,
+) -> EventHandler:
+    """The events of a VEN; in memory only without a ``db``."""
+    resources, groups, signals = identity
+    return EventHandler(
+        ven.kept_as,
+        vtn_ids=ven.vtn_ids or None,
+        market_contexts=ven.market_contexts or None,
+        group_id=groups,
+        resource_id=resources,
+        party_id=ven.party_ids,
+        oadr_profile_level=ven.profile,
+        db_path=db,
+        policy=ven.policy,
+        supported_signals=signals,
+        default_opt=ven.opt,
+        clock=clock,
+    )
 
 
 def identity_of(
@@ -150,28 +194,39 @@ def identity_of(
     return tuple(sorted(resources)), tuple(sorted(groups)), tuple(sorted(signals))
 
 
-def _password(settings: VenSettings) -> str | None:
-    if settings.username is None:
-        return None
-    if settings.password_file is not None:
-        return secret_in_file(_table(settings), "password_file", settings.password_file)
-    return secret_in_environment(_table(settings), settings.password_env or "")
+def for_a_dry_run(ven: VenSettings) -> VenSettings:
+    """A VEN that only asks for the events of this one. It does not register, has no port, and is
+    somebody else on the XMPP server, so that it may stand beside a gateway at work.
 
-
-def _table(settings: VenSettings) -> str:
-    return f"[[ven]] {settings.name}"
-
-
-def _tls(settings: VenSettings) -> ssl.SSLContext | None:
-    files = (settings.ca_certs, settings.cert, settings.key)
-    if not settings.vtn_url.startswith("https:"):
-        if files != (None, None, None):
+    Raises:
+        ConfigurationError: its venID is not known without registering.
+    """
+    ven_id = ven.ven_id
+    if ven.services is not None:
+        ven_id = registered_as(ven) or ven_id
+        if ven_id is None:
             raise ConfigurationError(
-                f"[[ven]] {settings.name}: ca_certs, cert and key need an https:// vtn_url"
+                "a dry run does not register, and no venID is known yet: give ven_id, or let the"
+                " gateway register first"
             )
+    used = replace(ven, ven_id=ven_id, services=None)
+    if ven.push is not None:
+        return replace(used, transport="http", push=None, interval=ven.heartbeat or ven.ping)
+    if ven.xmpp is not None:
+        bare = ven.xmpp.jid.partition("/")[0]
+        return replace(used, xmpp=replace(ven.xmpp, jid=f"{bare}/dry-run"))
+    return used
+
+
+def registered_as(ven: VenSettings) -> str | None:
+    """The venID that the VTN gave it, by its file; None before that.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    if not ven.db.is_file():
         return None
-    passphrase = None
-    if settings.key_passphrase_file is not None:
-        file = settings.key_passphrase_file
-        passphrase = secret_in_file(_table(settings), "key_passphrase_file", file)
-    return client_context(*files, passphrase, settings.check_hostname, settings.tls == "legacy")
+    with EventStore(ven.db) as store:
+        state = StoredState(store, ven.kept_as)
+        known = Registration(RegistrationSettings(), state).registered
+    return None if known is None else known.ven_id

@@ -38,15 +38,22 @@ class VenView:
     """One VEN.
 
     Attributes:
+        ven_id: as the VTN knows it now.
+        vtn_url: where the VTN is; over XMPP its JID.
+        transport: ``http``, ``push`` or ``xmpp``.
+        registered: None for a VEN that never registers; ``registration`` says it in words.
         silent_for: seconds since the VTN was heard of last (since the start, if never).
         heard: whether it ever was.
-        problem: what went wrong last, "" while polling works.
+        problem: what went wrong last, "" while all works.
     """
 
     name: str
     ven_id: str
     vtn_url: str
     profile: str
+    transport: str
+    registered: bool | None
+    registration: str
     silent_for: float
     heard: bool
     problem: str

@@ -67,9 +67,12 @@ def ven_views(gateway: Viewed) -> tuple[VenView, ...]:
     return tuple(
         VenView(
             name,
-            link.settings.ven_id,
-            link.settings.vtn_url,
+            link.handler.ven_id,
+            link.settings.vtn,
             link.settings.profile,
+            link.settings.transport,
+            link.registered,
+            link.registration,
             gateway.silence(name),
             link.heard,
             link.problem,
