@@ -59,6 +59,16 @@ _PASSWORD_MECHANISMS: Final = frozenset(
 )
 # SASL failures that say nothing about the credentials.
 _PASSING: Final = frozenset({"temporary-auth-failure", "aborted"})
+# What a server says for somebody who is not there.
+_NOT_THERE: Final = frozenset(
+    {
+        "service-unavailable",
+        "recipient-unavailable",
+        "item-not-found",
+        "remote-server-not-found",
+        "remote-server-timeout",
+    }
+)
 _CLOSE_PATIENCE = 1.0  # seconds for the server to close its side
 
 
@@ -266,6 +276,20 @@ class Stream(ClientXMPP):
             raise TransportError(
                 f"{self._server.place} did not answer a ping within {timeout:g} s"
             ) from None
+
+    async def reach(self, to: JID, timeout: float) -> None:
+        """XEP-0199 to anybody; that it does not know pings is an answer, too.
+
+        Raises:
+            TransportError: it is not there, or did not answer in ``timeout`` seconds.
+        """
+        try:
+            await self.plugin["xep_0199"].send_ping(to, timeout=timeout)
+        except IqTimeout:
+            raise TransportError(f"{to} did not answer a ping within {timeout:g} s") from None
+        except IqError as error:
+            if error.condition in _NOT_THERE:
+                raise TransportError(f"{to} is not there: {_condition(error)}") from None
 
     async def discover(self, at: JID, timeout: float) -> dict[str, JID]:
         """The JIDs of the services that a server names, such as EiEvent (facts.md X01)."""

@@ -13,14 +13,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from oadr2.cli.event_text import printable
 from oadr2.cli.line_writer import LineWriter
 from oadr2.cli.ven_lines import LogLines, line_text
 from oadr2.errors import ConfigurationError, OadrError
-from oadr2.gateway.checking import check_points
-from oadr2.gateway.configuration import GatewaySettings, read_configuration
+from oadr2.gateway.checking import check_points, check_vens
+from oadr2.gateway.configuration import GatewaySettings, PointSettings, read_configuration
 from oadr2.gateway.gateway import Gateway
 from oadr2.gateway.notify import Systemd
 from oadr2.gateway.overrides import require_override
@@ -28,7 +28,11 @@ from oadr2.gateway.records import point_log
 from oadr2.gateway.state import StateFile, StoredOverride
 from oadr2.gateway.tables import read_seconds
 from oadr2.gateway.texts import setting_text
+from oadr2.gateway.ven_settings import VenSettings
 from oadr2.points.rules import RELEASED, Setting
+
+_VenProblems: TypeAlias = list[tuple[VenSettings, str]]
+_PointProblems: TypeAlias = list[tuple[PointSettings, str]]
 
 _log = logging.getLogger("oadr2.gateway")
 
@@ -46,14 +50,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Look at every device; 1 when something is wrong."""
+    """Look at every VTN and device; 1 when something is wrong."""
     settings = read_configuration(config_of(args))
-    problems = asyncio.run(check_points(settings))
-    for point, problem in problems:
-        sys.stdout.write(f"{printable(point.place)}: {printable(problem)}\n")
-    good = len(settings.points) - len(problems)
-    sys.stdout.write(f"{good} of {len(settings.points)} points can be reached\n")
+    with _slixmpp_silenced():
+        vens, points = asyncio.run(_check(settings))
+    problems = [(ven.place, problem) for ven, problem in vens]
+    problems += [(point.place, problem) for point, problem in points]
+    for place, problem in problems:
+        sys.stdout.write(f"{printable(place)}: {printable(problem)}\n")
+    vtns = f"{len(settings.vens) - len(vens)} of {len(settings.vens)} VTNs"
+    good = f"{len(settings.points) - len(points)} of {len(settings.points)} points"
+    sys.stdout.write(f"{good} and {vtns} can be reached\n")
     return 1 if problems else 0
+
+
+async def _check(settings: GatewaySettings) -> tuple[_VenProblems, _PointProblems]:
+    return await asyncio.gather(check_vens(settings), check_points(settings))
 
 
 def override(args: argparse.Namespace) -> int:
@@ -162,32 +174,32 @@ def log_to_standard_error(args: argparse.Namespace) -> Iterator[None]:
     """The package's own log, in the format and of the level asked for."""
     logger = logging.getLogger("oadr2")
     lines = LogLines(LineWriter(sys.stderr, args.log_format, line_text))
-    lines.addFilter(_FirstOfItsKind())
+    lines.addFilter(_is_no_poll_error)
     before = logger.level, logger.propagate
     logger.addHandler(lines)
     logger.setLevel(args.log_level.upper())
     logger.propagate = False
     try:
-        yield
+        with _slixmpp_silenced():
+            yield
     finally:
         logger.removeHandler(lines)
         logger.setLevel(before[0])
         logger.propagate = before[1]
 
 
-class _FirstOfItsKind(logging.Filter):
-    """A VTN that stays away is one line, and not one for each poll."""
+@contextlib.contextmanager
+def _slixmpp_silenced() -> Iterator[None]:
+    """It tells of failures too, in its own words and without saying what comes of them."""
+    logger = logging.getLogger("slixmpp")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._last = ""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        if not getattr(record, "failed_poll", False):
-            if record.name == "oadr2.poll":
-                self._last = ""  # it works again, and says so
-            return True
-        problem = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
-        repeated = problem == self._last
-        self._last = problem
-        return not repeated
+def _is_no_poll_error(record: logging.LogRecord) -> bool:
+    """False for each failed try of a VEN, of which its link tells the first."""
+    return not getattr(record, "failed_poll", False)

@@ -98,6 +98,21 @@ class StoredOverride:
     by: str
 
 
+def is_claimed(path: str | os.PathLike[str]) -> bool:
+    """Whether a gateway works with this file now. Nothing is made or changed."""
+    try:
+        lock = os.open(f"{os.fspath(path)}-lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False  # none ever did, or none that this user may look at
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 class StateFile:
     """The file, open.
 

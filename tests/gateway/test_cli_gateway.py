@@ -15,6 +15,7 @@ from oadr2.cli import main
 from oadr2.gateway.configuration import read_configuration
 from oadr2.gateway.state import AuditEntry, StateFile
 from oadr2.points.rules import RELEASED
+from oadr2.sim import VtnServer
 
 
 @pytest.fixture
@@ -24,18 +25,21 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_check_says_which_line_and_which_device(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    file: Path, server: VtnServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    text = file.read_text()
+    file.write_text(text.replace("http://127.0.0.1:1", server.url))
     assert main(["gateway", "check", "-c", str(file)]) == 0
-    assert capsys.readouterr().out == "1 of 1 points can be reached\n"
-    write_file(tmp_path, "http://127.0.0.1:1", [point("a"), point("b"), point("c", "nowhere")])
+    reached = "1 of 1 points and 1 of 1 VTNs can be reached\n"
+    assert capsys.readouterr().out == reached
+    write_file(tmp_path, server.url, [point("a"), point("b"), point("c", "nowhere")])
     assert main(["gateway", "-c", str(file), "check"]) == 1
     lines = capsys.readouterr().out.splitlines()
     starts = [n for n, line in enumerate(file.read_text().splitlines(), 1) if "[[point]]" in line]
     assert lines == [
         f"{file} line {starts[1]}: [[point]] b: {tmp_path}/device: there is no register b",
         f"{file} line {starts[2]}: [[point]] c: {tmp_path}/nowhere: there is no such device",
-        "1 of 3 points can be reached",
+        "1 of 3 points and 1 of 1 VTNs can be reached",
     ]
     assert FakeFolder(tmp_path / "device").log() == []
 

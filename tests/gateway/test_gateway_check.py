@@ -10,6 +10,7 @@ from gateway_rig import write_file
 from real_loads import Chiller, Heater, Load, Valve
 
 from oadr2.cli import main
+from oadr2.sim import VtnServer
 
 NO_VTN = "http://127.0.0.1:1"
 
@@ -56,12 +57,13 @@ def valve() -> Iterator[Valve]:
 
 
 def test_what_is_wrong_at_a_modbus_device(
+    server: VtnServer,
     chiller: Chiller, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = chiller.address().partition("port = ")[2].partition("\n")[0]
     path = write_file(
         tmp_path,
-        NO_VTN,
+        server.url,
         [
             changed(chiller, "register", ("register = 3", "register = 900")),
             changed(chiller, "kind", ("register = 3", 'register = 3\ntable = "input"')),
@@ -82,17 +84,18 @@ def test_what_is_wrong_at_a_modbus_device(
     for line, (number, name, device, reason) in zip(lines[:-1], expected, strict=True):
         assert line.startswith(f"{path} line {number}: [[point]] {name}: {device}")
         assert reason in line
-    assert lines[-1] == "1 of 5 points can be reached"
+    assert lines[-1] == "1 of 5 points and 1 of 1 VTNs can be reached"
     assert chiller.writes == []
 
 
 def test_what_is_wrong_at_a_bacnet_device(
+    server: VtnServer,
     valve: Valve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = valve.address().partition("port = ")[2].partition("\n")[0]
     path = write_file(
         tmp_path,
-        NO_VTN,
+        server.url,
         [
             changed(valve, "instance", ("instance = 1", "instance = 99")),
             changed(valve, "input", ("analog-output", "analog-input")),
@@ -113,17 +116,18 @@ def test_what_is_wrong_at_a_bacnet_device(
     for line, (number, name, device, reason) in zip(lines[:-1], expected, strict=True):
         assert line.startswith(f"{path} line {number}: [[point]] {name}: {device}")
         assert reason in line
-    assert lines[-1] == "1 of 5 points can be reached"
+    assert lines[-1] == "1 of 5 points and 1 of 1 VTNs can be reached"
     assert valve.held == valve.normal
 
 
 def test_what_is_wrong_at_an_mqtt_broker(
+    server: VtnServer,
     heater: Heater, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = f"port = {heater.broker.port}"
     path = write_file(
         tmp_path,
-        NO_VTN,
+        server.url,
         [
             changed(heater, "state", ("heaters/0/state", "heaters/7/state")),
             changed(heater, "path", ('json_path = "level"', 'json_path = "levels"')),
@@ -148,7 +152,7 @@ def test_what_is_wrong_at_an_mqtt_broker(
         assert line.startswith(f"{path} line {number}: [[point]] {name}: mqtt 127.0.0.1:")
         assert reason in line
     assert len(lines) == len(names) + 1
-    assert lines[-1] == "1 of 6 points can be reached"
+    assert lines[-1] == "1 of 6 points and 1 of 1 VTNs can be reached"
     assert heater.held == heater.normal
 
 
@@ -205,7 +209,7 @@ Building/FCB.Local Application.PH-S,PreheatValve,Enum,0-1 (default 0),binaryOutp
 
 @pytest.mark.parametrize("kind", ["modbus", "bacnet"])
 def test_a_volttron_registry_becomes_a_file_that_passes(
-    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, server: VtnServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As docs/gateway.md says: import, fill in the levels, check against the devices."""
     registry = tmp_path / "registry.csv"
@@ -221,8 +225,8 @@ def test_a_volttron_registry_becomes_a_file_that_passes(
             for line in tables.splitlines()
         )
         path = tmp_path / "gateway.toml"
-        path.write_text(f'[[ven]]\nven_id = "gw"\nvtn_url = "{NO_VTN}"\n\n{filled}\n')
+        path.write_text(f'[[ven]]\nven_id = "gw"\nvtn_url = "{server.url}"\n\n{filled}\n')
         code, lines = checked(path, capsys)
     count = tables.count("[[point]]")
-    assert (code, lines) == (0, [f"{count} of {count} points can be reached"])
+    assert (code, lines) == (0, [f"{count} of {count} points and 1 of 1 VTNs can be reached"])
     assert count == (3 if kind == "modbus" else 2)

@@ -78,7 +78,7 @@ def test_check_reaches_the_devices_of_an_example(example):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "points can be reached" in done.stdout
+    assert "VTNs can be reached" in done.stdout
 
 
 def test_the_fleet_s_file_is_what_its_script_writes():

@@ -5,6 +5,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const ROW = 66, BAR = 30, TITLE = 28, GAP = 4;
 const SPANS = [120, 600, 3600, 21600, 86400, 259200, 604800];
 const NAMES = { 120: "2 min", 600: "10 min", 3600: "1 h", 21600: "6 h", 86400: "1 d", 259200: "3 d", 604800: "7 d" };
+const WAYS = { http: "HTTP polls", push: "HTTP push", xmpp: "XMPP" };
 const PAST = 1 / 3; // of the width is past
 
 const make = (name, attributes, parent, text) => {
@@ -147,7 +148,7 @@ export class Timeline {
       node("span", { class: `dot ${ven.problem ? "bad" : quiet ? "warn" : "good"}` }),
       node("b", {}, ven.name), node("span", {}, heard),
       ven.problem ? node("span", { class: "problem" }, ven.problem) : null,
-      node("span", { class: "url" }, `${ven.vtn_url}, ${ven.profile}`));
+      node("span", { class: "url" }, [ven.vtn_url, `${ven.profile} over ${WAYS[ven.transport]}`, ven.registration].filter(Boolean).join(", ")));
   }
 
   event(svg, event, y, { X, from, to, width }) {
