@@ -58,7 +58,7 @@ def running(arguments: list[str], *, ready: bool = False) -> Iterator[subprocess
             line = process.stdout.readline()
             if not line:
                 sys.exit(process.wait() or 1)
-            print(f"devices: {line.strip()}", flush=True)
+            print(line.strip(), flush=True)
         yield process
     finally:
         process.send_signal(signal.SIGINT)
@@ -72,7 +72,7 @@ def running(arguments: list[str], *, ready: bool = False) -> Iterator[subprocess
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("example", choices=sorted(DEVICES))
-    parser.add_argument("--check", action="store_true", help="only check the file and the devices")
+    parser.add_argument("--check", action="store_true", help="only check the file, the VTN and the devices")
     options = parser.parse_args()
     devices = DEVICES[options.example]
     with (
@@ -95,9 +95,8 @@ def main() -> int:
         gateway = ["-m", "oadr2", "gateway"]
         if options.check:
             gateway.append("check")
-        else:
-            vtn = ["-m", "oadr2", "vtn", "--events", "events.toml", "--port", vtn_port]
-            stack.enter_context(running(vtn))
+        vtn = ["-m", "oadr2", "vtn", "--events", "events.toml", "--port", vtn_port]
+        stack.enter_context(running(vtn, ready=options.check))
         process = stack.enter_context(running([*gateway, "-c", str(config)]))
         with contextlib.suppress(KeyboardInterrupt):
             return process.wait()
