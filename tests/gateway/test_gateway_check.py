@@ -57,8 +57,7 @@ def valve() -> Iterator[Valve]:
 
 
 def test_what_is_wrong_at_a_modbus_device(
-    server: VtnServer,
-    chiller: Chiller, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: VtnServer, chiller: Chiller, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = chiller.address().partition("port = ")[2].partition("\n")[0]
     path = write_file(
@@ -89,8 +88,7 @@ def test_what_is_wrong_at_a_modbus_device(
 
 
 def test_what_is_wrong_at_a_bacnet_device(
-    server: VtnServer,
-    valve: Valve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: VtnServer, valve: Valve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = valve.address().partition("port = ")[2].partition("\n")[0]
     path = write_file(
@@ -121,8 +119,7 @@ def test_what_is_wrong_at_a_bacnet_device(
 
 
 def test_what_is_wrong_at_an_mqtt_broker(
-    server: VtnServer,
-    heater: Heater, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: VtnServer, heater: Heater, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = f"port = {heater.broker.port}"
     path = write_file(

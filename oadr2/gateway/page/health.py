@@ -73,6 +73,15 @@ def _lines(gateway: Gateway) -> Iterator[str]:
         "ven",
         {ven.name: ven.silent_for for ven in vens},
     )
+    ways = Counter(ven.transport for ven in vens)
+    yield from gauges("oadr2_gateway_vens", "VENs by their transport.", "transport", ways)
+    registered = {ven.name: int(ven.registered) for ven in vens if ven.registered is not None}
+    yield from gauges(
+        "oadr2_gateway_ven_registered",
+        "1 while a VEN that registers (2.0b) is registered with its VTN.",
+        "ven",
+        registered,
+    )
     audit = "1 while the audit log can be written."
     yield from gauge("oadr2_gateway_audit_writable", audit, int(not audit_problem(gateway)))
 
