@@ -229,7 +229,7 @@ class Gateway:
         """Give each VTN a moment to say what it wants, so that no load is moved twice at the start."""
         end = self._monotonic() + FIRST_WORD
         while not self._stopping and self._monotonic() < end:
-            if all(link.heard or link.problem for link in self.links.values()):
+            if all(link.heard or link.problem or not link.asks for link in self.links.values()):
                 return
             await asyncio.sleep(0.01)
 

@@ -92,7 +92,13 @@ class VenLink:
         except ConfigurationError as error:
             raise ConfigurationError(f"{used.place}: {error}") from None
         except TransportError as error:
-            raise TransportError(f"{used.place}: listen: {error}") from None
+            raise TransportError(f"{used.place}: {error}") from None
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for its events at the start, or can only wait until they are pushed."""
+        pushed = self.settings.push is not None and self.settings.services is None
+        return not pushed or self.settings.heartbeat is not None
 
     @property
     def registered(self) -> bool | None:

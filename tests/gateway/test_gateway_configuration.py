@@ -191,3 +191,129 @@ def test_times(text: object, seconds: float) -> None:
 def test_what_is_no_time(text: object) -> None:
     with pytest.raises(ConfigurationError):
         read_seconds(text)
+
+
+# -- [[ven]] of other transports ------------------------------------------------------------------
+
+PUSHED = """[[ven]]
+ven_id = "gw_1"
+transport = "push"
+vtn_url = "http://127.0.0.1:8080"
+listen = "127.0.0.1:8443"
+plaintext = true
+"""
+XMPP = """[[ven]]
+ven_name = "house"
+profile = "2.0b"
+transport = "xmpp"
+jid = "ven@localhost/gateway"
+server = "127.0.0.1"
+plaintext = true
+password_env = "PASSWORD"
+"""
+FAILSAFE = 'failsafe = { after = "30s", action = 5 }\n'
+
+
+def test_a_VTN_that_comes_to_us_is_asked_in_a_third_of_the_shortest_failsafe(
+    tmp_path: Path,
+) -> None:
+    (ven,) = read(tmp_path, PUSHED + POINT + FAILSAFE).vens
+    assert ven.heartbeat == 10.0
+    (ven,) = read(tmp_path, PUSHED + POINT).vens
+    assert ven.heartbeat == 300.0
+    (ven,) = read(tmp_path, PUSHED + 'heartbeat = "20s"\n' + POINT + FAILSAFE).vens
+    assert (ven.heartbeat, ven.word_every) == (20.0, 20.0)
+    (ven,) = read(tmp_path, PUSHED + "heartbeat = false\n" + POINT + FAILSAFE).vens
+    assert (ven.heartbeat, ven.word_every) == (None, None)
+    (ven,) = read(tmp_path, XMPP + "heartbeat = false\n" + POINT + FAILSAFE).vens
+    assert (ven.heartbeat, ven.ping, ven.word_every) == (None, 10.0, 10.0)
+
+
+def test_what_a_VEN_of_2_0b_is_kept_as(tmp_path: Path) -> None:
+    (ven,) = read(tmp_path, XMPP + POINT).vens
+    assert (ven.name, ven.ven_id, ven.kept_as) == ("house", None, "house")
+    assert ven.db == tmp_path / "house.db"
+    assert ven.services is not None
+    (ven,) = read(tmp_path, VEN + 'profile = "2.0b"\nevents_only = true\n' + POINT).vens
+    assert ven.services is None
+
+
+def test_lines_that_move_change_no_settings(tmp_path: Path) -> None:
+    before = read(tmp_path, XMPP + POINT + FAILSAFE)
+    after = read(tmp_path, "# a word\n\n" + XMPP + POINT + FAILSAFE)
+    assert (before.vens, before.points) == (after.vens, after.points)
+    assert after.vens[0].place.endswith("line 3: [[ven]] house")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (VEN + 'listen = "127.0.0.1:1"\n', 4, 'listen: it is for transport = "push"'),
+        (VEN + 'heartbeat = "1m"\n', 4, 'heartbeat: it is for transport = "push" or "xmpp"'),
+        (VEN + 'ven_name = "x"\n', 4, 'ven_name: it is for profile = "2.0b" without events_only'),
+        (VEN + 'transport = "smtp"\n', 4, "transport: it must be one of http, push, xmpp"),
+        (VEN + 'ca_certs = "ca.pem"\n', 3, "vtn_url: ca_certs, cert, key .* need an https://"),
+        (VEN + 'vtn_fingerprint = "xyz"\n', 4, "vtn_fingerprint: "),
+        (VEN.replace("://", "://me:secret@"), 3, "vtn_url: a password does not belong in it"),
+        (PUSHED.replace("plaintext = true\n", ""), 1, "cert and ca_certs are missing"),
+        (PUSHED.replace("127.0.0.1:8443", "0.0.0.0:8443"), 6, "0.0.0.0 is not this machine"),
+        (PUSHED.replace(":8443", ":84430"), 5, "listen: it must be an address and a port"),
+        (PUSHED.replace('listen = "127.0.0.1:8443"\n', ""), 1, "listen is missing"),
+        (PUSHED + 'vtn_name = "vtn"\n', 7, "vtn_name: without TLS"),
+        (PUSHED + "interval = 5\n", 7, 'interval: it is for transport = "http"'),
+        (XMPP.replace("ven@localhost/gateway", "ven@@"), 5, "jid: 'ven@@' is no JID"),
+        (XMPP.replace("ven@localhost/gateway", "localhost"), 5, "jid: localhost has no user"),
+        (XMPP + 'vtn_jid = ["vtn@localhost", "@"]\n', 9, "vtn_jid: '@' is no JID"),
+        (XMPP.replace("127.0.0.1", "example.org"), 7, "plaintext: example.org is not this machine"),
+        (XMPP.replace("127.0.0.1", "127.0.0.1\"\nport = \"5222"), 7, "port: it must be a port"),
+        (XMPP.replace('password_env = "PASSWORD"\n', ""), 5, "jid: it needs password_file"),
+        (XMPP.replace('ven_name = "house"\n', ""), 1, "ven_name is missing"),
+        (XMPP + 'sign_key = "key.pem"\n', 9, "sign_key: it is of no use without sign_cert"),
+        (XMPP + '[[ven.report]]\nid = "r"\n', 9, "report 'r': it needs points"),
+        (
+            XMPP + '[[ven.report]]\nid = "r"\n[[ven.report.point]]\nr_id = "boiler"\n',
+            9,
+            "report 'r', point 'boiler': source is missing, and this VEN has no .* boiler",
+        ),
+        (
+            XMPP + '[[ven.report]]\nid = "r"\n[[ven.report.point]]\nr_id = "chiller"\n',
+            9,
+            "point 'chiller' needs a unit",
+        ),
+        (PUSHED + PUSHED.replace("gw_1", "b"), 11, r"listen: .* same as that of \[\[ven\]\] gw_1"),
+        (XMPP + XMPP.replace("house", "b"), 13, r"jid: it is the same as that of \[\[ven\]\] house"),
+        (
+            VEN + VEN.replace("gw_1", "b") + 'db = "gw_1.db"\n',
+            7,
+            r"db: it is the same as that of \[\[ven\]\] gw_1",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_VEN_is_named_with_its_line(
+    text: str, line: int, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        read(tmp_path, text + POINT)
+    assert str(caught.value).startswith(f"{tmp_path}/gateway.toml line {line}: ")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ven", "key"),
+    [(VEN + 'interval = "30s"\n', "interval"), (PUSHED + 'heartbeat = "28s"\n', "heartbeat")],
+)
+def test_a_failsafe_that_would_come_between_two_words_of_the_VTN(
+    ven: str, key: str, tmp_path: Path
+) -> None:
+    message = rf"failsafe: after 30 s it would come between two words .* lower its {key}"
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        read(tmp_path, ven + POINT + FAILSAFE)
+    line = (ven + POINT).count("\n") + 1
+    assert str(caught.value).startswith(f"{tmp_path}/gateway.toml line {line}: ")
+
+
+def test_without_slixmpp_there_is_no_XMPP(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    message = r"line 4: .*transport: XMPP needs slixmpp: pip install 'oadr2\[xmpp\]'"
+    with pytest.raises(ConfigurationError, match=message):
+        read(tmp_path, XMPP + POINT)

@@ -98,7 +98,7 @@ def test_a_quiet_VTN_is_not_a_silent_one_and_a_silent_one_is_found_out(
     path = write(tmp_path, [rig.table()], [point("chiller", more=failing("600ms"))])
 
     async def scenario() -> None:
-        async with started(path) as gateway:
+        async with started(path):
             await asyncio.sleep(0.8)  # in which nothing happens, but for heartbeats
             assert device.writes() == []
             await asyncio.to_thread(rig.go)
@@ -137,7 +137,7 @@ def test_without_a_heartbeat_the_XMPP_server_s_pings_count(rig: RigVtn, tmp_path
     path = write(tmp_path, [ven], [point("chiller", more=failing("400ms"))])
 
     async def scenario() -> None:
-        async with started(path) as gateway:
+        async with started(path):
             asked = rig.vtn.polls.total()
             await asyncio.sleep(0.6)
             assert device.writes() == []
@@ -309,7 +309,7 @@ def test_a_VTN_that_wants_fewer_polls_is_not_silent_between_them(tmp_path: Path)
         path = write(tmp_path, [rig.table()], [point("chiller", more=failing("300ms"))])
 
         async def scenario() -> None:
-            async with started(path) as gateway:
+            async with started(path):
                 await asyncio.sleep(0.8)
                 assert device.writes() == []
                 await asyncio.to_thread(rig.go)
