@@ -317,3 +317,16 @@ def test_without_slixmpp_there_is_no_XMPP(tmp_path: Path, monkeypatch: pytest.Mo
     message = r"line 4: .*transport: XMPP needs slixmpp: pip install 'oadr2\[xmpp\]'"
     with pytest.raises(ConfigurationError, match=message):
         read(tmp_path, XMPP + POINT)
+
+
+def test_the_tables_in_the_documentation_are_right(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "docs" / "gateway.md").read_text(encoding="utf-8")
+    section = text.partition("## VTNs of every kind")[2].partition("## The status page")[0]
+    blocks = [part.partition("```")[0] for part in section.split("```toml\n")[1:]]
+    settings = read(tmp_path, "\n".join(blocks) + POINT + FAILSAFE)
+    assert [(ven.profile, ven.transport, ven.name) for ven in settings.vens] == [
+        ("2.0a", "http", "gw_1"), ("2.0b", "push", "aggregator"), ("2.0b", "xmpp", "depot")
+    ]  # fmt: skip
+    services = settings.vens[2].services
+    assert services is not None
+    assert len(services.reports) == 2
