@@ -12,13 +12,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final, Protocol, TypeVar
 
+from oadr2.arguments import check_names
 from oadr2.background import BackgroundVen, VenClient
 from oadr2.client import Client
 from oadr2.decisions import Decisions, OnEvent
 from oadr2.errors import ConfigurationError, LocalProtocolError, TransportError
+from oadr2.event import EventHandler
 from oadr2.model import OptType, Period, Targets
 from oadr2.services.registration import RegistrationSettings
+from oadr2.services.report_source import ReportSource
 from oadr2.services.request import Request
+from oadr2.services.seal import PayloadSigner, PayloadVerifier
 from oadr2.ven_20b import Ven20b
 
 _LONGEST_SLEEP: Final = 60.0  # seconds; the clock may be set meanwhile
@@ -293,6 +297,58 @@ class BackgroundServices(BackgroundVen[_Client]):
         self._call(self.client.cancel_registration)
 
 
+class ServiceParts:
+    """What a whole 2.0b VEN is made of, from the arguments of any transport's ``OpenADR2``.
+
+    Args:
+        event_config, ven_name, registration, reports, on_event, decision_limit, signer, verifier,
+            ven_options: see :class:`oadr2.poll_20b.OpenADR2`.
+
+    Attributes:
+        event_config: for the event handler, complete.
+
+    Raises:
+        ConfigurationError: it is for another profile, has neither venID nor name, or an argument is
+            unknown.
+    """
+
+    def __init__(
+        self,
+        event_config: Mapping[str, Any],
+        *,
+        ven_name: str | None,
+        registration: Mapping[str, Any] | None,
+        reports: Sequence[ReportSource],
+        on_event: OnEvent | None,
+        decision_limit: float,
+        signer: PayloadSigner | None,
+        verifier: PayloadVerifier | None,
+        **ven_options: Any,
+    ) -> None:
+        check_names(Ven20b, ven_options, "handler", "registration", "sources", "decisions")
+        config = event_config_20b(event_config, ven_name)
+        self.event_config, decisions = with_decisions(config, on_event, decision_limit)
+        self._presents = {"ven_id": event_config.get("ven_id"), **(registration or {})}
+        self._fixed = {"ven_name": ven_name, "xml_signature": signer is not None}
+        self._parts = {
+            "sources": reports,
+            "decisions": decisions,
+            "signer": signer,
+            "verifier": verifier,
+            **ven_options,
+        }
+
+    def make_ven(self, handler: EventHandler, **transport: Any) -> Ven20b:
+        """The VEN, which registers with these fields of its transport.
+
+        Raises:
+            ConfigurationError: a field of ``registration`` is unknown, or they cannot go together.
+            StoreError: its state cannot be read.
+        """
+        settings = registration_settings(self._presents, **self._fixed, **transport)
+        return Ven20b(handler, registration=settings, **self._parts)
+
+
 def event_config_20b(event_config: Mapping[str, Any], ven_name: str | None) -> dict[str, Any]:
     """The arguments of the event handler of a 2.0b VEN, which may have no venID yet.
 
@@ -309,9 +365,7 @@ def event_config_20b(event_config: Mapping[str, Any], ven_name: str | None) -> d
     return config
 
 
-def registration_settings(
-    event_config: Mapping[str, Any], options: Mapping[str, Any], **fixed: Any
-) -> RegistrationSettings:
+def registration_settings(options: Mapping[str, Any], **fixed: Any) -> RegistrationSettings:
     """The settings that ``registration=`` of an ``OpenADR2`` describes, as its fields.
 
     Raises:
@@ -321,7 +375,7 @@ def registration_settings(
     unknown = sorted(options.keys() - known)
     if unknown:
         raise ConfigurationError(f"registration: unknown field {unknown[0]}")
-    settings = RegistrationSettings(**{"ven_id": event_config.get("ven_id"), **options, **fixed})
+    settings = RegistrationSettings(**{**options, **fixed})
     settings.check()
     return settings
 

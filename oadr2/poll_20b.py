@@ -13,16 +13,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from oadr2.arguments import check_names
 from oadr2.decisions import OnEvent
 from oadr2.event import EventHandler
 from oadr2.exchanges import (
     BackgroundServices,
     Exchanges,
     ServiceCalls,
-    event_config_20b,
-    registration_settings,
-    with_decisions,
+    ServiceParts,
 )
 from oadr2.http import VtnConnection
 from oadr2.security import ClientTls
@@ -165,14 +162,16 @@ class OpenADR2(BackgroundServices[ServiceClient]):
         ssl_context: ssl.SSLContext | None = None,
         **ven_options: Any,
     ) -> None:
-        check_names(Ven20b, ven_options, "handler", "registration", "sources", "decisions")
-        settings = registration_settings(
+        parts = ServiceParts(
             event_config,
-            registration or {},
             ven_name=ven_name,
-            transport_name="simpleHttp",
-            http_pull_model=True,
-            xml_signature=signer is not None,
+            registration=registration,
+            reports=reports,
+            on_event=on_event,
+            decision_limit=decision_limit,
+            signer=signer,
+            verifier=verifier,
+            **ven_options,
         )
         tls = ClientTls(
             vtn_ca_certs,
@@ -184,27 +183,16 @@ class OpenADR2(BackgroundServices[ServiceClient]):
             vtn_fingerprint,
         )
         context = tls.context_for(vtn_base_uri, ssl_context)
-        config, decisions = with_decisions(
-            event_config_20b(event_config, ven_name), on_event, decision_limit
-        )
 
         def make_client(handler: EventHandler) -> ServiceClient:
-            ven = Ven20b(
-                handler,
-                registration=settings,
-                sources=reports,
-                decisions=decisions,
-                signer=signer,
-                verifier=verifier,
-                **ven_options,
-            )
+            ven = parts.make_ven(handler, transport_name="simpleHttp", http_pull_model=True)
             connection = connection_to(
                 vtn_base_uri, username=username, password=password, ssl_context=context
             )
             return ServiceClient(ven, connection)
 
         super().__init__(
-            config,
+            parts.event_config,
             control_opts,
             make_client,
             name="poll",

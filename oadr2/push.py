@@ -12,17 +12,15 @@ import random
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from oadr2.arguments import check_names, seconds
 from oadr2.background import BackgroundVen
 from oadr2.client import Client
-from oadr2.errors import ConfigurationError
 from oadr2.model import OptType
 from oadr2.poll import PollClient
 from oadr2.push_app import PATHS, PushApp, PushingVtn, certificate_of
-from oadr2.push_server import PushServer
-from oadr2.security import ClientTls, server_context
+from oadr2.push_listener import Listener
+from oadr2.security import ClientTls
 from oadr2.ven import Events
 
 __all__ = [
@@ -91,12 +89,17 @@ class PushClient(Client):
         on_heard: Callable[[], object] | None = None,
         random: Callable[[], float] = random.random,
     ) -> None:
-        if plaintext and server_tls is not None:
-            raise ConfigurationError("plaintext: given together with a certificate; pass one")
-        if not plaintext and server_tls is None:
-            raise ConfigurationError(
-                "server_tls: missing; a VTN posts over HTTPS only (or plaintext, on this machine)"
-            )
+        listener = self._listener = Listener(
+            vtn_base_uri,
+            host=host,
+            port=port,
+            prefix=prefix,
+            server_tls=server_tls,
+            vtn_name=vtn_name,
+            vtn_fingerprint=vtn_fingerprint,
+            plaintext=plaintext,
+            bind=False,
+        )
         super().__init__("push", on_error, on_heard)
         self._resync_interval = (
             None if resync_interval is None else seconds("resync_interval", resync_interval)
@@ -110,31 +113,25 @@ class PushClient(Client):
             ssl_context=ssl_context,
             on_heard=self._hear,
         )
-        if not plaintext and vtn_name is None and vtn_fingerprint is None:
-            vtn_name = urlsplit(vtn_base_uri).hostname
         #: How the VTN is known, in words.
-        self.known_by = vtn_fingerprint or vtn_name or "anybody on this machine"
+        self.known_by = listener.known_as
         self._vtn = PushingVtn(
             handler,
             self._sender,
-            name=vtn_name,
-            fingerprint=vtn_fingerprint,
-            plaintext=plaintext,
+            **listener.known_by,
             on_heard=self._hear,
             back_off_base=seconds("back_off_base", back_off_base),
             back_off_max=seconds("back_off_max", back_off_max),
             on_error=self._note_error,
             random=random,
         )
-        self.app = PushApp(self._vtn, prefix=prefix)
-        self._prefix = prefix.rstrip("/")
-        self._server = PushServer(self.app, host, port, ssl_context=server_tls)
+        self.app = listener.app = PushApp(self._vtn, prefix=listener.prefix)
         self._ask = ask
 
     @property
     def url(self) -> str:
         """The base address for the VTN; ``/OpenADR2`` is not in it."""
-        return self._server.url + self._prefix
+        return self._listener.url
 
     def bind(self) -> None:
         """Take the port, so that ``url`` is known; a second call does nothing.
@@ -143,10 +140,10 @@ class PushClient(Client):
             TransportError: the port cannot be had.
             ConfigurationError: plain HTTP elsewhere than on loopback.
         """
-        self._server.bind()
+        self._listener.server.bind()
 
     async def _run(self) -> None:
-        await self._server.start()
+        await self._listener.server.start()
         if self._ask:
             self._vtn.answers.ask_for_events()
         if self._resync_interval is None:
@@ -179,7 +176,7 @@ class PushClient(Client):
             self._on_error(problem)
 
     async def _close(self) -> None:
-        await self._server.aclose()
+        await self._listener.server.aclose()
         await self.app.aclose()
         await self._sender.aclose()
 
@@ -240,7 +237,7 @@ class OpenADR2(BackgroundVen[PushClient]):
             legacy_tls,
         )
         if "server_tls" not in push_options and not push_options.get("plaintext"):
-            push_options["server_tls"] = _server_context(tls)
+            push_options["server_tls"] = tls.for_pushes()
         context = tls.context_for(vtn_base_uri, push_options.pop("ssl_context", None))
 
         super().__init__(
@@ -279,18 +276,3 @@ class OpenADR2(BackgroundVen[PushClient]):
                 thread.
         """
         self._call(self.client.request_events)
-
-
-def _server_context(tls: ClientTls) -> ssl.SSLContext:
-    if tls.cert is None or tls.ca_certs is None:
-        raise ConfigurationError(
-            "ven_client_cert_pem and vtn_ca_certs: needed, this VEN's certificate and who vouches"
-            " for the VTN's (or plaintext=True, on this machine only)"
-        )
-    return server_context(
-        tls.cert,
-        tls.key,
-        client_ca_certs=tls.ca_certs,
-        password=tls.password,
-        legacy=tls.legacy,
-    )

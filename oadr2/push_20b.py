@@ -9,30 +9,28 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 from oadr2.arguments import check_names, seconds
 from oadr2.decisions import OnEvent
-from oadr2.errors import ConfigurationError, RemoteProtocolError, one_line
+from oadr2.errors import RemoteProtocolError, one_line
 from oadr2.event import EventHandler
 from oadr2.exchanges import (
     BackgroundServices,
-    event_config_20b,
-    registration_settings,
-    with_decisions,
+    ServiceParts,
 )
 from oadr2.http import VtnConnection
 from oadr2.poll_20b import ServiceClient, connection_to
 from oadr2.push_app import KnownVtn, PushApp, is_well_formed
-from oadr2.push_server import PushServer
-from oadr2.security import ClientTls, server_context
+from oadr2.push_listener import Listener
+from oadr2.security import ClientTls
 from oadr2.services.report_source import ReportSource
 from oadr2.services.seal import PayloadSigner, PayloadVerifier
 from oadr2.ven_20b import Ven20b
+
+__all__ = ["SERVICES", "Listener", "OpenADR2", "PushServiceClient", "ServedVtn"]
 
 #: Where a VTN may post to (facts.md 3.5, 4.1); nothing of it is for EiOpt, which answers 453.
 SERVICES: Final = ("EiEvent", "EiReport", "EiRegisterParty", "EiOpt")
@@ -77,67 +75,6 @@ class ServedVtn(KnownVtn):
             return self._ven.refusal(code, one_line(str(error)))
         self._wake()
         return push.reply
-
-
-class Listener:
-    """Where a VEN listens, and who may post there. It takes its port at once, so that ``url`` is known
-    when the VEN is made.
-
-    Args:
-        vtn_base_uri: of the VTN; its host is the name that is looked for in a certificate, when
-            neither ``vtn_name`` nor ``vtn_fingerprint`` is given.
-        host, port, prefix, server_tls, vtn_name, vtn_fingerprint, plaintext: as for
-            :class:`oadr2.push.PushClient`.
-
-    Raises:
-        ConfigurationError: an argument is wrong; the message names it.
-        TransportError: the port cannot be had.
-    """
-
-    def __init__(
-        self,
-        vtn_base_uri: str,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        prefix: str = "",
-        server_tls: ssl.SSLContext | None = None,
-        vtn_name: str | None = None,
-        vtn_fingerprint: str | None = None,
-        plaintext: bool = False,
-    ) -> None:
-        if plaintext and server_tls is not None:
-            raise ConfigurationError("plaintext: given together with a certificate; pass one")
-        if not plaintext and server_tls is None:
-            raise ConfigurationError(
-                "server_tls: missing; a VTN posts over HTTPS only (or plaintext, on this machine)"
-            )
-        if not plaintext and vtn_name is None and vtn_fingerprint is None:
-            vtn_name = urlsplit(vtn_base_uri).hostname
-        self.known_by = {
-            "name": vtn_name,
-            "fingerprint": vtn_fingerprint,
-            "plaintext": plaintext,
-        }
-        #: How the VTN is known, in words.
-        self.known_as = vtn_fingerprint or vtn_name or "anybody on this machine"
-        self.prefix = prefix.rstrip("/")
-        self.app: PushApp | None = None
-        self.server = PushServer(self._serve, host, port, ssl_context=server_tls)
-        self.server.bind()
-
-    @property
-    def url(self) -> str:
-        """The base address for the VTN; ``/OpenADR2`` is not in it."""
-        return self.server.url + self.prefix
-
-    def close(self) -> None:
-        """Give up the port, when nobody has listened there."""
-        self.server.close()
-
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        assert self.app is not None  # noqa: S101 - the server starts after it is there
-        await self.app(scope, receive, send)
 
 
 class PushServiceClient(ServiceClient):
@@ -272,30 +209,26 @@ class OpenADR2(BackgroundServices[PushServiceClient]):
             legacy_tls,
         )
         if "server_tls" not in push_options and not push_options.get("plaintext"):
-            push_options["server_tls"] = _server_context(tls)
+            push_options["server_tls"] = tls.for_pushes()
         context = tls.context_for(vtn_base_uri, None)
-        config, decisions = with_decisions(
-            event_config_20b(event_config, ven_name), on_event, decision_limit
+        parts = ServiceParts(
+            event_config,
+            ven_name=ven_name,
+            registration=registration,
+            reports=reports,
+            on_event=on_event,
+            decision_limit=decision_limit,
+            signer=signer,
+            verifier=verifier,
         )
         listener = self._listener = Listener(vtn_base_uri, **push_options)
 
         def make_client(handler: EventHandler) -> PushServiceClient:
-            settings = registration_settings(
-                event_config,
-                registration or {},
-                ven_name=ven_name,
+            ven = parts.make_ven(
+                handler,
                 transport_name="simpleHttp",
                 transport_address=transport_address or listener.url,
                 http_pull_model=False,
-                xml_signature=signer is not None,
-            )
-            ven = Ven20b(
-                handler,
-                registration=settings,
-                sources=reports,
-                decisions=decisions,
-                signer=signer,
-                verifier=verifier,
             )
             connection = connection_to(
                 vtn_base_uri, username=username, password=password, ssl_context=context
@@ -304,7 +237,7 @@ class OpenADR2(BackgroundServices[PushServiceClient]):
 
         try:
             super().__init__(
-                config,
+                parts.event_config,
                 control_opts,
                 make_client,
                 name="push",
@@ -318,18 +251,3 @@ class OpenADR2(BackgroundServices[PushServiceClient]):
     def _close(self) -> None:
         super()._close()
         self._listener.close()
-
-
-def _server_context(tls: ClientTls) -> ssl.SSLContext:
-    if tls.cert is None or tls.ca_certs is None:
-        raise ConfigurationError(
-            "ven_client_cert_pem and vtn_ca_certs: needed, this VEN's certificate and who vouches"
-            " for the VTN's (or plaintext=True, on this machine only)"
-        )
-    return server_context(
-        tls.cert,
-        tls.key,
-        client_ca_certs=tls.ca_certs,
-        password=tls.password,
-        legacy=tls.legacy,
-    )

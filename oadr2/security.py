@@ -118,6 +118,25 @@ class ClientTls:
             self.fingerprint,
         )
 
+    def for_pushes(self) -> ssl.SSLContext:
+        """The context of a server that the VTN posts to: the same certificates, the other way round.
+
+        Raises:
+            ConfigurationError: there is no certificate of ours or no CA, or as :func:`server_context`.
+        """
+        if self.cert is None or self.ca_certs is None:
+            raise ConfigurationError(
+                "ven_client_cert_pem and vtn_ca_certs: needed, this VEN's certificate and who vouches"
+                " for the VTN's (or plaintext=True, on this machine only)"
+            )
+        return server_context(
+            self.cert,
+            self.key,
+            client_ca_certs=self.ca_certs,
+            password=self.password,
+            legacy=self.legacy,
+        )
+
     def context_or(self, ready: ssl.SSLContext | None) -> ssl.SSLContext:
         """The context the caller has ready, else one of these arguments.
 

@@ -22,9 +22,7 @@ from oadr2.exchanges import (
     BackgroundServices,
     Exchanges,
     ServiceCalls,
-    event_config_20b,
-    registration_settings,
-    with_decisions,
+    ServiceParts,
 )
 from oadr2.security import ClientTls, PathLike
 from oadr2.services.report_source import ReportSource
@@ -188,31 +186,23 @@ class OpenADR2(BackgroundServices[XmppServiceClient]):
         )
         if tls.given:
             link_options["ssl_context"] = tls.context_or(link_options.pop("ssl_context", None))
-        settings = registration_settings(
+        parts = ServiceParts(
             event_config,
-            registration or {},
             ven_name=ven_name,
-            transport_name="xmpp",
-            transport_address=jid,
-            xml_signature=signer is not None,
-        )
-        config, decisions = with_decisions(
-            event_config_20b(event_config, ven_name), on_event, decision_limit
+            registration=registration,
+            reports=reports,
+            on_event=on_event,
+            decision_limit=decision_limit,
+            signer=signer,
+            verifier=verifier,
         )
 
         def make_client(handler: EventHandler) -> XmppServiceClient:
-            ven = Ven20b(
-                handler,
-                registration=settings,
-                sources=reports,
-                decisions=decisions,
-                signer=signer,
-                verifier=verifier,
-            )
+            ven = parts.make_ven(handler, transport_name="xmpp", transport_address=jid)
             return XmppServiceClient(ven, jid, password, **link_options)
 
         super().__init__(
-            config,
+            parts.event_config,
             control_opts,
             make_client,
             name="xmpp",

@@ -51,6 +51,7 @@ FLOORS = {
     "oadr2.push": 3,
     "oadr2.push_20b": 3,
     "oadr2.push_app": 3,
+    "oadr2.push_listener": 3,
     "oadr2.push_server": 3,
     "oadr2.xmpp": 3,
     "oadr2.xmpp_20b": 3,
