@@ -24,6 +24,7 @@ FLOORS = {
     "oadr2.model": 0,
     "oadr2.schema_report": 1,
     "oadr2.schema": 1,
+    "oadr2.sqlite_file": 1,
     "oadr2.store": 1,
     "oadr2.event": 1,
     "oadr2.control": 1,
