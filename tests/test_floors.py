@@ -26,6 +26,7 @@ FLOORS = {
     "oadr2.schema": 1,
     "oadr2.sqlite_file": 1,
     "oadr2.store": 1,
+    "oadr2.changes": 1,
     "oadr2.event": 1,
     "oadr2.control": 1,
     "oadr2.toml_file": 1,
