@@ -37,16 +37,10 @@ _State: TypeAlias = tuple[
 
 # Any: a sentinel that the return value of unchanged() is compared with.
 CHANGED: Final[Any]
-CHANGE_NAMES: Final[tuple[str, ...]]
-PRIORITIES: Final[dict[str, int]]
 OPTS: Final[dict[str, int]]
 PHASE_NAMES: Final[tuple[str, ...]]
 
 def as_bytes(data: object) -> bytes: ...
-def first(pair: tuple[int, Any]) -> int: ...
-
-@final
-class KeptEvent: ...
 
 @final
 class EventTable:
