@@ -575,6 +575,14 @@ class Gateway:
                     self._load_overrides()
             except StoreError as error:
                 _log.error("overrides cannot be read: %s", error)
+        overridden = {
+            name: live.settings.names.resource_ids
+            for name in self._overrides
+            if (live := self.points.get(name)) is not None and live.point.override is not None
+        }
+        for name, link in self.links.items():
+            events = self.planner.events.get(name, {}).values()
+            link.tell_overrides(overridden, events, self._clock())
 
     def _load_overrides(self) -> None:
         """Take up what is in the file; what has ended is forgotten there."""

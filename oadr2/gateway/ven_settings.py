@@ -109,6 +109,7 @@ class Services:
     Attributes:
         ven_name: what it registers under.
         query: ask what the VTN offers before registering.
+        opt_overrides: tell the VTN when a person takes a load out of an event.
         reports: the tables of what it can report; a point without a source is the gateway's.
     """
 
@@ -119,6 +120,7 @@ class Services:
     sign_key: Path | None = None
     verify_fingerprints: tuple[str, ...] = ()
     verify_ca: Path | None = None
+    opt_overrides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,8 @@ _OF_OTHERS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("heartbeat", "plaintext"), 'transport = "push" or "xmpp"'),
     "events_only": 'profile = "2.0b"',
     **dict.fromkeys(
-        ("ven_name", "query", "report", "sign_cert", "sign_key", "verify_fingerprint", "verify_ca"),
+        ("ven_name", "query", "report", "opt_overrides")
+        + ("sign_cert", "sign_key", "verify_fingerprint", "verify_ca"),
         'profile = "2.0b" without events_only',
     ),
 }  # fmt: skip
@@ -345,6 +348,7 @@ def _services(table: Table, ven_name: str | None) -> Services:
         table.path("sign_key"),
         table.read("verify_fingerprint", some_strings, ()),
         table.path("verify_ca"),
+        table.read("opt_overrides", a_switch, False),
     )
     if services.sign_key is not None and services.sign_cert is None:
         table.fail("it is of no use without sign_cert", "sign_key")

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from oadr2.errors import ConfigurationError, OadrError, TransportError, one_line
+from oadr2.errors import ConfigurationError, OadrError, StoreError, TransportError, one_line
 from oadr2.event import EventHandler
 from oadr2.gateway.configuration import PointSettings
+from oadr2.gateway.opt_outs import OptOuts, Planned
 from oadr2.gateway.transports import Keys, Surroundings, VtnClient, make_client, read_keys
 from oadr2.gateway.ven_settings import VenSettings
 from oadr2.points.point import Contact
 from oadr2.report_settings import ReaderOf
 from oadr2.security import watch_expiry
 from oadr2.services.registration import Registration, RegistrationSettings
-from oadr2.services.state import StoredState
+from oadr2.services.state import StoredState, state_beside
 from oadr2.store import EventStore
 from oadr2.ven_20b import Ven20b
 
@@ -82,6 +83,9 @@ class VenLink:
         except BaseException:
             self.handler.close()
             raise
+        self._opt_outs: OptOuts | None = None
+        if self.ven is not None and settings.services and settings.services.opt_overrides:
+            self._opt_outs = OptOuts(self.ven, state_beside(self.handler.store))
         self._tasks: list[asyncio.Task[None]] = []
 
     def _make_client(
@@ -139,8 +143,23 @@ class VenLink:
             self._fail(error)
             _log.error("VEN %s has ended: %s", self.settings.name, error)
 
+    def tell_overrides(
+        self, overridden: Mapping[str, Collection[str]], events: Iterable[Planned], now: float
+    ) -> None:
+        """Have the VTN know which loads a person keeps from its events, if the file wants that."""
+        if self._opt_outs is None:
+            return
+        try:
+            if self._opt_outs.update(overridden, events, now):
+                self._wake()
+        except StoreError as error:
+            self._fail(error)
+
     def clock_was_set(self) -> None:
         """Have it look at once what that means for what it does by the hour."""
+        self._wake()
+
+    def _wake(self) -> None:
         wake = getattr(self.client, "wake", None)
         if wake is not None:
             wake()

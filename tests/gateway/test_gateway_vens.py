@@ -397,3 +397,37 @@ def test_a_registration_that_the_VTN_ends_is_said(rig: RigVtn, tmp_path: Path) -
             assert ven.registration == "the VTN has ended the registration"
 
     run(scenario)
+
+
+@pytest.mark.parametrize("rig", [("http", "2.0b"), ("push", "2.0b")], indirect=True)
+def test_an_override_is_told_as_an_opt_out_over_a_restart_too(rig: RigVtn, tmp_path: Path) -> None:
+    assert rig.services is not None
+    services = rig.services
+    device_of(tmp_path, "chiller", "nameless")
+    points = [point("chiller", more='resource_id = "roof"'), point("nameless")]
+    path = write(tmp_path, [rig.table("opt_overrides = true")], points)
+    rig.vtn.add_event("peak", start="now", levels=[(3600, 2)])
+
+    def opts() -> list[Any]:
+        return [opt for ven in services.vens.values() for opt in ven.opts.values()]
+
+    async def first() -> None:
+        async with started(path) as gateway:
+            await eventually(lambda: rig.vtn.answers, "the answer")
+            assert rig.vtn.answers[-1].opt_type == "optIn"
+            gateway.override("nameless", 70.0, 600.0, "eve")
+            gateway.override("chiller", 70.0, 600.0, "eve")
+            await eventually(opts, "the opt")
+
+    async def second() -> None:
+        async with started(path) as gateway:
+            await eventually(lambda: gateway.points["chiller"].point.override, "the override")
+            gateway.end_override("chiller")
+            await eventually(lambda: not opts(), "its end")
+
+    run(first)
+    (opt,) = opts()
+    assert (opt.opt_type, opt.opt_reason) == ("optOut", "overrideStatus")
+    assert opt.qualified_event_id.event_id == "peak"
+    assert opt.targets.resource_ids == ("roof",)
+    run(second)

@@ -1,0 +1,88 @@
+"""Telling a 2.0b VTN that a load a person overrides takes no part in an event: :class:`OptOuts`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, Protocol
+
+from oadr2.errors import LocalProtocolError
+from oadr2.event import EventState
+from oadr2.model import Targets
+from oadr2.services.state import ServiceState
+from oadr2.ven_20b import Ven20b
+
+_PREFIX: Final = "gateway/opt_out/"
+_REASON: Final = "overrideStatus"  # of the profile's list
+
+
+class Planned(Protocol):
+    """An event, whether it may move a load, and the points it concerns by their names."""
+
+    @property
+    def counts(self) -> bool: ...
+    @property
+    def state(self) -> EventState: ...
+    @property
+    def points(self) -> Mapping[str, int]: ...
+
+
+class OptOuts:
+    """An oadrCreateOpt for each event and overridden load, and an oadrCancelOpt when that is over
+    (facts.md O01, O06). A load is named to the VTN by its resourceIDs.
+
+    Args:
+        ven: sends them.
+        state: where it is remembered which opt is for what, beside the opts themselves.
+    """
+
+    def __init__(self, ven: Ven20b, state: ServiceState) -> None:
+        self._ven = ven
+        self._state = state
+        self._told = {
+            key.removeprefix(_PREFIX): opt_id for key, opt_id in state.load(_PREFIX).items()
+        }
+
+    def update(
+        self, overridden: Mapping[str, Collection[str]], events: Iterable[Planned], now: float
+    ) -> bool:
+        """Bring what the VTN was told to what holds; whether there is something to send.
+
+        Args:
+            overridden: the points a person overrides, and their resourceIDs.
+            events: those held.
+            now: seconds since 1970.
+
+        Raises:
+            StoreError: it could not be stored; to be tried again.
+        """
+        if not overridden and not self._told:
+            return False
+        wanted = {
+            f"{planned.state.event.event_id}/{name}": (planned.state.event, tuple(ids))
+            for planned in events
+            for name, ids in overridden.items()
+            if planned.counts and ids and name in planned.points
+        }
+        news = False
+        for key, (event, ids) in wanted.items():
+            if key in self._told:
+                continue
+            targets = Targets(resource_ids=tuple(sorted(ids)))
+            opt_id = self._ven.create_opt(event, "optOut", now, reason=_REASON, targets=targets)
+            self._remember(key, opt_id)
+            news = True
+        for key in [key for key in self._told if key not in wanted]:
+            try:
+                self._ven.cancel_opt(self._told[key])
+                news = True
+            except LocalProtocolError:
+                pass  # the event is over, and its opts with it
+            self._remember(key, None)
+        return news
+
+    def _remember(self, key: str, opt_id: str | None) -> None:
+        self._state.save({f"{_PREFIX}{key}": opt_id})
+        if opt_id is None:
+            del self._told[key]
+        else:
+            self._told[key] = opt_id
