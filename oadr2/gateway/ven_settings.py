@@ -205,8 +205,10 @@ _OF_OTHERS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("heartbeat", "plaintext"), 'transport = "push" or "xmpp"'),
     "events_only": 'profile = "2.0b"',
     **dict.fromkeys(
-        ("ven_name", "query", "report", "opt_overrides")
-        + ("sign_cert", "sign_key", "verify_fingerprint", "verify_ca"),
+        (
+            *("ven_name", "query", "report", "opt_overrides"),
+            *("sign_cert", "sign_key", "verify_fingerprint", "verify_ca"),
+        ),
         'profile = "2.0b" without events_only',
     ),
 }  # fmt: skip
@@ -397,9 +399,10 @@ def complete_vens(
     for index, ven in enumerate(vens):
         own = [point for point in points if ven.name in point.vens]
         data = file.data["ven"][index]
-        usual = usual_heartbeat(own)
-        said = _a_heartbeat(data["heartbeat"]) if "heartbeat" in data else usual
-        ven = replace(ven, heartbeat=said or None, ping=said or usual)  # noqa: PLW2901
+        if ven.transport != "http":
+            usual = usual_heartbeat(own)
+            said = _a_heartbeat(data["heartbeat"]) if "heartbeat" in data else usual
+            ven = replace(ven, heartbeat=said or None, ping=said or usual)  # noqa: PLW2901
         if ven.services is not None and "report" in data:
             reports = _reports(file, index, ven, own)
             ven = replace(ven, services=replace(ven.services, reports=reports))  # noqa: PLW2901

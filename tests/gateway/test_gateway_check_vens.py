@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake_driver import FakeFolder
 from gateway_rig import eventually, point, running
-from vtn_rig import PASSWORD, WAYS, RigVtn, write
+from vtn_rig import PASSWORD, WAYS, RigVtn, free_port, write
 
 from oadr2.cli import main
 from oadr2.sim.prosody import ProsodyServer
@@ -74,8 +74,7 @@ def test_a_port_in_use(rig: RigVtn, tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_the_port_of_a_gateway_at_work_is_not_in_the_way(
     rig: RigVtn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     path = write(tmp_path, [rig.table(f'listen = "127.0.0.1:{port}"')], [point("chiller")])
 
     async def scenario() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fake_driver import FakeFolder
 from gateway_rig import audit, eventually, point, running
-from vtn_rig import PASSWORD, WAYS, RigVtn, write
+from vtn_rig import PASSWORD, WAYS, RigVtn, free_port, write
 
 from oadr2.gateway.configuration import read_configuration
 from oadr2.gateway.gateway import Gateway
@@ -182,7 +182,9 @@ def test_a_VTN_that_goes_holds_up_no_other(
 def test_a_reload_interrupts_only_what_changed(rig: RigVtn, tmp_path: Path) -> None:
     device = device_of(tmp_path, "chiller")
     with RigVtn("http", "2.0b", tmp_path) as other:
-        vens = [rig.table(), other.table(name="other")]
+        # The same port before and after, where there is one.
+        listen = f'listen = "127.0.0.1:{free_port()}"' if rig.transport == "push" else ""
+        vens = [rig.table(listen), other.table(name="other")]
         path = write(tmp_path, vens, [point("chiller")])
 
         async def scenario() -> None:
@@ -194,7 +196,7 @@ def test_a_reload_interrupts_only_what_changed(rig: RigVtn, tmp_path: Path) -> N
                 await eventually(lambda: other.services and other.services.vens, "the other")
                 # A line above moves all tables, and changes none.
                 changed = [
-                    "# a word\n" + rig.table('opt = "optOut"\nrun_test_events = true'),
+                    "# a word\n" + rig.table(f'opt = "optOut"\n{listen}'),
                     vens[1],
                 ]
                 write(tmp_path, changed, [point("chiller")])

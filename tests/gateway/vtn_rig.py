@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,12 @@ from oadr2.sim import (
 #: Every way a VEN of the gateway can talk; "" is a VEN that only asks for events.
 WAYS = [("push", "2.0a"), ("xmpp", "2.0a"), ("http", "2.0b"), ("push", "2.0b"), ("xmpp", "2.0b")]
 PASSWORD = "no great secret"
+
+
+def free_port() -> int:
+    """One that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def seconds(number: float) -> Duration:

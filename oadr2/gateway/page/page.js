@@ -73,6 +73,7 @@ const showStates = (state) => {
     if (state.dry_run) states.push(["warn", "Dry run: nothing is written"]);
     for (const ven of state.vens) {
       if (!ven.heard) states.push(["warn", `The VTN of ${ven.name} has not been heard of yet`]);
+      else if (ven.registered === false) states.push(["bad", `${ven.name}: ${ven.registration}`]);
       else if (ven.problem) states.push(["bad", `The VTN of ${ven.name} is silent for ${span(ven.silent_for)}`]);
     }
     if (state.audit_problem) states.push(["bad", `The audit log cannot be written: ${state.audit_problem}`]);
