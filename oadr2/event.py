@@ -315,7 +315,8 @@ class EventHandler:
 
     def _take(self, data: bytes, now: float) -> bytes | None:
         table = self._table
-        self._advance(now)
+        if table.advance(now):
+            self._time_has_changed()
         strict = self.policy.strict
         if self._store is None and self._opt_callback is None and not strict:
             reply = table.handle(data, now, self._random.getrandbits(64))
@@ -333,8 +334,10 @@ class EventHandler:
                 self._save(*table.writes(plan))
             table.commit(plan)
             refusals = plan.refusals()
-        self._collect(self._new_refusals(refusals) if refusals else ())
-        self._advance(now)  # what is new may run already
+        if refusals or table.change_count:
+            self._collect(self._new_refusals(refusals) if refusals else ())
+        if table.advance(now):  # what is new may run already
+            self._time_has_changed()
         return reply
 
     def _ask(
@@ -363,9 +366,10 @@ class EventHandler:
         return bool(questions)
 
     def _advance(self, now: float, wanted: bool = False) -> tuple[Change, ...]:
-        self._table.advance(now)
-        if not self._table.change_count:
-            return ()
+        return self._time_has_changed(wanted) if self._table.advance(now) else ()
+
+    def _time_has_changed(self, wanted: bool = False) -> tuple[Change, ...]:
+        """Store and pass on what :meth:`EventTable.advance` has found; ``wanted``: in any case."""
         if not (wanted or self._store is not None or self._listeners.are_there()):
             self._table.drop_changes()
             return ()

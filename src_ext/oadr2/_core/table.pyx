@@ -295,9 +295,10 @@ cdef class EventTable:
     # -- time -----------------------------------------------------------------------------------
 
     def advance(self, double now):
-        """Let time pass up to `now`; the changes wait for take_changes()."""
+        """Let time pass up to `now`. Whether there are changes, which wait for take_changes()."""
         if table_advance(&self.table, &self.rules, microseconds(now), &self.changes) < 0:
             raise MemoryError()
+        return self.changes.count != 0
 
     @property
     def next_deadline(self):
