@@ -55,7 +55,8 @@ def gateway(folder: Path, server: VtnServer, *tables: str) -> Iterator[GatewayPr
     with GatewayProcess(path, folder) as process:
         wait_for(
             lambda: (
-                (folder / "gateway.db").exists()
+                process.works()
+                and (folder / "gateway.db").exists()
                 and {entry.point for entry in audit(folder)} >= _names(tables)
             ),
             "the first look",
