@@ -7,7 +7,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memset
 
-from oadr2._core.clock cimport NO_TIME, datetime_from_us
+from oadr2._core.clock cimport NO_TIME
+from oadr2._core.datetimes cimport datetime_from_us
 from oadr2._core.definitions cimport EventDef, event_def_new, event_def_release
 from oadr2._core.draws cimport mixed
 from oadr2._core.encode cimport (
