@@ -294,10 +294,18 @@ class Gateway:
                 await link.close()
             for name, link in before.items():  # those that were closed come back as they were
                 if name not in self.links:
-                    self.links[name] = self._new_link(link.settings, self.settings.points)
-                    self.links[name].start()
+                    self._open_again(link.settings)
             raise
         return links, fresh
+
+    def _open_again(self, ven: VenSettings) -> None:
+        try:
+            link = self._new_link(ven, self.settings.points)
+        except OadrError as error:  # its port has gone to somebody else meanwhile, for one
+            _log.error("VEN %s could not be opened again: %s", ven.name, error)
+            return
+        self.links[ven.name] = link
+        link.start()
 
     def _new_link(self, ven: VenSettings, points: Iterable[PointSettings]) -> VenLink:
         return VenLink(

@@ -100,3 +100,15 @@ def test_a_wrong_password_of_an_XMPP_account(
     assert lines[0] == (
         f"{path} line 4: [[ven]] gw: password_file {rig.password_file}: No such file or directory"
     )
+
+
+@pytest.mark.parametrize("rig", [("http", "2.0b")], indirect=True)
+@pytest.mark.parametrize("key", ["sign_cert", "verify_ca"])
+def test_a_certificate_for_signatures_that_is_not_there(
+    key: str, rig: RigVtn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, [rig.table(f'{key} = "none.pem"')], [point("chiller")])
+    code, lines = checked(path, capsys)
+    assert code == 1
+    assert lines[0].startswith(f"{path} line 4: [[ven]] gw: ")
+    assert "none.pem" in lines[0]

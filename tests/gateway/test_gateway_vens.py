@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from fake_driver import FakeFolder
 from gateway_rig import audit, eventually, point, running
+from pushed_ven import Certificates
 from vtn_rig import PASSWORD, WAYS, RigVtn, free_port, write
 
+from oadr2.errors import TransportError
 from oadr2.gateway.configuration import read_configuration
 from oadr2.gateway.gateway import Gateway
 from oadr2.gateway.page.health import metrics_text
+from oadr2.sim import HttpDelivery, ServicePusher, SimulatedVtn, VtnServer, VtnServices
 from oadr2.sim.prosody import ProsodyServer
 
 Scenario = Callable[[], Coroutine[Any, Any, None]]
@@ -433,3 +436,42 @@ def test_an_override_is_told_as_an_opt_out_over_a_restart_too(rig: RigVtn, tmp_p
     assert opt.qualified_event_id.event_id == "peak"
     assert opt.targets.resource_ids == ("roof",)
     run(second)
+
+
+def test_a_push_over_TLS_is_taken_from_the_VTN_s_certificate_only(tmp_path: Path) -> None:
+    device = device_of(tmp_path, "chiller")
+    certificates = Certificates(tmp_path)
+    own = certificates.issue("ven", "127.0.0.1")
+    vtn = SimulatedVtn("vtn_1", "2.0b")
+    services = VtnServices(vtn)
+    with VtnServer(vtn, services=services) as server, ExitStack() as stack:
+        ven = f"""[[ven]]
+profile = "2.0b"
+ven_name = "gw"
+transport = "push"
+vtn_url = "{server.url}"
+listen = "127.0.0.1:0"
+vtn_name = "vtn.example"
+cert = "{own}"
+ca_certs = "{certificates.ca_file}"
+"""
+        path = write(tmp_path, [ven], [point("chiller")])
+
+        def as_holder_of(name: str) -> HttpDelivery:
+            context = certificates.vtn_client(certificates.issue(name, name))
+            delivery = HttpDelivery(ssl_context=context)
+            stack.callback(delivery.close)
+            return delivery
+
+        async def scenario() -> None:
+            async with started(path) as gateway:
+                (house,) = services.vens.values()
+                stranger = as_holder_of("stranger.example")
+                with pytest.raises(TransportError, match="HTTP 403"):
+                    await asyncio.to_thread(stranger, house, "EiEvent", b"<x/>")
+                stack.enter_context(ServicePusher(services, as_holder_of("vtn.example")))
+                vtn.add_event("peak", start="now", levels=[(3600, 2)])
+                await eventually(lambda: device["chiller"] == 40.0, "the event")
+                assert gateway.links["gw"].problem == ""
+
+        run(scenario)
