@@ -18,7 +18,7 @@ from math import inf
 from typing import Final, TypeAlias
 
 from oadr2._core.histogram import Histogram
-from oadr2.errors import LocalProtocolError, OadrError, StoreError
+from oadr2.errors import LocalProtocolError, StoreError
 from oadr2.gateway.configuration import (
     DriverClass,
     GatewaySettings,
@@ -36,7 +36,7 @@ from oadr2.gateway.state import AuditEntry, StateFile, StoredOverride
 from oadr2.gateway.telemetry import reading_of
 from oadr2.gateway.texts import device_text
 from oadr2.gateway.ven_settings import VenSettings
-from oadr2.gateway.vens import VenLink, identity_of
+from oadr2.gateway.vens import VenLink, relink
 from oadr2.gateway.view import GatewayView
 from oadr2.gateway.viewing import view_of
 from oadr2.points.point import Contact, Memory, Output, Override, Point, Record, Write
@@ -240,10 +240,10 @@ class Gateway:
         now = self._monotonic()
         for ven in settings.vens:
             self._contacts.setdefault(ven.name, Contact(now))
-        links, replaced = await self._link(settings)
+        replaced = await relink(self.links, self.settings, settings, self._new_link)
         # From here to the next await all belongs together: nobody may see half of it.
         old_points, self.points = self.points, {}
-        self.settings, self.links = settings, links
+        self.settings = settings
         memories = self._memories(now)
         for point in settings.points:
             self._place(point, old_points.get(point.name), memories.get(point.name), now)
@@ -258,7 +258,7 @@ class Gateway:
         wall = self._clock()
         past = self.planner.past
         self.planner = Planner(settings.vens, settings.points, past)
-        for name, link in links.items():
+        for name, link in self.links.items():
             self.planner.update(name, link.handler.get_states(wall), wall)
         for name, live in self.points.items():
             if old_points.get(name) is not live:
@@ -270,42 +270,6 @@ class Gateway:
         for link in replaced:
             link.start()
         self._wake.set()
-
-    async def _link(self, settings: GatewaySettings) -> tuple[dict[str, VenLink], list[VenLink]]:
-        """The link of each VEN, and those of them that are new."""
-        before, links = self.links, dict[str, VenLink]()
-        fresh: list[VenLink] = []
-        for ven in settings.vens:
-            old = before.get(ven.name)
-            identity = identity_of(ven, settings.points)
-            if old is not None and old.settings == ven and old.identity == identity:
-                links[ven.name] = old
-        self.links = dict(links)
-        # First, for the new link writes to the same store, and may want the same port.
-        gone = [link for name, link in before.items() if name not in links]
-        await asyncio.gather(*(link.close() for link in gone))
-        try:
-            for ven in settings.vens:
-                if ven.name not in links:
-                    links[ven.name] = self._new_link(ven, settings.points)
-                    fresh.append(links[ven.name])
-        except OadrError:
-            for link in fresh:
-                await link.close()
-            for name, link in before.items():  # those that were closed come back as they were
-                if name not in self.links:
-                    self._open_again(link.settings)
-            raise
-        return links, fresh
-
-    def _open_again(self, ven: VenSettings) -> None:
-        try:
-            link = self._new_link(ven, self.settings.points)
-        except OadrError as error:  # its port has gone to somebody else meanwhile, for one
-            _log.error("VEN %s could not be opened again: %s", ven.name, error)
-            return
-        self.links[ven.name] = link
-        link.start()
 
     def _new_link(self, ven: VenSettings, points: Iterable[PointSettings]) -> VenLink:
         return VenLink(

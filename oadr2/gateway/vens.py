@@ -11,7 +11,7 @@ from pathlib import Path
 
 from oadr2.errors import ConfigurationError, OadrError, StoreError, TransportError, one_line
 from oadr2.event import EventHandler
-from oadr2.gateway.configuration import PointSettings
+from oadr2.gateway.configuration import GatewaySettings, PointSettings
 from oadr2.gateway.opt_outs import OptOuts, Planned
 from oadr2.gateway.transports import Keys, Surroundings, VtnClient, make_client, read_keys
 from oadr2.gateway.ven_settings import VenSettings
@@ -181,6 +181,48 @@ class VenLink:
         if self.problem != self._told:  # one that stays away is one line, and not one for each try
             self._told = self.problem
             _log.warning("VEN %s: %s", self.settings.name, one_line(self.problem, 1000))
+
+
+async def relink(
+    links: dict[str, VenLink],
+    before: GatewaySettings,
+    settings: GatewaySettings,
+    make: Callable[[VenSettings, Collection[PointSettings]], VenLink],
+) -> list[VenLink]:
+    """Bring the links to other settings, those that did not change untouched; the new ones, to be
+    started. Nobody meets a link that is closed.
+
+    Raises:
+        OadrError: one cannot be made; all are as they were.
+    """
+    kept = {
+        ven.name: links[ven.name]
+        for ven in settings.vens
+        if ven.name in links
+        and links[ven.name].settings == ven
+        and links[ven.name].identity == identity_of(ven, settings.points)
+    }
+    gone = {name: links.pop(name) for name in list(links) if name not in kept}
+    # First, for a new link writes to the same store, and may want the same port.
+    await asyncio.gather(*(link.close() for link in gone.values()))
+    fresh: dict[str, VenLink] = {}
+    try:
+        for ven in settings.vens:
+            if ven.name not in kept:
+                fresh[ven.name] = make(ven, settings.points)
+    except OadrError:
+        await asyncio.gather(*(link.close() for link in fresh.values()))
+        for name, link in gone.items():
+            try:
+                links[name] = make(link.settings, before.points)
+            except OadrError as error:  # its port has gone to somebody else meanwhile, for one
+                _log.error("VEN %s could not be opened again: %s", name, error)
+            else:
+                links[name].start()
+        raise
+    links.clear()
+    links.update((ven.name, (kept | fresh)[ven.name]) for ven in settings.vens)
+    return list(fresh.values())
 
 
 def make_handler(
