@@ -84,8 +84,7 @@ class VenLink:
             self.handler.close()
             raise
         self._opt_outs: OptOuts | None = None
-        if self.ven is not None and settings.services and settings.services.opt_overrides:
-            self._opt_outs = OptOuts(self.ven, state_beside(self.handler.store))
+        self._grace = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     def _make_client(
@@ -147,9 +146,12 @@ class VenLink:
         self, overridden: Mapping[str, Collection[str]], events: Iterable[Planned], now: float
     ) -> None:
         """Have the VTN know which loads a person keeps from its events, if the file wants that."""
-        if self._opt_outs is None:
+        services = self.settings.services
+        if self.ven is None or services is None or not services.opt_overrides:
             return
         try:
+            if self._opt_outs is None:
+                self._opt_outs = OptOuts(self.ven, state_beside(self.handler.store))
             if self._opt_outs.update(overridden, events, now):
                 self._wake()
         except StoreError as error:
@@ -165,16 +167,26 @@ class VenLink:
             wake()
 
     def _hear(self) -> None:
-        # A VTN that wants to be asked more seldom than the file says is not silent meanwhile.
-        ven, grace = self.ven, 0.0
-        if ven is not None and ven.registration.settings.polls:
-            grace = max(0.0, ven.registration.poll_interval - self.settings.interval)
-        self.contact.heard_at = self._monotonic() + grace
+        self._mind_interval()
+        self.contact.heard_at = self._monotonic() + self._grace
         self.heard = True
         if self.problem:
             _log.info("VEN %s: its VTN is heard again", self.settings.name)
         self.problem = self._told = ""
         self._on_heard()
+
+    def _mind_interval(self) -> None:
+        """A VTN that wants to be asked more seldom than the file says is not silent meanwhile."""
+        if self.ven is None or not self.ven.registration.settings.polls:
+            return
+        before, asked = self._grace, self.ven.registration.poll_interval
+        self._grace = max(0.0, asked - self.settings.interval)
+        if self._grace > before:
+            _log.warning(
+                "VEN %s: its VTN wants a poll every %g s only: whether it is silent is known that late",
+                self.settings.name,
+                asked,
+            )
 
     def _fail(self, error: Exception) -> None:
         self.problem = one_line(str(error))

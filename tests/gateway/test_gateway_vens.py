@@ -308,7 +308,9 @@ name = "TELEMETRY_STATUS"
     assert (states["away"].online, states["away"].manual_override) == (False, False)
 
 
-def test_a_VTN_that_wants_fewer_polls_is_not_silent_between_them(tmp_path: Path) -> None:
+def test_a_VTN_that_wants_fewer_polls_is_not_silent_between_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     device = device_of(tmp_path, "chiller")
     with RigVtn("http", "2.0b", tmp_path, poll_freq=1.0) as rig:
         path = write(tmp_path, [rig.table()], [point("chiller", more=failing("300ms"))])
@@ -321,6 +323,10 @@ def test_a_VTN_that_wants_fewer_polls_is_not_silent_between_them(tmp_path: Path)
                 await eventually(lambda: device["chiller"] == 55.0, "the fail-safe")
 
         run(scenario)
+    said = [record.getMessage() for record in caplog.records if "wants a poll" in record.msg]
+    assert said == [
+        "VEN gw: its VTN wants a poll every 1 s only: whether it is silent is known that late"
+    ]
 
 
 def test_a_clock_that_is_set_back_does_not_keep_a_VEN_from_polling(tmp_path: Path) -> None:
