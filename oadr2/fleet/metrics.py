@@ -42,7 +42,11 @@ def exposition(snapshot: Snapshot | None) -> str:
 
 def _families(snapshot: Snapshot) -> Iterator[str]:
     yield from gauge("oadr2_fleet_vens", "VENs of the run.", snapshot.vens)
-    yield from gauge("oadr2_fleet_vens_active", "VENs that poll now.", snapshot.vens_active)
+    yield from gauge(
+        "oadr2_fleet_vens_active",
+        "VENs that poll now; offline ones do not count.",
+        snapshot.vens_active,
+    )
     yield from gauge("oadr2_fleet_connections", "Connections open.", snapshot.connections)
     yield from gauge("oadr2_fleet_elapsed_seconds", "Time since the begin.", snapshot.elapsed)
     for key, (name, meaning) in _COUNTERS.items():

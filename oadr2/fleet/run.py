@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Final
 
 from oadr2._core.fleet import ERROR_NAMES, Fleet
@@ -26,16 +25,17 @@ from oadr2.fleet.row_groups import add_groups
 from oadr2.fleet.scenario import LAST_ANSWERS_S, Scenario, shard_of
 from oadr2.fleet.simulated import PlannedChange
 from oadr2.fleet.snapshot import Snapshot
-from oadr2.fleet.stages import Step, steps
+from oadr2.fleet.stages import steps
+from oadr2.fleet.step_player import StepPlayer
 from oadr2.http import retry_after_seconds
 
 _US: Final = 1_000_000
 _BATCH: Final = 256  # rows taken from the engine, and sent, before the loop looks at its sockets
 _ADVANCED: Final = 5_000  # rows whose events are moved on in one go
+_COUNTED: Final = 20_000  # rows that were due and not sent, in one go
 _LONGEST_TICK: Final = 50_000  # us; the loop's lag is looked at as often
 _SHORTEST_TICK: Final = 1_000  # us; what an event loop's timers can do
 _READY_US: Final = 1.5  # for each VEN, to be given its first poll
-_CHANGED: Final = 20_000  # rows that are given another interval in one go
 _STOP: Final = 0.8  # s for what is in flight, after stop()
 _ERRORS: Final = {name: number for number, name in enumerate(ERROR_NAMES)}
 
@@ -88,7 +88,7 @@ class FleetRun:
         profiles = {group.profile for group in self._groups.groups}
         self._heads = {profile: self._endpoint.heads(profile) for profile in profiles}
         self._only_heads = next(iter(self._heads.values())) if len(profiles) == 1 else None
-        self._steps = deque(steps(scenario.stages, self._groups.groups))
+        self._player = StepPlayer(self.fleet, steps(scenario.stages, self._groups.groups))
         self._answer_timeout = scenario.timeouts.answer
         self._backlog: deque[int] = deque()  # taken from the engine, not sent yet
         self._urgent: deque[int] = (
@@ -97,9 +97,9 @@ class FleetRun:
         self._retrying: set[int] = set()
         self._noted: Counter[str] = Counter()
         self._under_way = 0
-        self._arrivals: list[tuple[int, int, int]] = []  # begin, spread, how many VENs
-        self._stopped = 0
         self._unsent = 0
+        self._ended_at = 0
+        self._all_counted = False
         self._starved_at: int | None = (
             None  # late polls when the connections ran out; None: there are some
         )
@@ -149,9 +149,9 @@ class FleetRun:
             max(1, shard_of(scenario.connections.size, *self._shard)[1]),
         )
         # What comes first is made ready before its time: with a million VENs that takes a second.
-        self._begun = self._tick_at = self._clock() + round(len(self.fleet) * _READY_US)
-        while self._steps and self._steps[0].at <= 0:
-            self._do(self._steps.popleft())
+        wait = round(self._player.rows_at_begin * _READY_US)
+        self._begun = self._tick_at = self._clock() + wait
+        self._player.begin(self._begun)
         self._end = self._begun + round(scenario.duration * _US)
         self._cpu_before = cpu_seconds()
         self._tick()
@@ -200,7 +200,7 @@ class FleetRun:
             at=now / _US,
             elapsed=max(0, now - self._begun) / _US if self._begun else 0.0,
             vens=len(fleet),
-            vens_active=self._active(now),
+            vens_active=fleet.polling,
             connections=0 if self._done is None else self._connections.open,
             counters=counters,
             errors=fleet.errors,
@@ -227,7 +227,9 @@ class FleetRun:
         try:
             now = self._clock()
             self._lag = max(self._lag, now - self._tick_at)
-            if not self._ending:
+            if self._ending:
+                self._count_unsent(_COUNTED)
+            else:
                 self._play(now)
             fleet = self.fleet
             change = fleet.next_change
@@ -246,12 +248,12 @@ class FleetRun:
 
     def _next_tick(self, now: int) -> int:
         fleet = self.fleet
-        if self._urgent or self._backlog:
+        if self._urgent or self._backlog or (self._ending and not self._all_counted):
             return now + _SHORTEST_TICK
         moments = [now + _LONGEST_TICK, self._end]
-        if self._steps:
-            moments.append(self._begun + round(self._steps[0].at * _US))
-        due, change = fleet.next_due, fleet.next_change
+        step, due, change = self._player.next_moment, fleet.next_due, fleet.next_change
+        if step is not None:
+            moments.append(step)
         if due is not None and not self._ending:
             moments.append(due)
         if change is not None:
@@ -261,62 +263,41 @@ class FleetRun:
     def _play(self, now: int) -> None:
         if self._stopping or now >= self._end:
             self._begin_ending(now)
-            return
-        while self._steps and self._begun + round(self._steps[0].at * _US) <= now:
-            step = self._steps.popleft()
-            if step.action == "interval" and step.count > _CHANGED:
-                # A part now, the rest with the next tick: meanwhile answers are taken.
-                left = step.count - _CHANGED
-                self._steps.appendleft(replace(step, first=step.first + _CHANGED, count=left))
-                self._do(replace(step, count=_CHANGED))
-                return
-            self._do(step)
-
-    def _do(self, step: Step) -> None:
-        moment = self._begun + round(step.at * _US)
-        spread = None if step.seconds is None else round(step.seconds * _US)
-        fleet = self.fleet
-        if step.action == "start":
-            fleet.start(step.first, step.count, moment, spread)
-            self._arrivals.append((moment, spread or 0, step.count))
-        elif step.action == "stop":
-            fleet.stop(step.first, step.count)
-            self._stopped += step.count
-        elif step.action == "interval":
-            fleet.set_poll_interval(step.first, step.count, max(1, spread or 0))
-            # Their next polls are planned by the old interval; they do not wait for those.
-            fleet.start(step.first, step.count, moment, None)
         else:
-            fleet.poll_at(step.first, step.count, moment)
-
-    def _active(self, now: int) -> int:
-        """VENs that poll: those of a ramp come in evenly."""
-        came = sum(
-            count if now >= begin + spread else count * max(0, now - begin) // spread
-            for begin, spread, count in self._arrivals
-        )
-        return max(0, came - self._stopped)
+            self._player.play(now)
 
     def _begin_ending(self, now: int) -> None:
         """Nothing new from now on. What was due and could not be sent is not forgotten: it was late."""
         if self._ending:
             return
         self._ending = True
-        self._steps.clear()
-        self._unsent += len(self._backlog)
+        self._player.finish(min(now, self._end))
+        self._ended_at = min(now, self._end)
+        self._note_unsent(len(self._backlog))
         self._backlog.clear()
-        self._unsent += len(self.fleet.take_due(min(now, self._end), len(self.fleet)))
-        if self._starved_at is not None:
-            self._late_by_plan += self._unsent
+        self._count_unsent(_COUNTED)
         if not self._stopping:
             self._loop.call_later(LAST_ANSWERS_S, self._finish)
 
+    def _count_unsent(self, limit: int) -> None:
+        """Count ``limit`` of the rows that were due when the run ended: of a herd there may be many."""
+        if not self._all_counted:
+            count = len(self.fleet.take_due(self._ended_at, limit))
+            self._note_unsent(count)
+            self._all_counted = count < limit
+
+    def _note_unsent(self, count: int) -> None:
+        self._unsent += count
+        if self._starved_at is not None:
+            self._late_by_plan += count
+
     def _finish_when_idle(self) -> None:
-        if self._ending and not self._under_way:
+        if self._ending and self._all_counted and not self._under_way:
             self._finish()
 
     def _finish(self) -> None:
         if self._done is not None and not self._done.done():
+            self._count_unsent(len(self.fleet) + 1)
             self._abandoned += self._under_way
             self._done.set_result(None)
 

@@ -17,7 +17,8 @@ class Snapshot:
         at: seconds since the epoch.
         elapsed: seconds since the run began.
         vens: VENs of this process.
-        vens_active: those of them that poll now.
+        vens_active: those of them that poll now: they have come in and were not stopped. Offline ones never
+            do, nor do those whose registration the VTN has ended.
         connections: open now.
         counters: the engine's, whole numbers that only grow: ``polls``, ``exchanges``,
             ``events_applied``, ``replies_sent``, ``late``...

@@ -16,6 +16,7 @@ cdef class FleetRows:
     cdef NameRoom other         # and of the one it is mistaken for
     cdef uint32_t* taken
     cdef uint32_t taken_room
+    cdef uint32_t polling_count
     cdef list texts             # keeps alive what the Strs of the groups point to
     cdef bint busy              # while somebody is asked for an opt
 

@@ -262,28 +262,32 @@ cdef class FleetRows:
 
     # -- when -----------------------------------------------------------------------------------
 
-    def start(self, uint32_t first, uint32_t count, int64_t begin, spread):
+    def start(self, uint32_t first, uint32_t count, int64_t begin, spread, *, uint32_t place=0, of=None):
         """Let rows poll, offline ones excepted.
 
         They come in evenly over [begin, begin + spread). With None they go on, from `begin`, as if they had
-        polled for ever.
+        polled for ever. Many rows may be given in parts, none of which takes long: `of` is how many come in
+        altogether, `place` how many of those went before.
         """
         cdef uint32_t row
         cdef Ven* ven
         cdef bint steady = spread is None
         cdef int64_t over = 0 if steady else spread
+        cdef uint32_t whole = count if of is None else of
         cdef double step, turn
         self.check_range(first, count)
         if over < 0:
             raise ValueError(f"spread is {spread} us: it cannot be negative")
+        if <uint64_t>place + count > whole:
+            raise ValueError(f"{count} rows from place {place} on are more than the {whole} that come in")
         for row in range(first, first + count):
             ven = &self.vens.items[row]
             if ven.behaviour & OFFLINE:
                 continue
             if steady:
                 over = ven.interval
-            step = <double>over / count
-            turn = (row - first) + fraction(drawn(self.vens.seed, place_of(&self.vens, row), DRAW_START, 0))
+            step = <double>over / whole
+            turn = place + (row - first) + fraction(drawn(self.vens.seed, place_of(&self.vens, row), DRAW_START, 0))
             ven.first = begin + <int64_t>(step * turn)
             if steady:
                 ven.first -= over
@@ -293,8 +297,9 @@ cdef class FleetRows:
             if ven.next_poll < begin:
                 ven.next_poll = slot_of(&self.vens, row, 1)
             if not ven.flags & POLLS:
+                ven.flags |= POLLS
                 ven.since = ven.first
-            ven.flags |= POLLS
+                self.polling_count += 1
             if ven.registration == CANCELLED:
                 ven.registration = UNREGISTERED
                 party_of(&self.vens, row).wants = WANT_REGISTER
@@ -303,10 +308,14 @@ cdef class FleetRows:
     def stop(self, uint32_t first, uint32_t count):
         """Let rows poll no more; answers that wait are still sent."""
         cdef uint32_t row
+        cdef Ven* ven
         self.check_range(first, count)
         for row in range(first, first + count):
-            self.vens.items[row].next_poll = FOREVER
-            self.vens.items[row].flags &= <uint8_t>~POLLS
+            ven = &self.vens.items[row]
+            ven.next_poll = FOREVER
+            if ven.flags & POLLS:
+                ven.flags &= <uint8_t>~POLLS
+                self.polling_count -= 1
         self.requeue(first, count)
 
     def set_poll_interval(self, uint32_t first, uint32_t count, int64_t interval):
@@ -329,6 +338,7 @@ cdef class FleetRows:
                 continue
             if not ven.flags & POLLS:
                 ven.flags |= POLLS
+                self.polling_count += 1
                 ven.first = ven.since = moment
                 if ven.registration == CANCELLED:
                     ven.registration = UNREGISTERED
@@ -343,6 +353,12 @@ cdef class FleetRows:
             return
         for row in range(first, first + count):
             queue_row(&self.vens, row)
+
+    @property
+    def polling(self):
+        """How many rows poll: started and not stopped, offline ones not counted, nor those whose VTN ended
+        their registration."""
+        return self.polling_count
 
     @property
     def next_due(self):

@@ -458,7 +458,9 @@ cdef class FleetServices(FleetReplies):
         if verdict.code == 200:
             self.forget(row)
             ven.registration = CANCELLED
-            ven.flags &= <uint8_t>~POLLS
+            if ven.flags & POLLS:
+                ven.flags &= <uint8_t>~POLLS
+                self.polling_count -= 1
             ven.next_poll = FOREVER
             self.figures.counts[REGISTRATIONS_CANCELLED] += 1
         return 0
