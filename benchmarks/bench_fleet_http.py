@@ -107,7 +107,13 @@ def bench_exchanges_per_second(
         theirs.append(wrk(tmp_path, url, 16, seconds / 2)["rate"])
         ours.append(load(url, *SATURATING, seconds, "pool:16"))
     assert all(figures["errors"] == {} for figures in ours)
-    assert all(figures["counters"]["events_applied"] == SATURATING[0] for figures in ours) or quick
+    for figures in ours:
+        applied = figures["counters"]["events_applied"]
+        if applied != SATURATING[0] and not quick:
+            reasons = "; ".join(figures["saturation"])
+            pytest.fail(
+                f"{applied} of {SATURATING[0]} VENs had their turn in {seconds} s: {reasons}"
+            )
     work = f'{RATE}, "{required}"'
     record(work, f"wrk {wrk_version()}", max(theirs), "1/s", headline=True)
     rate = max(figures["exchanges_per_second"] for figures in ours)
@@ -115,6 +121,9 @@ def bench_exchanges_per_second(
     least = min(figures["cpu_per_exchange"] for figures in ours)
     cpu = f'processor time of an exchange in a fleet, "{required}"'
     record(cpu, OADR2, least, "s", headline=True, aim=Aim(16e-6))
+    # Asked for more than it can do, it has all of its core, or the machine had other work.
+    share = max(figures["cpu_share"] for figures in ours)
+    record(f'share of its core that the fleet had at its limit, "{required}"', OADR2, share, "1")
 
 
 def wrk_version() -> str:

@@ -21,6 +21,7 @@ from oadr2.fleet.failures import Failure
 from oadr2.fleet.loop import run as run_loop
 from oadr2.fleet.preflight import preflight
 from oadr2.fleet.run import FleetRun
+from oadr2.fleet.saturation import saturation_of
 from oadr2.fleet.scenario import ConnectionPlan, Group, Scenario, Stage, Tls
 
 _HALF = 2  # what is measured is the second half: all connected, all caches full
@@ -96,6 +97,7 @@ async def main(options: argparse.Namespace) -> dict[str, object]:
         "latency_us": {str(p): latency.percentile(p) for p in (50, 90, 99)},
         "schedule_lag_us": {str(p): lag.percentile(p) for p in (50, 99)},
         "loop_lag": end.loop_lag,
+        "saturation": list(saturation_of(done, (), 1)),
         "rss": end.rss_bytes,
         "rss_of_vens": end.rss_bytes - end.rss_bytes_before_vens,
         "counters": done.counters,

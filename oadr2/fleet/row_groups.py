@@ -38,6 +38,11 @@ class RowGroups:
         self.groups = tuple(groups)
         self._firsts = [group.first for group in self.groups]
 
+    @property
+    def profiles(self) -> frozenset[Profile]:
+        """What the VENs speak."""
+        return frozenset(group.profile for group in self.groups)
+
     def of(self, row: int) -> RowGroup:
         """The group that a row belongs to."""
         return self.groups[bisect_right(self._firsts, row) - 1]
@@ -54,14 +59,18 @@ def add_groups(fleet: Fleet, scenario: Scenario, shard: tuple[int, int]) -> RowG
     for group in scenario.groups:
         skipped, count = shard_of(group.count, *shard)
         if count:
-            first = _add(fleet, group, skipped, count, place + skipped)
+            first = add_group(fleet, group, skipped, count, place + skipped)
             number = group.first_number + skipped
             found.append(RowGroup(first, count, group.poll_interval, number, group.profile))
         place += group.count
     return RowGroups(found)
 
 
-def _add(fleet: Fleet, group: Group, skipped: int, count: int, place: int) -> int:
+def add_group(fleet: Fleet, group: Group, skipped: int, count: int, place: int) -> int:
+    """Add ``count`` VENs of a group, after the first ``skipped``; their first row.
+
+    ``place`` is where the first of them stands among all VENs of the run: what is drawn depends on it.
+    """
     ven_ids = group.ven_ids
     if not isinstance(ven_ids, str):
         ven_ids = ven_ids[skipped : skipped + count]

@@ -406,7 +406,7 @@ def test_the_vens_of_a_ramp_come_in_one_by_one(nginx: NginxVtn) -> None:
 
 
 def test_the_end_waits_for_answers_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oadr2.fleet.run.LAST_ANSWERS_S", 0.3)
+    monkeypatch.setattr("oadr2.fleet.traffic.LAST_ANSWERS_S", 0.3)
     plan = scenario(4, interval=10.0, duration=0.2, timeouts=Timeouts(answer=3600.0))
     _, seen, _ = serve(replace(plan, stages=(Stage("herd", 0.2),)), never)
     assert (seen.counters["polls"], seen.counters["abandoned"], seen.under_way) == (0, 4, 4)
