@@ -39,9 +39,12 @@ class FleetRows:
         register: bool = False,
         query: bool = True,
         own_ids: bool = False,
-        report: Report | None = None,
+        reports: Iterable[Report] = (),
         load_curve: Sequence[float] = (1.0,),
         load_noise: float = 0.0,
+        opts_every: int = 0,
+        opts_share: float = 1.0,
+        opts_length: int = 3_600_000_000,
     ) -> int: ...
     def __len__(self) -> int: ...
     def ven_id(self, row: int) -> str: ...

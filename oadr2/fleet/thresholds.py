@@ -58,6 +58,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "replies_sent": Metric("count", "answers to events sent"),
     "registrations": Metric("count", "registrations with the VTN"),
     "reports_sent": Metric("count", "reports taken by the VTN"),
+    "opts_sent": Metric("count", "opts taken by the VTN"),
     "polls_per_second": Metric("rate", "polls sent a second"),
     "exchanges_per_second": Metric("rate", "HTTP requests answered a second"),
 }

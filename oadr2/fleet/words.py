@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from oadr2.fleet.result import Verdict
 
 
@@ -28,6 +30,20 @@ def span(us: float) -> str:
             value = us / divisor
             return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
     return clock(us / 1e6)
+
+
+def services_text(counters: Mapping[str, int]) -> str:
+    """What VENs of 2.0b have done at the services beside EiEvent; "" when none of them registers."""
+    words = {
+        "registrations": "registrations",
+        "registrations_lost": "lost",
+        "registrations_cancelled": "ended by the VTN",
+        "reports_sent": "reports",
+        "opts_sent": "opts",
+        "opts_cancelled": "opts taken back",
+    }
+    done = (f"{counters[name]:,} {word}" for name, word in words.items() if counters.get(name))
+    return ", ".join(done)
 
 
 def clock(seconds: float) -> str:

@@ -25,7 +25,7 @@ from oadr2._core.listplan cimport text_of
 from oadr2._core.loads cimport load_from
 from oadr2._core.message cimport PROFILE_A, PROFILE_B
 from oadr2._core.outlines cimport outlines_from
-from oadr2._core.parties cimport WANT_QUERY, WANT_REGISTER, Party, Services
+from oadr2._core.parties cimport MOST_LOADS, WANT_QUERY, WANT_REGISTER, Party, Services
 from oadr2._core.table cimport names_from, rules_from
 from oadr2._core.text cimport Str
 from oadr2._core.vens cimport (
@@ -85,13 +85,16 @@ cdef class FleetRows:
                   group_ids=(), resource_ids=(), party_ids=(), int64_t poll_interval, double jitter=0.1,
                   double opt_in=1.0, answer_delay=(0, 0), double silent=0.0, double offline=0.0,
                   double duplicate=0.0, double stale=0.0, double wrong_ids=0.0, bint register=False,
-                  bint query=True, bint own_ids=False, report=None, load_curve=(1.0,), double load_noise=0.0):
+                  bint query=True, bint own_ids=False, reports=(), load_curve=(1.0,), double load_noise=0.0,
+                  int64_t opts_every=0, double opts_share=1.0, int64_t opts_length=3600000000):
         """Add VENs that share a configuration; the row of the first.
 
         ``register``, of 2.0b: they register under their ids as names, poll and report; else they ask for
         events only. ``query``: they ask first what the VTN offers. ``own_ids``: their ids are venIDs agreed
-        on beforehand. ``report`` is the METADATA of what they report (oadr2.model.Report), ``load_curve``
-        its values over a day of UTC, ``load_noise`` a share of them, up and down.
+        on beforehand. ``reports`` is the METADATA of what they report (oadr2.model.Report), ``load_curve``
+        its values over a day of UTC, ``load_noise`` a share of them, up and down; where the reportType is
+        x-resourceStatus, that all is well. Each ``opts_every`` a share of them says that it takes no part for
+        ``opts_length``, or takes that back.
         """
         cdef Group g
         cdef Group* old
@@ -145,7 +148,8 @@ cdef class FleetRows:
                     raise ConfigurationError(f"{len(ids)} ids for {count} VENs")
                 ids_from(&g, ids)
             if register:
-                self.add_services(&g, poll_interval, own_ids, report, load_curve, load_noise, texts)
+                self.add_services(&g, poll_interval, own_ids, tuple(reports), load_curve, load_noise, opts_every,
+                                  opts_share, opts_length, texts)
             self.grow_rooms(&g)
             for i in range(count):
                 self.room.used = 0
@@ -172,14 +176,16 @@ cdef class FleetRows:
             if register:
                 ven.registration = UNREGISTERED
                 g.services.parties[i - g.first].report_at = FOREVER
+                g.services.parties[i - g.first].opt_at = FOREVER
                 g.services.parties[i - g.first].wants = WANT_REGISTER | WANT_QUERY if query else WANT_REGISTER
             ven.behaviour = <uint8_t>behaviour_of(&g, self.vens.seed, g.first_place + (i - g.first))
         self.vens.group_count += 1
         self.vens.count += count
         return g.first
 
-    cdef int add_services(self, Group* g, int64_t poll_interval, bint own_ids, object report, object curve,
-                          double noise, list texts) except -1:
+    cdef int add_services(self, Group* g, int64_t poll_interval, bint own_ids, tuple reports, object curve,
+                          double noise, int64_t opts_every, double opts_share, int64_t opts_length,
+                          list texts) except -1:
         if g.profile != PROFILE_B:
             raise ConfigurationError('VENs of 2.0a do not register: set profile to "2.0b", or leave out register')
         g.services = <Services*>calloc(1, sizeof(Services))
@@ -191,10 +197,18 @@ cdef class FleetRows:
         g.services.count = g.count
         g.services.own_ids = own_ids
         g.services.poll_interval = poll_interval
-        outlines_from(g.services.outlines, g.rules.wrap_b, own_ids, report, texts)
-        if report is not None:
-            load_from(&g.services.load, report, curve, noise, texts)
-            g.services.reports = True
+        if len(reports) > MOST_LOADS:
+            raise ConfigurationError(f"{len(reports)} reports: a VEN announces {MOST_LOADS} at most")
+        if len({report.report_specifier_id for report in reports}) < len(reports):
+            raise ConfigurationError("two reports have the same reportSpecifierID")
+        if opts_every < 0 or opts_length <= 0:
+            raise ConfigurationError("opts_every and opts_length are microseconds: they cannot be negative")
+        g.services.opt_every = opts_every
+        g.services.opt_share = share(opts_share, "opts_share")
+        outlines_from(g.services.outlines, g.rules.wrap_b, own_ids, reports, opts_length, texts)
+        for report in reports:
+            g.services.load_count += 1  # what is there is freed with the group
+            load_from(&g.services.loads[g.services.load_count - 1], report, curve, noise, texts)
         return 0
 
     cdef int grow_rooms(self, const Group* g) except -1:

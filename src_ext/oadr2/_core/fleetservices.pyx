@@ -6,7 +6,9 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memset, strlen
 from services cimport (
     OBJ_CANCELPARTYREGISTRATION,
+    OBJ_CANCELEDOPT,
     OBJ_CANCELREPORT,
+    OBJ_CREATEDOPT,
     OBJ_CREATEDPARTYREGISTRATION,
     OBJ_CREATEREPORT,
     OBJ_REGISTEREDREPORT,
@@ -21,11 +23,15 @@ from oadr2._core.clock cimport DATE_TIME_ROOM, format_date_time
 from oadr2._core.figures cimport (
     EXCHANGES,
     KIND_OF_ANNOUNCE,
+    KIND_OF_CANCEL_OPT,
+    KIND_OF_CREATE_OPT,
     KIND_OF_POLL,
     KIND_OF_QUERY,
     KIND_OF_REGISTER,
     KIND_OF_REPORT,
     OADR,
+    OPTS_CANCELLED,
+    OPTS_SENT,
     POLLS_DONE,
     REGISTRATIONS,
     REGISTRATIONS_CANCELLED,
@@ -39,7 +45,7 @@ from oadr2._core.draws cimport DRAW_REQUEST_ID, drawn
 from oadr2._core.groups cimport Group, sent_id_of, ven_id_of
 from oadr2._core.judge cimport FOREVER, same_text
 from oadr2._core.listplan cimport text_of
-from oadr2._core.loads cimport load_at, point_of
+from oadr2._core.loads cimport Load, load_at, point_of
 from oadr2._core.message cimport KIND_DISTRIBUTE_EVENT, KIND_RESPONSE, KIND_SERVICE, Message
 from oadr2._core.nodes cimport after_node, find_node, is_attribute, node_text, response_node
 from oadr2._core.outlines cimport (
@@ -49,6 +55,7 @@ from oadr2._core.outlines cimport (
     GAP_DESCRIPTION,
     GAP_DTSTART,
     GAP_INTERVALS,
+    GAP_OPT_ID,
     GAP_PENDING,
     GAP_REGISTRATION_ID,
     GAP_REPORT_REQUEST_ID,
@@ -57,6 +64,8 @@ from oadr2._core.outlines cimport (
     GAP_VEN_NAME,
     OUTLINE_ANNOUNCE,
     OUTLINE_CANCELED_REGISTRATION,
+    OUTLINE_CANCEL_OPT,
+    OUTLINE_CREATE_OPT,
     OUTLINE_CANCELED_REPORT,
     OUTLINE_CREATED_REPORT,
     OUTLINE_POLL,
@@ -72,6 +81,8 @@ from oadr2._core.outlines cimport (
 from oadr2._core.parties cimport (
     MOST_REQUESTS,
     SEND_ANNOUNCE,
+    SEND_CANCEL_OPT,
+    SEND_CREATE_OPT,
     SEND_POLL,
     SEND_QUERY,
     SEND_REGISTER,
@@ -90,6 +101,7 @@ from oadr2._core.parties cimport (
     on_grid,
     party_forget,
     party_register,
+    plan_opts,
     plan_reports,
     registration_of,
     request_id_of,
@@ -112,15 +124,17 @@ from oadr2._core.vens cimport (
     party_of,
     place_of,
 )
-from oadr2._core.writer cimport writer_bytes, writer_free, writer_init
+from oadr2._core.writer cimport writer_bytes, writer_free, writer_init, writer_number
 
 cdef extern from *:
     """
     #define DRAIN_SPACING INT64_C(1000000)
+    #define OPT_GRID INT64_C(60000000)
     #define LEAST_INTERVAL INT64_C(1000000)
     #define MOST_INTERVAL INT64_C(86400000000)
     """
     const int64_t DRAIN_SPACING     # us between polls while the VTN has more (facts.md 3.2)
+    const int64_t OPT_GRID          # us: a VEN takes no part from the next full minute on
     const int64_t LEAST_INTERVAL    # us; a VTN cannot make a VEN poll faster (L02)
     const int64_t MOST_INTERVAL
 
@@ -182,6 +196,8 @@ cdef class FleetServices(FleetReplies):
             p.sent = SEND_SYNCHRONISE
         elif p.report_at <= now:
             p.sent = SEND_REPORT
+        elif p.opt_at <= now:
+            p.sent = SEND_CANCEL_OPT if p.opts & 1 else SEND_CREATE_OPT
         else:
             p.sent = SEND_POLL
         return p.sent
@@ -227,12 +243,20 @@ cdef class FleetServices(FleetReplies):
         elif p.sent == SEND_ANNOUNCE:
             outline = OUTLINE_ANNOUNCE
         elif p.sent == SEND_REPORT:
-            outline = OUTLINE_UPDATE_REPORT
+            outline = OUTLINE_UPDATE_REPORT + first_request(p).load
             self.part.used = 0
-            first = write_intervals(&self.part, first_request(p), &g.services.load, self.vens.seed, place, now)
+            first = write_intervals(&self.part, first_request(p), &g.services.loads[first_request(p).load],
+                                    self.vens.seed, place, now)
             filling[<int>GAP_INTERVALS] = slice_of(self.part.data, self.part.used)
             filling[<int>GAP_DTSTART] = slice_of(dtstart, format_date_time(first, dtstart))
             filling[<int>GAP_REPORT_REQUEST_ID] = request_id_of(first_request(p))
+        elif p.sent == SEND_CREATE_OPT or p.sent == SEND_CANCEL_OPT:
+            outline = OUTLINE_CREATE_OPT if p.sent == SEND_CREATE_OPT else OUTLINE_CANCEL_OPT
+            self.part.used = 0
+            writer_number(&self.part, p.opts // 2 + 1)
+            filling[<int>GAP_OPT_ID] = slice_of(self.part.data, self.part.used)
+            first = on_grid(0, OPT_GRID, now)
+            filling[<int>GAP_DTSTART] = slice_of(dtstart, format_date_time(first, dtstart))
         self.fill(row, outline, filling, slice_of(digits, 16))
         return PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
 
@@ -336,6 +360,14 @@ cdef class FleetServices(FleetReplies):
                 cancel = find_node(m, 0, b"cancel_report") if m.kind == KIND_SERVICE else 0
                 if cancel:
                     self.cancel_reports(p, cancel, now, &verdict)
+        elif sent == SEND_CREATE_OPT or sent == SEND_CANCEL_OPT:
+            kind = KIND_OF_CREATE_OPT if sent == SEND_CREATE_OPT else KIND_OF_CANCEL_OPT
+            error = self.expect(body, g, OBJ_CREATEDOPT if sent == SEND_CREATE_OPT else OBJ_CANCELEDOPT, False)
+            if error == 0 or error == OADR:  # a refusal stands, and what was refused is not taken back
+                p.opts += 1 if error == 0 or sent == SEND_CANCEL_OPT else 2
+                plan_opts(p, g.services, self.vens.seed, place_of(&self.vens, row), now)
+            if error == 0:
+                self.figures.counts[OPTS_SENT if sent == SEND_CREATE_OPT else OPTS_CANCELLED] += 1
         else:
             error = self.take_poll(row, body, now)
             self.figures.counts[POLLS_DONE] += 1
@@ -383,6 +415,8 @@ cdef class FleetServices(FleetReplies):
         p.drained = 0
         ven.interval = max(LEAST_INTERVAL, min(MOST_INTERVAL, interval if interval > 0 else g.services.poll_interval))
         ven.first = now
+        if p.opt_at == FOREVER:
+            plan_opts(p, g.services, self.vens.seed, place_of(&self.vens, row), now)
         return 0
 
     cdef int take_poll(self, uint32_t row, bytes body, int64_t now) except -1:
@@ -535,20 +569,26 @@ cdef class FleetServices(FleetReplies):
         cdef int64_t step = duration_of(m, specifier, b"granularity")
         cdef int64_t back = duration_of(m, specifier, b"report_back_duration")
         cdef int64_t length = duration_of(m, period, b"duration") if period else 0
+        cdef Str name = node_text(m, specifier, b"report_specifier_id")
+        cdef const Load* load
+        cdef uint32_t number = 0
         cdef uint32_t count = 0
         cdef uint32_t i, k
         cdef int64_t point, start, end
         cdef bint once
         cdef ReportRequest* r
-        if not s.reports or not same_text(node_text(m, specifier, b"report_specifier_id"), s.load.specifier_id):
+        while number < s.load_count and not same_text(name, s.loads[number].specifier_id):
+            number += 1
+        if number == s.load_count:
             refuse(verdict, INVALID_ID, b"no report of that name")
             return NULL
-        if self.point_room < s.load.point_count:
-            self.grow_points(s.load.point_count)
+        load = &s.loads[number]
+        if self.point_room < load.point_count:
+            self.grow_points(load.point_count)
         i = specifier + 1
         while i < m.nodes[specifier].end:
             if is_attribute(m, specifier, i, b"specifier_payloads"):
-                point = point_of(&s.load, node_text(m, i, b"r_id"))
+                point = point_of(load, node_text(m, i, b"r_id"))
                 if point < 0:
                     refuse(verdict, INVALID_ID, b"no such rID")
                     return NULL
@@ -568,7 +608,7 @@ cdef class FleetServices(FleetReplies):
         if step % 1000000:
             refuse(verdict, INVALID_DATA, b"granularity: must be whole seconds")
             return NULL
-        if 0 < step < s.load.min_period:
+        if 0 < step < load.min_period:
             refuse(verdict, NOT_SUPPORTED, b"sampled too often")
             return NULL
         start = now
@@ -584,13 +624,14 @@ cdef class FleetServices(FleetReplies):
         for i in range(count):
             request_points(r)[i] = self.points[i]
         once = not back and end <= now
+        r.load = <uint8_t>number
         r.end = end
         r.back = back
         r.step = step
         r.next_sample = on_grid(start, step, now) if step and not once else FOREVER
         r.next_delivery = now if once else on_grid(start + back, back, now) if back else end
         if once and period:  # of a span that is over: a load has a past
-            r.step = step or max(s.load.min_period, LEAST_INTERVAL)
+            r.step = step or max(load.min_period, LEAST_INTERVAL)
             r.next_sample = start
         return r
 
@@ -641,12 +682,12 @@ cdef class FleetServices(FleetReplies):
                 text_of(sent_id_of(&self.vens.groups[ven.group], row, &self.room)))
 
     def load(self, uint32_t row, uint32_t point, int64_t moment):
-        """What a point of a row's report measures at a moment."""
+        """What a point of a row's first report measures at a moment."""
         cdef Ven* ven = self.ven(row)
         cdef const Services* s = self.vens.groups[ven.group].services
-        if s == NULL or point >= s.load.point_count:
+        if s == NULL or not s.load_count or point >= s.loads[0].point_count:
             raise IndexError(f"row {row} reports no point {point}")
-        return load_at(&s.load, self.vens.seed, place_of(&self.vens, row), point, moment) / 1000.0
+        return load_at(&s.loads[0], self.vens.seed, place_of(&self.vens, row), point, moment) / 1000.0
 
 
 cdef ReportRequest* reversed_requests(ReportRequest* first) noexcept nogil:
