@@ -256,7 +256,7 @@ def summary_rows(result: Result) -> Sequence[tuple[str, str]]:
         histogram = result.durations(metric)
         if histogram.count:
             values = (f"{n} {span(histogram.percentile(p))}" for n, p in _SHOWN)
-            rows.append((name, "   ".join(values)))
+            rows.append((name, "  ".join(values)))
     applied, sent = result.counter("events_applied"), result.counter("replies_sent")
     rows.append(("events", f"{applied:,} taken, {sent:,} answers sent"))
     services = services_text(result.counters)

@@ -52,6 +52,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "schedule_lag": Metric("duration", "from the moment a poll is due until it is sent"),
     "errors": Metric("count", "failed exchanges of every class", "attempts"),
     "late": Metric("count", "polls that could not be sent in time", "polls"),
+    "late_by_generator": Metric("count", "those that waited for no connection", "polls"),
     "polls": Metric("count", "polls sent"),
     "exchanges": Metric("count", "HTTP requests answered"),
     "events_applied": Metric("count", "events taken by VENs, modifications included"),

@@ -196,6 +196,7 @@ class Traffic:
         if self._starved_at is not None:
             counters["late_by_plan"] += counters["late"] - self._starved_at
         counters["late"] += self._unsent
+        counters["late_by_generator"] = max(0, counters["late"] - counters["late_by_plan"])
         counters["unsent"] = self._unsent
         counters["retried"] = self._retried
         counters["abandoned"] = self._abandoned

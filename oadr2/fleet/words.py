@@ -47,7 +47,9 @@ def services_text(counters: Mapping[str, int]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """``75`` -> ``1:15``; below a minute ``12 s``."""
+    """``75`` -> ``1:15``; below a minute ``12 s``, below a second ``0.5 s``."""
+    if 0 < seconds < 0.95:
+        return f"{seconds:.1f} s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

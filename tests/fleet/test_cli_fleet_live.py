@@ -124,6 +124,7 @@ def test_the_end() -> None:
     text = captured.get()
     for words in (
         "500 for 30 s",
+        "p50 18.9 ms  p90",
         "1,800, 60 a second",
         "http_5xx 60, timeout 30",
         "passed  p99 < 1s   it was 36.6 ms",
@@ -158,4 +159,5 @@ def test_numbers_in_words() -> None:
         "123 thousand",
         "12.35 million",
     )
+    assert (clock(0.0), clock(0.52), clock(0.97)) == ("0 s", "0.5 s", "1 s")
     assert (clock(59.4), clock(61), clock(3725)) == ("59 s", "1:01", "1:02:05")

@@ -383,6 +383,7 @@ def test_a_herd_on_a_small_pool_is_late_by_the_plan() -> None:
     late = seen.counters["late"]
     assert late > 10
     assert late / 2 < seen.counters["late_by_plan"] <= late
+    assert seen.counters["late_by_generator"] == late - seen.counters["late_by_plan"]
 
 
 def test_the_vens_of_a_ramp_come_in_one_by_one(nginx: NginxVtn) -> None:
