@@ -1,4 +1,4 @@
-"""What a fleet's VENs are asked to report (src_ext/oadr2/_core/fleetreports.pyx); without a face for Python."""
+"""What a fleet's VENs are asked to report (src_ext/oadr2/_core/fleetreports.pyx)."""
 
 from typing_extensions import disjoint_base
 

@@ -124,7 +124,7 @@ def test_the_end() -> None:
     text = captured.get()
     for words in (
         "500 for 30 s",
-        "p50 18.9 ms  p90",
+        "p50 19.0 ms  p90",
         "1,800, 60 a second",
         "http_5xx 60, timeout 30",
         "passed  p99 < 1s   it was 36.6 ms",
