@@ -208,6 +208,15 @@ def bench_a_million_vens(nginx: NginxVtn, record: Record, quick: bool, tmp_path:
     record(f"{work}: memory", OADR2, figures["rss"], "B", headline=True, aim=Aim(1e9))
 
 
+def bench_a_million_vens_come_in(nginx: NginxVtn, record: Record, quick: bool) -> None:
+    """A ramp in the middle of a run: the event loop must not stand still for it."""
+    vens, seconds = (2000, 2.0) if quick else (1_000_000, 12.0)
+    figures = load(nginx.url("never"), vens, 300.0, seconds, "pool:32", "--ramp")
+    assert figures["errors"] == {}
+    work = "1,000,000 VENs come in during a run: the longest that the event loop stood still"
+    record(work, OADR2, figures["loop_lag"], "s", aim=Aim(0.02))
+
+
 def bench_connections_of_their_own(nginx: NginxVtn, record: Record, quick: bool) -> None:
     vens = 100 if quick else 10_000
     figures = load(nginx.url("never"), vens, 10.0, 4.0 if quick else 30.0, "per-ven")
