@@ -211,6 +211,7 @@ def test_a_cancelled_ven_is_silent_until_it_is_started_again() -> None:
     assert it.fleet.next_due is None
     assert it.fleet.registered == 0
     assert it.fleet.counters["registrations_cancelled"] == 1
+    assert it.fleet.polling == it.fleet.registered == 0
     it.start()
     it.run(120)
     assert it.fleet.registered == 1
