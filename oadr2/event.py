@@ -134,9 +134,10 @@ class EventHandler:
             party_ids=_names(party_id, "party_id"),
             signals=_names(supported_signals, "supported_signals"),
             default_opt=default_opt,
+            seed=self._random.getrandbits(64),
         )
         try:
-            self._table.request(oadr_profile_level, 0)
+            self._table.request(oadr_profile_level)
         except LocalProtocolError as error:
             raise ConfigurationError(f"ven_id cannot be written into XML: {error}") from None
         self._listeners = Listeners(self.lock, event_callback)
@@ -175,18 +176,16 @@ class EventHandler:
             StoreError: the events could not be stored. Nothing was changed.
             TypeError: the payload is neither bytes-like nor an element.
         """
-        if type(payload) is bytes:
-            data = payload
-        elif hasattr(payload, "tag"):
-            reply = self.handle_payload(_bytes_from_element(payload))
-            return None if reply is None else _element_from_bytes(reply)
-        else:
-            data = as_bytes(payload)
-        with self.lock:
-            now = self._clock()
-            reply = self._table.unchanged(data, now)
-            if reply is CHANGED:
-                reply = self._take(data, now)
+        if type(payload) is not bytes:
+            if hasattr(payload, "tag"):
+                reply = self.handle_payload(_bytes_from_element(payload))
+                return None if reply is None else _element_from_bytes(reply)
+            payload = as_bytes(payload)
+        # One call of the compiled core, in which no other thread runs: it needs no lock.
+        reply = self._table.unchanged(payload, self._clock())
+        if reply is CHANGED:
+            with self.lock:
+                reply = self._take(payload, self._clock())
         if self._untold:
             self._listeners.tell()
         return reply
@@ -202,9 +201,7 @@ class EventHandler:
 
     def build_request_payload(self, as_element: bool = False) -> Any:
         """An oadrRequestEvent with a fresh requestID, as bytes or lxml element (facts.md E53)."""
-        with self.lock:
-            number = self._random.getrandbits(64)
-            data = self._table.request(self.oadr_profile_level, number, self.policy.reply_limit)
+        data = self._table.request(self.oadr_profile_level, self.policy.reply_limit)
         return _element_from_bytes(data) if as_element else data
 
     # -- what is held -----------------------------------------------------------------------------
@@ -318,7 +315,8 @@ class EventHandler:
 
     def _take(self, data: bytes, now: float) -> bytes | None:
         table = self._table
-        self._advance(now)
+        if table.advance(now):
+            self._time_has_changed()
         strict = self.policy.strict
         if self._store is None and self._opt_callback is None and not strict:
             reply = table.handle(data, now, self._random.getrandbits(64))
@@ -336,8 +334,10 @@ class EventHandler:
                 self._save(*table.writes(plan))
             table.commit(plan)
             refusals = plan.refusals()
-        self._collect(self._new_refusals(refusals) if refusals else ())
-        self._advance(now)  # what is new may run already
+        if refusals or table.change_count:
+            self._collect(self._new_refusals(refusals) if refusals else ())
+        if table.advance(now):  # what is new may run already
+            self._time_has_changed()
         return reply
 
     def _ask(
@@ -366,9 +366,10 @@ class EventHandler:
         return bool(questions)
 
     def _advance(self, now: float, wanted: bool = False) -> tuple[Change, ...]:
-        self._table.advance(now)
-        if not self._table.change_count:
-            return ()
+        return self._time_has_changed(wanted) if self._table.advance(now) else ()
+
+    def _time_has_changed(self, wanted: bool = False) -> tuple[Change, ...]:
+        """Store and pass on what :meth:`EventTable.advance` has found; ``wanted``: in any case."""
         if not (wanted or self._store is not None or self._listeners.are_there()):
             self._table.drop_changes()
             return ()

@@ -25,6 +25,8 @@ cdef class EventTable:
     cdef uint64_t last_generation
     # Events somebody asked for: (KeptEvent, Event) by the address of the definition
     cdef dict objects
+    cdef uint64_t seed      # of requestIDs
+    cdef uint64_t requests
 
     cdef int read(self, ListPlan p, bytes data, int64_t now, uint64_t seed) except -1
     cdef int apply(self, ListPlan p) except -1

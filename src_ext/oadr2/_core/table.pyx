@@ -10,6 +10,7 @@ from libc.string cimport memcmp, memset
 from oadr2._core.clock cimport NO_TIME
 from oadr2._core.datetimes cimport datetime_from_us
 from oadr2._core.definitions cimport EventDef, event_def_new, event_def_release
+from oadr2._core.draws cimport mixed
 from oadr2._core.encode cimport (
     write_created_event,
     write_request_event,
@@ -102,7 +103,7 @@ cdef class EventTable:
         self.objects = {}
 
     def __init__(self, str ven_id not None, object policy not None, *, vtn_ids=(), market_contexts=(), group_ids=(),
-                 resource_ids=(), party_ids=(), signals=("SIMPLE",), str default_opt="optIn"):
+                 resource_ids=(), party_ids=(), signals=("SIMPLE",), str default_opt="optIn", uint64_t seed=0):
         if self.texts is not None:
             raise TypeError("an EventTable is set up once")
         self.texts = []
@@ -117,6 +118,7 @@ cdef class EventTable:
         names_from(&self.me.resources, resource_ids, self.texts)
         names_from(&self.me.parties, party_ids, self.texts)
         rules_from(&self.rules, policy, default_opt)
+        self.seed = seed
 
     def __dealloc__(self):
         changes_free(&self.changes)
@@ -294,9 +296,10 @@ cdef class EventTable:
     # -- time -----------------------------------------------------------------------------------
 
     def advance(self, double now):
-        """Let time pass up to `now`; the changes wait for take_changes()."""
+        """Let time pass up to `now`. Whether there are changes, which wait for take_changes()."""
         if table_advance(&self.table, &self.rules, microseconds(now), &self.changes) < 0:
             raise MemoryError()
+        return self.changes.count != 0
 
     @property
     def next_deadline(self):
@@ -489,14 +492,16 @@ cdef class EventTable:
 
     # -- other messages -------------------------------------------------------------------------
 
-    def request(self, str profile not None, uint64_t number, reply_limit=None):
-        """An oadrRequestEvent whose requestID is `number` in hexadecimal (facts.md E53).
+    def request(self, str profile not None, reply_limit=None):
+        """An oadrRequestEvent with a requestID of its own, drawn from the seed (facts.md E53).
 
         LocalProtocolError when our venID cannot be written.
         """
         cdef char digits[16]
         cdef Str request_id
         cdef int i
+        cdef uint64_t number = mixed(self.seed + self.requests)
+        self.requests += 1
         for i in range(16):
             digits[i] = b"0123456789abcdef"[(number >> (60 - 4 * i)) & 15]
         request_id.ptr = digits
