@@ -21,6 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from oadr2.gateway.collector import freeze_when_ready
 from oadr2.gateway.configuration import read_configuration
 from oadr2.gateway.gateway import Gateway
 from oadr2.points.driver import DeviceError, Driver
@@ -103,6 +104,7 @@ async def main(path: str) -> None:
         if running.done():
             running.result()
         await asyncio.sleep(0.05)
+    await freeze_when_ready(gateway)  # as the command does
     assert not writes.issued, "the devices are at normal already"
     before, cpu = time.monotonic(), time.process_time()
     await asyncio.sleep(2.0)

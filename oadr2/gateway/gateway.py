@@ -8,6 +8,7 @@ the safety of the points.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import logging
 import random as random_module
@@ -15,11 +16,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
+from itertools import islice
 from math import inf
 from typing import Final, TypeAlias
 
 from oadr2._core.histogram import Histogram
 from oadr2.errors import LocalProtocolError, OadrError, StoreError
+from oadr2.gateway.collector import no_collection
 from oadr2.gateway.configuration import (
     DriverClass,
     GatewaySettings,
@@ -29,7 +32,7 @@ from oadr2.gateway.configuration import (
 )
 from oadr2.gateway.devices import Device, Request
 from oadr2.gateway.journal import Journal, to_wall_clock
-from oadr2.gateway.live_point import Changes, LivePoint
+from oadr2.gateway.live_point import Changes, LivePoint, most_shared_first
 from oadr2.gateway.notify import Systemd
 from oadr2.gateway.overrides import require_override
 from oadr2.gateway.planner import Planner
@@ -107,7 +110,6 @@ class Gateway:
         # Points of which something else may be wanted, and since when, if an event's time has come.
         self._affected: dict[str, float | None] = {}
         self._changed_vens: dict[str, None] = {}
-        self._sharing: Counter[Device] = Counter()  # points of each device
         self._heap: list[tuple[float, int, LivePoint]] = []
         self._pushes = 0
         self._unheard = 0
@@ -251,19 +253,19 @@ class Gateway:
             live for live in self.points.values() if live.settings.rules.failsafe is not None
         ]
         self._unheard = sum(not live.heard for live in self.points.values())
-        self._sharing = Counter(live.device for live in self.points.values())
         for live in old_points.values():
             if self.points.get(live.settings.name) is not live:
                 live.device.drop(live)
         wall = self._clock()
         past = self.planner.past
-        self.planner = Planner(settings.vens, settings.points, past)
+        in_order = most_shared_first(self.points.values())
+        self.planner = Planner(settings.vens, [live.settings for live in in_order], past)
         for name, link in links.items():
             self.planner.update(name, link.handler.get_states(wall), wall)
         for name, live in self.points.items():
             if old_points.get(name) is not live:
                 live.point.expect(self.planner.demand(name, wall))
-        self._affected = dict.fromkeys(self.points)
+        self._affected = dict.fromkeys(live.settings.name for live in in_order)
         self.changes.renew(list(self.points))
         self._load_overrides()
         await self._close_unused()
@@ -382,31 +384,23 @@ class Gateway:
     async def _move(self, wall: float, now: float) -> None:
         """Tell the points what is wanted of them; their writes go out meanwhile, slice by slice."""
         affected, self._affected = self._affected, {}
-        names = list(affected)
-        self._rushing = len(names) > _SLICE
-        if self._rushing:
-            names.sort(key=self._most_shared_first)
-        try:
-            for begin in range(0, len(names), _SLICE):
-                for name in names[begin : begin + _SLICE]:
-                    live = self.points.get(name)
-                    if live is not None:
-                        demand = self.planner.demand(name, wall)
-                        outputs = live.point.want(now, demand)
-                        held = any(isinstance(o, Record) and o.kind == "waits" for o in outputs)
-                        # What is there already, or held back by a rule, is not late.
-                        live.wanted_at = None if held or live.point.settled else affected[name]
-                        self._carry_out(live, outputs)
-                await asyncio.sleep(0)
-        finally:
-            if self._rushing:
-                self._rushing = False
-                self._take_answers()
-
-    def _most_shared_first(self, name: str) -> int:
-        """A device with many points needs several batches, so it begins first."""
-        live = self.points.get(name)
-        return 0 if live is None else -self._sharing[live.device]
+        self._rushing = len(affected) > _SLICE
+        with no_collection() if self._rushing else contextlib.nullcontext():
+            try:
+                waiting = iter(affected.items())
+                while some := list(islice(waiting, _SLICE)):
+                    for name, wanted_at in some:
+                        live = self.points.get(name)
+                        if live is not None:
+                            outputs = live.point.want(now, self.planner.demand(name, wall))
+                            held = self._carry_out(live, outputs)
+                            # What is there already, or held back by a rule, is not late.
+                            live.wanted_at = None if held or live.point.settled else wanted_at
+                    await asyncio.sleep(0)
+            finally:
+                if self._rushing:
+                    self._rushing = False
+                    self._take_answers()
 
     def _mind_clock(self, wall: float, now: float) -> None:
         ahead = wall - now
@@ -446,7 +440,7 @@ class Gateway:
                 continue
             if live.point.deadline <= now:
                 self._carry_out(live, live.point.look(now))
-            else:
+            elif live.point.deadline < inf:
                 self._schedule(live)
             looked += 1
             if looked % _SLICE == 0:
@@ -486,11 +480,14 @@ class Gateway:
 
     # -- points and devices -----------------------------------------------------------------------
 
-    def _carry_out(self, live: LivePoint, outputs: list[Output]) -> None:
+    def _carry_out(self, live: LivePoint, outputs: list[Output]) -> bool:
+        """Do what the point asks for; whether a rule holds its write back."""
+        held = False
         self.changes.note(live.settings.name)
         for output in outputs:
             if isinstance(output, Record):
                 self.records.keep(live, output)
+                held = held or output.kind == "waits"
                 continue
             self.counts["writes" if isinstance(output, Write) else "reads"] += 1
             if self.dry_run and isinstance(output, Write):
@@ -498,16 +495,17 @@ class Gateway:
                 loop.call_soon(self._done, live, output, None, "")
             else:
                 live.device.put(live, live.settings.address, output)
-        self._schedule(live)
+        if live.point.deadline < live.due:
+            self._schedule(live)
+        return held
 
     def _schedule(self, live: LivePoint) -> None:
-        deadline = live.point.deadline
-        if deadline < live.due:
-            live.due = deadline
-            self._pushes += 1
-            heapq.heappush(self._heap, (deadline, self._pushes, live))
-            if self._heap[0][2] is live:
-                self._wake.set()
+        """Have it looked at when it wants to be, earlier than the heap has it."""
+        live.due = deadline = live.point.deadline
+        self._pushes += 1
+        heapq.heappush(self._heap, (deadline, self._pushes, live))
+        if self._heap[0][2] is live:
+            self._wake.set()
 
     def _done(self, live: LivePoint, request: Request, value: float | None, problem: str) -> None:
         """A device is done with a request. In a rush of writes that is looked into afterwards."""

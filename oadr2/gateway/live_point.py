@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
@@ -29,6 +30,16 @@ class LivePoint:
     heard: bool = False
     seen_at: float | None = None
     wanted_at: float | None = None
+
+
+def most_shared_first(points: Iterable[LivePoint]) -> list[LivePoint]:
+    """The order in which to serve them: a device with many points needs several batches, so it
+    begins first, and what goes to one device stands together."""
+    shared: dict[Device, list[LivePoint]] = {}
+    for live in points:
+        shared.setdefault(live.device, []).append(live)
+    groups = sorted(shared.values(), key=len, reverse=True)
+    return [live for group in groups for live in group]
 
 
 class Changes:
