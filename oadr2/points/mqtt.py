@@ -223,6 +223,9 @@ class MqttDriver(Driver[Broker, Topic]):
         self._announced: set[str] = set()
         self._room = asyncio.Semaphore(_AT_ONCE)
 
+    def is_connected(self) -> bool:
+        return self._client is not None and self._session is not None and not self._session.done()
+
     async def connect(self) -> None:
         await self._connected()
 
