@@ -7,9 +7,7 @@ ten thousand points, in which no load is moved.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-from collections.abc import Iterator
 from typing import Protocol
 
 
@@ -31,14 +29,28 @@ async def freeze_when_ready(gateway: Starting) -> None:
     gc.freeze()
 
 
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """No collection in here, which must be short; what became garbage is found afterwards."""
-    if not gc.isenabled():  # by somebody else, who also ends it
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+class Calm:
+    """A time without garbage collection; what became garbage in it is found afterwards.
+
+    Where somebody else has switched the collector off, it is theirs to switch on again.
+    """
+
+    def __init__(self) -> None:
+        self._ending: asyncio.TimerHandle | None = None
+
+    def begin(self, seconds: float) -> None:
+        """No collection for so long from now on. Called in a running event loop."""
+        if self._ending is not None:
+            self._ending.cancel()
+        elif gc.isenabled():
+            gc.disable()
+        else:
+            return
+        self._ending = asyncio.get_running_loop().call_later(seconds, self.end)
+
+    def end(self) -> None:
+        """Collect again; harmless when repeated."""
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+            gc.enable()

@@ -8,7 +8,6 @@ the safety of the points.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import logging
 import random as random_module
@@ -22,7 +21,7 @@ from typing import Final, TypeAlias
 
 from oadr2._core.histogram import Histogram
 from oadr2.errors import LocalProtocolError, OadrError, StoreError
-from oadr2.gateway.collector import no_collection
+from oadr2.gateway.collector import Calm
 from oadr2.gateway.configuration import (
     DriverClass,
     GatewaySettings,
@@ -32,7 +31,7 @@ from oadr2.gateway.configuration import (
 )
 from oadr2.gateway.devices import Device, Request
 from oadr2.gateway.journal import Journal, to_wall_clock
-from oadr2.gateway.live_point import Changes, LivePoint, most_shared_first
+from oadr2.gateway.live_point import Changes, LivePoint, order_of_service
 from oadr2.gateway.notify import Systemd
 from oadr2.gateway.overrides import require_override
 from oadr2.gateway.planner import Planner
@@ -54,6 +53,7 @@ FIRST_WORD: Final = (
     5.0  # seconds a VTN has to answer the first poll before loads are moved without it
 )
 _SLICE: Final = 250  # points between two turns of the event loop, so that writes go out meanwhile
+_CALM: Final = 2.0  # seconds without garbage collection when many points move
 _CLOCK_STEP: Final = 1.0  # seconds the two clocks may part before that is a step, not drift
 _PRUNE_EVERY: Final = 3600.0
 _RETRY_STORE: Final = 1.0
@@ -105,6 +105,7 @@ class Gateway:
         self._contacts: dict[str, Contact] = {}
         self._answers: list[tuple[LivePoint, Request, float | None, str]] = []
         self._rushing = False
+        self._calm = Calm()
         self._failsafe: list[LivePoint] = []  # those that give a silent VTN up
         self._overrides: dict[str, StoredOverride] = {}
         # Points of which something else may be wanted, and since when, if an event's time has come.
@@ -258,7 +259,7 @@ class Gateway:
                 live.device.drop(live)
         wall = self._clock()
         past = self.planner.past
-        in_order = most_shared_first(self.points.values())
+        in_order = order_of_service(self.points.values())
         self.planner = Planner(settings.vens, [live.settings for live in in_order], past)
         for name, link in links.items():
             self.planner.update(name, link.handler.get_states(wall), wall)
@@ -356,6 +357,7 @@ class Gateway:
                 await device.close()
 
     async def _close(self) -> None:
+        self._calm.end()
         for link in self.links.values():
             await link.close()
         await asyncio.gather(*(device.close() for device in self._devices.values()))
@@ -385,22 +387,23 @@ class Gateway:
         """Tell the points what is wanted of them; their writes go out meanwhile, slice by slice."""
         affected, self._affected = self._affected, {}
         self._rushing = len(affected) > _SLICE
-        with no_collection() if self._rushing else contextlib.nullcontext():
-            try:
-                waiting = iter(affected.items())
-                while some := list(islice(waiting, _SLICE)):
-                    for name, wanted_at in some:
-                        live = self.points.get(name)
-                        if live is not None:
-                            outputs = live.point.want(now, self.planner.demand(name, wall))
-                            held = self._carry_out(live, outputs)
-                            # What is there already, or held back by a rule, is not late.
-                            live.wanted_at = None if held or live.point.settled else wanted_at
-                    await asyncio.sleep(0)
-            finally:
-                if self._rushing:
-                    self._rushing = False
-                    self._take_answers()
+        if self._rushing:
+            self._calm.begin(_CALM)
+        try:
+            waiting = iter(affected.items())
+            while some := list(islice(waiting, _SLICE)):
+                for name, wanted_at in some:
+                    live = self.points.get(name)
+                    if live is not None:
+                        outputs = live.point.want(now, self.planner.demand(name, wall))
+                        held = self._carry_out(live, outputs)
+                        # What is there already, or held back by a rule, is not late.
+                        live.wanted_at = None if held or live.point.settled else wanted_at
+                await asyncio.sleep(0)
+        finally:
+            if self._rushing:
+                self._rushing = False
+                self._take_answers()
 
     def _mind_clock(self, wall: float, now: float) -> None:
         ahead = wall - now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 
 from oadr2.gateway.configuration import PointSettings
 from oadr2.gateway.devices import Device
@@ -32,14 +32,18 @@ class LivePoint:
     wanted_at: float | None = None
 
 
-def most_shared_first(points: Iterable[LivePoint]) -> list[LivePoint]:
-    """The order in which to serve them: a device with many points needs several batches, so it
-    begins first, and what goes to one device stands together."""
+def order_of_service(points: Iterable[LivePoint]) -> list[LivePoint]:
+    """Who comes first when many move: devices that need the most batches, of those that need equally
+    many the ones with the fewest points. What goes to one device stands together."""
     shared: dict[Device, list[LivePoint]] = {}
     for live in points:
         shared.setdefault(live.device, []).append(live)
-    groups = sorted(shared.values(), key=len, reverse=True)
-    return [live for group in groups for live in group]
+
+    def place(device: Device) -> tuple[int, int]:
+        count = len(shared[device])
+        return -ceil(count / device.driver.largest_batch), count
+
+    return [live for device in sorted(shared, key=place) for live in shared[device]]
 
 
 class Changes:
