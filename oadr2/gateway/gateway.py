@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
-from itertools import islice
 from math import inf
 from typing import Final, TypeAlias
 
@@ -53,6 +52,8 @@ FIRST_WORD: Final = (
     5.0  # seconds a VTN has to answer the first poll before loads are moved without it
 )
 _SLICE: Final = 250  # points between two turns of the event loop, so that writes go out meanwhile
+_LONGEST_SLICE: Final = 1000
+_TURNS_TO_BEGIN: Final = 3  # until a device has handed its first writes to its driver
 _CALM: Final = 2.0  # seconds without garbage collection when many points move
 _CLOCK_STEP: Final = 1.0  # seconds the two clocks may part before that is a step, not drift
 _PRUNE_EVERY: Final = 3600.0
@@ -389,16 +390,22 @@ class Gateway:
         self._rushing = len(affected) > _SLICE
         if self._rushing:
             self._calm.begin(_CALM)
+        told, device = 0, None
         try:
-            waiting = iter(affected.items())
-            while some := list(islice(waiting, _SLICE)):
-                for name, wanted_at in some:
-                    live = self.points.get(name)
-                    if live is not None:
-                        outputs = live.point.want(now, self.planner.demand(name, wall))
-                        held = self._carry_out(live, outputs)
-                        # What is there already, or held back by a rule, is not late.
-                        live.wanted_at = None if held or live.point.settled else wanted_at
+            for name, wanted_at in affected.items():
+                live = self.points.get(name)
+                if live is None:
+                    continue
+                # What goes to one device goes together.
+                if told >= _SLICE and (live.device is not device or told >= _LONGEST_SLICE):
+                    await asyncio.sleep(0)
+                    told = 0
+                told += 1
+                device = live.device
+                held = self._carry_out(live, live.point.want(now, self.planner.demand(name, wall)))
+                # What is there already, or held back by a rule, is not late.
+                live.wanted_at = None if held or live.point.settled else wanted_at
+            for _ in range(_TURNS_TO_BEGIN):
                 await asyncio.sleep(0)
         finally:
             if self._rushing:
