@@ -8,7 +8,6 @@ the safety of the points.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import random as random_module
 import time
@@ -20,6 +19,7 @@ from typing import Final, TypeAlias
 
 from oadr2._core.histogram import Histogram
 from oadr2.errors import LocalProtocolError, OadrError, StoreError
+from oadr2.gateway.agenda import Agenda
 from oadr2.gateway.collector import Calm
 from oadr2.gateway.configuration import (
     DriverClass,
@@ -112,8 +112,7 @@ class Gateway:
         # Points of which something else may be wanted, and since when, if an event's time has come.
         self._affected: dict[str, float | None] = {}
         self._changed_vens: dict[str, None] = {}
-        self._heap: list[tuple[float, int, LivePoint]] = []
-        self._pushes = 0
+        self._agenda = Agenda()
         self._unheard = 0
         self._ahead = clock() - monotonic()
         self._retry_store = -inf
@@ -405,7 +404,7 @@ class Gateway:
                 held = self._carry_out(live, live.point.want(now, self.planner.demand(name, wall)))
                 # What is there already, or held back by a rule, is not late.
                 live.wanted_at = None if held or live.point.settled else wanted_at
-            for _ in range(_TURNS_TO_BEGIN):
+            for _ in range(_TURNS_TO_BEGIN if self._rushing else 1):
                 await asyncio.sleep(0)
         finally:
             if self._rushing:
@@ -441,17 +440,13 @@ class Gateway:
     async def _look_at_due(self) -> None:
         looked = 0
         now = self._monotonic()
-        while self._heap and self._heap[0][0] <= now:
-            due, _, live = heapq.heappop(self._heap)
-            if due != live.due:
-                continue  # it was looked at since
-            live.due = inf
+        while (live := self._agenda.take(now)) is not None:
             if self.points.get(live.settings.name) is not live:
                 continue
             if live.point.deadline <= now:
                 self._carry_out(live, live.point.look(now))
             elif live.point.deadline < inf:
-                self._schedule(live)
+                self._agenda.put(live)
             looked += 1
             if looked % _SLICE == 0:
                 await asyncio.sleep(0)
@@ -477,8 +472,7 @@ class Gateway:
             deadline = link.handler.next_deadline
             if deadline is not None:
                 pause = min(pause, max(deadline, self._retry_store) - wall)
-        if self._heap:
-            pause = min(pause, self._heap[0][0] - now)
+        pause = min(pause, self._agenda.next_due - now)
         return max(pause, 0.001)  # due but not done is rounding; never spin
 
     async def _sleep(self, seconds: float) -> None:
@@ -505,17 +499,9 @@ class Gateway:
                 loop.call_soon(self._done, live, output, None, "")
             else:
                 live.device.put(live, live.settings.address, output)
-        if live.point.deadline < live.due:
-            self._schedule(live)
-        return held
-
-    def _schedule(self, live: LivePoint) -> None:
-        """Have it looked at when it wants to be, earlier than the heap has it."""
-        live.due = deadline = live.point.deadline
-        self._pushes += 1
-        heapq.heappush(self._heap, (deadline, self._pushes, live))
-        if self._heap[0][2] is live:
+        if live.point.deadline < live.due and self._agenda.put(live):
             self._wake.set()
+        return held
 
     def _done(self, live: LivePoint, request: Request, value: float | None, problem: str) -> None:
         """A device is done with a request. In a rush of writes that is looked into afterwards."""
