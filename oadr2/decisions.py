@@ -98,14 +98,18 @@ class Decisions:
 
     def take_due(self, now: float) -> list[tuple[str, OptType]]:
         """The events that are decided, or have waited long enough, and their opts."""
-        due = [
-            (event_id, pending.opt_type or self._default)
-            for event_id, pending in self._pending.items()
-            if pending.opt_type is not None or pending.until <= now
-        ]
-        for event_id, _ in due:
+        due = []
+        for event_id, pending in tuple(self._pending.items()):
+            if pending.opt_type is None and pending.until > now:
+                continue
+            if pending.opt_type is None:
+                self._warn_of_none(event_id)
+            due.append((event_id, pending.opt_type or self._default))
             del self._pending[event_id]
         return due
+
+    def _warn_of_none(self, event_id: str) -> None:
+        _log.warning("no decision about event %r: %s", event_id, self._default)
 
     async def aclose(self) -> None:
         """Wait for no decision any more."""
@@ -119,7 +123,10 @@ class Decisions:
             async with asyncio.timeout(self._time_limit):
                 opt_type = await decision
         except TimeoutError:
-            _log.warning("no decision about event %r: %s", event_id, self._default)
+            if (
+                self._pending.get(event_id) is pending
+            ):  # else take_due was quicker, by its own clock
+                self._warn_of_none(event_id)
         except Exception:  # the application's own code; the event counts all the same
             _log.exception("on_event failed for event %r: %s", event_id, self._default)
         if self._pending.get(event_id) is not pending:
