@@ -72,7 +72,9 @@ def running(arguments: list[str], *, ready: bool = False) -> Iterator[subprocess
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("example", choices=sorted(DEVICES))
-    parser.add_argument("--check", action="store_true", help="only check the file, the VTN and the devices")
+    parser.add_argument(
+        "--check", action="store_true", help="only check the file, the VTN and the devices"
+    )
     options = parser.parse_args()
     devices = DEVICES[options.example]
     with (
