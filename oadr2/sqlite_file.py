@@ -157,7 +157,9 @@ class SqliteFile:
 
     def _is_ours(self) -> bool:
         """True when the file has our tables, False when it is empty; StoreError when neither."""
-        application, version = self._pragma("application_id"), self._pragma("user_version")
+        with self._moment():
+            application, version = self._pragma("application_id"), self._pragma("user_version")
+            tables = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         known = self._kind.version
         if application == self._kind.application_id:
             if version > known:
@@ -171,10 +173,21 @@ class SqliteFile:
                     "name another file"
                 )
             return True
-        tables = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if application or version or tables:
             raise StoreError(f"{self.path}: {self._kind.foreign}")
         return False
+
+    @contextlib.contextmanager
+    def _moment(self) -> Iterator[None]:
+        """All that is read in it was so at one moment, whatever another process is making of the file."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
 
     def _write_ahead(self, timeout: float) -> str:
         """Switch to the write-ahead log; a no-op on a file that has it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import threading
 from math import inf
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from oadr2.gateway.notify import Systemd
 from oadr2.gateway.state import AuditEntry, StateFile, StoredOverride
 from oadr2.points.point import Memory, Record
 from oadr2.points.rules import RELEASED
+from oadr2.sqlite_file import SqliteFile
 
 
 def entry(number: int, point: str = "a", event_id: str = "", kind: str = "write") -> AuditEntry:
@@ -155,3 +157,25 @@ def test_without_systemd_nobody_is_told(caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.records == []
     Systemd({"NOTIFY_SOCKET": "/nowhere/at/all"}).ready()
     assert "systemd was not told READY" in caplog.text
+
+
+def test_looked_at_while_another_process_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gateway.db"
+    plain = SqliteFile._pragma
+    maker = threading.Thread(target=lambda: StateFile(path).close())
+
+    def in_the_middle(file: SqliteFile, name: str) -> object:
+        value = plain(file, name)
+        if name == "application_id" and threading.current_thread() is not maker:
+            monkeypatch.undo()
+            maker.start()
+            maker.join(0.2)  # it waits for us, unless what we read may change meanwhile
+        return value
+
+    monkeypatch.setattr(SqliteFile, "_pragma", in_the_middle)
+    StateFile(path).close()
+    maker.join()
+    with StateFile(path, create=False) as state:
+        assert state.search() == []
