@@ -15,13 +15,15 @@ from typing import Any, Final, Protocol, TypeVar
 from oadr2.background import BackgroundVen, VenClient
 from oadr2.client import Client
 from oadr2.decisions import Decisions, OnEvent
-from oadr2.errors import ConfigurationError, LocalProtocolError, TransportError
+from oadr2.errors import ConfigurationError, LocalProtocolError, StoreError, TransportError
 from oadr2.model import OptType, Period, Targets
 from oadr2.services.registration import RegistrationSettings
 from oadr2.services.request import Request
 from oadr2.ven_20b import Ven20b
 
 _LONGEST_SLEEP: Final = 3600.0  # the clock may be set meanwhile
+_SHORTEST_SLEEP: Final = 0.01
+_AFTER_STORE_ERROR: Final = 1.0
 
 
 class Exchanges:
@@ -87,6 +89,7 @@ class Exchanges:
         """Go on until cancelled; errors are reported and survived."""
         while True:
             self._wake.clear()
+            pause = _SHORTEST_SLEEP
             try:
                 sent = await self.step()
             # OadrError is expected; anything else is a fault in a callback or in here, which must not
@@ -96,15 +99,17 @@ class Exchanges:
                 delay = 0.0 if deadline is None else max(0.0, deadline - self._clock())
                 self._report(error, delay)
                 sent = False
+                if isinstance(error, StoreError):  # what was due is due still
+                    pause = _AFTER_STORE_ERROR
             if not sent:
-                await self._sleep()
+                await self._sleep(pause)
 
-    async def _sleep(self) -> None:
+    async def _sleep(self, at_least: float) -> None:
         deadline = self.ven.next_deadline
         seconds = _LONGEST_SLEEP if deadline is None else deadline - self._clock()
         try:
             # Never at once: an error that left its cause in place would make a busy loop.
-            async with asyncio.timeout(min(_LONGEST_SLEEP, max(0.01, seconds))):
+            async with asyncio.timeout(min(_LONGEST_SLEEP, max(at_least, seconds))):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -128,8 +133,6 @@ class ServiceCalls(Client):
             StoreError: it could not be stored; nothing has changed.
         """
         self._check_open()
-        if self.ven.decisions is not None and self.ven.decisions.decide(event_id, opt_type):
-            return
         self.ven.change_opt(event_id, opt_type, vtn_id)
         self.wake()
 

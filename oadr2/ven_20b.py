@@ -122,6 +122,8 @@ class Ven20b:
         self.decisions = decisions
         self._seal = Seal(handler.policy, signer, verifier)
         self._on_activity = on_activity
+        if decisions is not None:
+            decisions.restore(self._state, handler.get_states())
         self._inbox = Inbox(
             handler,
             self.registration,
@@ -166,7 +168,7 @@ class Ven20b:
         """What to send now, or None until :attr:`next_deadline`. One at a time, in the right order.
 
         Raises:
-            StoreError: a report that is due could not be stored.
+            StoreError: a report that is due, or a decision, could not be stored; it is due still.
         """
         if self.phase == "registered":
             self.reports.advance(now)
@@ -174,7 +176,8 @@ class Ven20b:
                 held = self.handler.get_active_events()
                 self.opts.expire(now, frozenset(event.event_id for event in held))
         if self.decisions is not None:
-            for event_id, opt_type in self.decisions.take_due(now):
+            self.decisions.ask_again(now)
+            for event_id, opt_type in self.decisions.due(now):
                 self._answer_late(event_id, opt_type)
         if now < self._tries.not_before:
             return None
@@ -391,6 +394,8 @@ class Ven20b:
             self.change_opt(event_id, opt_type)
         except LocalProtocolError as error:  # it has gone meanwhile, and needs no answer
             _log.info("no answer to event %r: %s", event_id, error)
+            if self.decisions is not None:
+                self.decisions.settled(event_id)
 
     # -- the replies, one by one ----------------------------------------------------------------
 
@@ -525,6 +530,8 @@ class Ven20b:
             StoreError: it could not be stored; nothing has changed.
         """
         self._owe("EiEvent", self.handler.set_opt(event_id, opt_type, vtn_id))
+        if self.decisions is not None:
+            self.decisions.settled(event_id)
 
     def create_opt(
         self,
