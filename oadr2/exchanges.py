@@ -143,6 +143,7 @@ class ServiceCalls(Client):
         *,
         reason: str = "notParticipating",
         targets: Targets | None = None,
+        opt_id: str | None = None,
     ) -> str:
         """Qualify our opt of a held event, for some of its resources for instance; the optID (O01).
 
@@ -154,7 +155,9 @@ class ServiceCalls(Client):
         event = self.ven.handler.get_event(event_id)
         if event is None:
             raise LocalProtocolError(f"event {event_id!r} is not held")
-        opt_id = self.ven.create_opt(event, opt_type, time.time(), reason=reason, targets=targets)
+        opt_id = self.ven.create_opt(
+            event, opt_type, time.time(), reason=reason, targets=targets, opt_id=opt_id
+        )
         self.wake()
         return opt_id
 
@@ -166,6 +169,7 @@ class ServiceCalls(Client):
         reason: str = "x-schedule",
         market_context: str | None = None,
         targets: Targets | None = None,
+        opt_id: str | None = None,
     ) -> str:
         """Say when the loads are available, or are not; the optID (O02, O04).
 
@@ -181,6 +185,7 @@ class ServiceCalls(Client):
             reason=reason,
             market_context=market_context,
             targets=targets,
+            opt_id=opt_id,
         )
         self.wake()
         return opt_id

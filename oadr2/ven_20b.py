@@ -32,6 +32,7 @@ from oadr2.model import (
     CreatedOpt,
     CreatedPartyRegistration,
     CreatedReport,
+    CreateOpt,
     DistributeEvent,
     EiResponse,
     Event,
@@ -47,7 +48,7 @@ from oadr2.model import (
     UpdateReport,
 )
 from oadr2.services.inbox import NOT_RECOGNIZED, SERVICE_OF, Inbox
-from oadr2.services.opt import Opts
+from oadr2.services.opt import HeldOpt, Opts
 from oadr2.services.outbox import AnswersOwed, OptOutbox
 from oadr2.services.registration import Registration, RegistrationSettings
 from oadr2.services.replies import accepted, expect
@@ -541,19 +542,19 @@ class Ven20b:
         *,
         reason: str = "notParticipating",
         targets: Targets | None = None,
+        opt_id: str | None = None,
     ) -> str:
-        """Qualify an opt with an oadrCreateOpt (O01); the optID.
+        """Qualify an opt with an oadrCreateOpt (O01); the optID, which is ours to choose.
 
         Raises:
-            LocalProtocolError, StoreError: as for :meth:`oadr2.services.opt.Opts.for_event`.
+            LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.for_event`.
+            StoreError: it could not be stored; nothing is to be sent.
         """
-        opt_id = self._id()
-        message = self.opts.for_event(
-            event, opt_type, opt_id=opt_id, request_id=self._id(), ven_id=self._ven_id, now=now,
-            reason=reason, targets=targets,
+        message, held = self.opts.for_event(
+            event, opt_type, opt_id=opt_id or self._id(), request_id=self._id(),
+            ven_id=self._ven_id, now=now, reason=reason, targets=targets,
         )  # fmt: skip
-        self._unsent_opts.put(message, self._seal.encoded(message))
-        return opt_id
+        return self._hold(message, held)
 
     def create_availability(
         self,
@@ -564,19 +565,20 @@ class Ven20b:
         reason: str = "x-schedule",
         market_context: str | None = None,
         targets: Targets | None = None,
+        opt_id: str | None = None,
     ) -> str:
-        """Say when the loads are available, or are not (O02, O04); the optID.
+        """Say when the loads are available, or are not (O02, O04); the optID, which is ours to choose.
 
         Raises:
-            LocalProtocolError, StoreError: as for :meth:`oadr2.services.opt.Opts.schedule`.
+            LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.schedule`.
+            StoreError: it could not be stored; nothing is to be sent.
         """
-        opt_id = self._id()
-        message = self.opts.schedule(
-            opt_type, periods, opt_id=opt_id, request_id=self._id(), ven_id=self._ven_id, now=now,
-            reason=reason, market_context=market_context, targets=targets,
+        message, held = self.opts.schedule(
+            opt_type, periods, opt_id=opt_id or self._id(), request_id=self._id(),
+            ven_id=self._ven_id, now=now, reason=reason, market_context=market_context,
+            targets=targets,
         )  # fmt: skip
-        self._unsent_opts.put(message, self._seal.encoded(message))
-        return opt_id
+        return self._hold(message, held)
 
     def cancel_opt(self, opt_id: str) -> None:
         """Take an opt back with an oadrCancelOpt (O06).
@@ -587,6 +589,11 @@ class Ven20b:
         """
         message = self.opts.cancel(opt_id, request_id=self._id(), ven_id=self._ven_id)
         self._unsent_opts.put(message, self._seal.encoded(message))
+
+    def _hold(self, message: CreateOpt, opt: HeldOpt) -> str:
+        self._unsent_opts.put(message, self._seal.encoded(message), also={opt.key: opt.text})
+        self.opts.add(opt)
+        return opt.opt_id
 
     # -- inside ---------------------------------------------------------------------------------
 
