@@ -62,10 +62,10 @@ class Order:
     event_id: str = ""
     vtn_id: str | None = None
     opt_id: str = field(default_factory=lambda: secrets.token_hex(8))
-    periods: Sequence[tuple[float, float]] = ()
+    periods: tuple[tuple[float, float], ...] = ()
     reason: str = ""
     market_context: str | None = None
-    resource_ids: Sequence[str] = ()
+    resource_ids: tuple[str, ...] = ()
     given: int = field(default_factory=time.time_ns)
     refused: str = ""
     refused_at: float = 0.0
@@ -95,12 +95,12 @@ class Orders:
     def all(self) -> tuple[Order, ...]:
         """Those that wait, and those refused a short while ago. Raises StoreError."""
         texts = self._store.get_values(self._ven_id, _PREFIX).values()
-        return tuple(Order(**json.loads(text)) for text in texts)
+        return tuple(map(_order, texts))
 
     def find(self, order: Order) -> Order | None:
         """It as it is now, ``refused`` perhaps; None once it is carried out. Raises StoreError."""
         text = self._store.get_value(self._ven_id, order.key)
-        return None if text is None else Order(**json.loads(text))
+        return None if text is None else _order(text)
 
     def done(self, orders: Sequence[Order]) -> None:
         """For the VEN: forget them. Raises StoreError."""
@@ -196,7 +196,7 @@ async def _obey(client: OptClient, order: Order, now: float) -> None:
         return
     if any(opt.opt_id == order.opt_id for opt in client.ven.opts.held):
         return  # a moment before we were ended
-    targets = Targets(resource_ids=tuple(order.resource_ids))
+    targets = Targets(resource_ids=order.resource_ids)
     if order.kind == "qualify":
         await client.create_opt(
             order.event_id,
@@ -217,6 +217,13 @@ async def _obey(client: OptClient, order: Order, now: float) -> None:
         targets=targets,
         opt_id=order.opt_id,
     )
+
+
+def _order(text: str) -> Order:
+    kept = json.loads(text)
+    kept["periods"] = tuple((start, end) for start, end in kept["periods"])
+    kept["resource_ids"] = tuple(kept["resource_ids"])
+    return Order(**kept)
 
 
 def _period(start: float, end: float) -> Period:

@@ -100,7 +100,7 @@ def _opt(store: EventStore, name: str, args: argparse.Namespace) -> Order:
             args.event_id,
             args.vtn_id,
             reason=args.reason or ("notParticipating", "participating")[opt_type == "optIn"],
-            resource_ids=args.resources,
+            resource_ids=tuple(args.resources),
         )
     elif not args.lengths:
         raise ConfigurationError("name an EVENT, or say --for how long (and --from when)")
@@ -111,7 +111,7 @@ def _opt(store: EventStore, name: str, args: argparse.Namespace) -> Order:
             periods=_periods(args.starts, args.lengths, time.time()),
             reason=args.reason or "x-schedule",
             market_context=args.market_context,
-            resource_ids=args.resources,
+            resource_ids=tuple(args.resources),
         )
     require_reason(order.reason)
     if store.get_value(name, "registration") is None:
@@ -135,7 +135,7 @@ def _require_held(store: EventStore, name: str, event_id: str, vtn_id: str | Non
 
 def _periods(
     starts: Sequence[str], lengths: Sequence[str], now: float
-) -> list[tuple[float, float]]:
+) -> tuple[tuple[float, float], ...]:
     starts = starts or ["now"]
     if len(starts) != len(lengths):
         raise ConfigurationError("--from and --for go together: give both for each period")
@@ -153,7 +153,7 @@ def _periods(
                 f"--from {start} --for {length}: that was over at {_local(begin + seconds)}"
             )
         found.append((begin, begin + seconds))
-    return found
+    return tuple(found)
 
 
 def _moment(text: str, now: float) -> float:
@@ -164,7 +164,8 @@ def _moment(text: str, now: float) -> float:
             return now + read_seconds(text[1:])
         if _CLOCK_TIME(text):
             today = datetime.fromtimestamp(now).date()  # noqa: DTZ006  what the clock on the wall says
-            text = f"{today}T{text.zfill(5 if text.count(':') == 1 else 8)}"
+            clock = text.zfill(5 if text.count(":") == 1 else 8)
+            return datetime.fromisoformat(f"{today}T{clock}").timestamp()
         return datetime.fromisoformat(text).timestamp()
     except (ConfigurationError, ValueError, OverflowError, OSError):
         raise ConfigurationError(
