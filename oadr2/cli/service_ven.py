@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from oadr2.cli.configuration import read_secret
 from oadr2.cli.report_settings import load_function, report_sources
+from oadr2.cli.signatures import signatures_of
 from oadr2.decisions import Decisions
 from oadr2.errors import ConfigurationError
 from oadr2.event import EventHandler
@@ -72,7 +72,7 @@ def make_service_ven(args: argparse.Namespace, parts: VenParts, **registration: 
     Raises:
         ConfigurationError: an option is wrong, or signatures need what is not installed.
     """
-    signer, verifier = _signatures(args)
+    signer, verifier = signatures_of(args)
     settings = RegistrationSettings(
         ven_name=args.ven_name,
         ven_id=args.ven_id,
@@ -89,18 +89,3 @@ def make_service_ven(args: argparse.Namespace, parts: VenParts, **registration: 
         verifier=verifier,
         on_activity=parts.on_activity,
     )
-
-
-def _signatures(args: argparse.Namespace) -> tuple[Any, Any]:
-    signer = verifier = None
-    if args.sign_cert is None and args.sign_key is not None:
-        raise ConfigurationError("--sign-key is of no use without --sign-cert")
-    if args.sign_cert is not None or args.verify_fingerprint or args.verify_ca is not None:
-        from oadr2.signature import Signer, Verifier  # noqa: PLC0415 - it needs an extra
-
-        if args.sign_cert is not None:
-            password = read_secret(args, "key_passphrase")
-            signer = Signer(args.sign_cert, args.sign_key, password=password)
-        if args.verify_fingerprint or args.verify_ca is not None:
-            verifier = Verifier(fingerprints=args.verify_fingerprint, ca_certs=args.verify_ca)
-    return signer, verifier

@@ -106,6 +106,11 @@ def add_service_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TOML file with [[report]] tables; they may stand in the settings file, too",
     )
+    add_signature_options(services)
+
+
+def add_signature_options(services: argparse._ArgumentGroup) -> None:
+    """Signatures of 2.0b, as :mod:`oadr2.cli.signatures` takes them."""
     services.add_argument(
         "--sign-cert", type=Path, metavar="FILE", help="sign what is sent, with this certificate"
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from oadr2_program import Program
 from openleadr_vtn import OpenleadrVtn
 
@@ -125,10 +126,21 @@ def test_registration_reports_and_an_event(
     ends_well(ven, vtn)
 
 
-def test_the_VTN_asks_for_another_registration_and_ends_it(settings: Path) -> None:
-    with vtn_program("--reregister-after", "1s", "--cancel-after", "3s") as vtn:
+def test_the_VTN_asks_for_another_registration_and_ends_it_all_signed(
+    settings: Path, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    signed = []
+    for name in ("vtn.pem", "ven.pem"):
+        leaf = authority.issue_cert(name)
+        leaf.private_key_and_cert_chain_pem.write_to_path(tmp_path / name)
+        file, ca = str(tmp_path / name), str(tmp_path / "ca.pem")
+        signed.append(("--sign-cert", file, "--verify-ca", ca))
+    with vtn_program("--reregister-after", "1s", "--cancel-after", "3s", *signed[0]) as vtn:
         url = vtn.wait_for_record(kind="start")["url"]
-        with Program("poll", "-c", str(settings), "--vtn-url", url, "--json") as ven:
+        more = ("-c", str(settings), "--vtn-url", url, "--json", *signed[1])
+        with Program("poll", *more) as ven:
             ven.wait_for_record(2, change="registered")
             ven.wait_for_record(change="cancelled")
             vtn.wait_for_record(kind="left")
