@@ -80,6 +80,7 @@ def perfect_hash(names: list[str], size: int) -> tuple[int, int, int, int, list[
     raise SystemExit("generate_tables: no perfect hash found; enlarge the table")
 
 
+OPEN, LEAF = 1, 2  # as scanner.pxd: Token counts them
 CLASS_BITS = {"NAME_START": 1, "NAME_CHAR": 2, "SPACE": 4, "TEXT": 8, "VALUE": 16, "DIGIT": 32}
 
 
@@ -239,8 +240,11 @@ def write(folder: Path) -> None:
 
     # States: the transition table, and what each state asks of its children.
     count, width = len(tables.states), len(tables.elements) + 1
-    h.append("typedef struct { uint8_t state, bit, repeats, leaf; } Transition;")
+    # token: what the scanner must have met; NO_TOKEN where that takes a closer look.
+    h.append("enum { NO_TOKEN = 3 };")
+    h.append("typedef struct { uint8_t state, bit, repeats, token; } Transition;")
     h.append(f"static const Transition TRANSITION[{count}][{width}] = {{")
+    raw = tables.elements["gml", "FeatureCollection"]
     masks = []
     for state in tables.states:
         cells = []
@@ -248,8 +252,10 @@ def write(folder: Path) -> None:
         wanted = {"a": 0, "b": 0}
         children = [0] * 32
         for element, (target, bit, signs) in state["rows"].items():
-            leaf = int(tables.states[target].get("leaf", False))
-            cells.append(f"[{element}] = {{{target}, {bit}, {int(signs[1] in '*+')}, {leaf}}}")
+            met = LEAF if tables.states[target].get("leaf", False) else OPEN
+            if element == raw:
+                met = "NO_TOKEN"
+            cells.append(f"[{element}] = {{{target}, {bit}, {int(signs[1] in '*+')}, {met}}}")
             children[bit] = element
             for profile, sign in zip("ab", signs, strict=True):
                 if sign in "1+":
@@ -259,13 +265,14 @@ def write(folder: Path) -> None:
         h.append(f"    {{{', '.join(cells) or '{0, 0, 0, 0}'}}},")
         masks.append(
             f'    {{"{state["name"]}", {state["element"]}, {int(state.get("leaf", False))}, '
-            f"{{{required['a']}u, {required['b']}u}}, {{{wanted['a']}u, {wanted['b']}u}}, "
+            f"{{{required['a']}u, {required['b']}u}}, "
+            f"{{{required['a'] | wanted['a']}u, {required['b'] | wanted['b']}u}}, "
             f"{{{','.join(map(str, children))}}}}},"
         )
     h.append("};")
     h.append(
         "typedef struct { const char *name; uint8_t element; uint8_t leaf; uint32_t required[2]; "
-        "uint32_t wanted[2]; uint8_t children[32]; } StateRow;"
+        "uint32_t due[2]; uint8_t children[32]; } StateRow;"
     )
     h += ["static const StateRow STATES[] = {", *masks, "};"]
     guesses = ",".join(map(str, following_elements(tables)))
@@ -292,13 +299,13 @@ def write(folder: Path) -> None:
         "    const uint8_t* NAMESPACE_LATER",
         "    uint32_t namespace_slot(const unsigned char* s)",
         "    ctypedef struct Transition:",
-        "        uint8_t state, bit, repeats, leaf",
+        "        uint8_t state, bit, repeats, token",
         "    const Transition** TRANSITION",
         "    ctypedef struct StateRow:",
         "        const char* name",
         "        uint8_t element, leaf",
         "        uint32_t required[2]",
-        "        uint32_t wanted[2]",
+        "        uint32_t due[2]",
         "        uint8_t children[32]",
         "    const StateRow* STATES",
         "    const uint8_t* FOLLOWING",

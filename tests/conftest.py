@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from oadr2.sim import mosquitto
 from oadr2.sim.prosody import INSTALL, find_prosody
 
 ROOT = Path(__file__).parent.parent
+# A shell has its background jobs ignore Ctrl-C, and what they start inherits that: not our programs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,15 @@
     python -m oadr2.sim.bacnet_device --port 47809
 
 It has the commandable objects analog-output 1 to 4, binary-output 1 and multi-state-output 1, an
-analog-value 1 that is not commandable, and an analog-input 1. Write an object such as
-``analog-output 1`` on its standard input, and it tells the present value. Needs bacpypes3
-(``pip install 'oadr2[bacnet]'``).
+analog-value 1 that is not commandable, and an analog-input 1. It takes lines on its standard input
+and answers each with a present value, or ``none`` where there is no such object:
+
+* ``analog-output 1`` asks;
+* ``analog-output 1 33`` commands it at priority 1, as a fire panel would: it still accepts what others
+  write and does nothing about it;
+* ``analog-output 1 null`` lets it go again.
+
+Needs bacpypes3 (``pip install 'oadr2[bacnet]'``).
 """
 
 from __future__ import annotations
@@ -22,10 +28,11 @@ from bacpypes3.local.binary import BinaryOutputObject
 from bacpypes3.local.device import DeviceObject
 from bacpypes3.local.multistate import MultiStateOutputObject
 from bacpypes3.pdu import IPv4Address
-from bacpypes3.primitivedata import ObjectIdentifier
+from bacpypes3.primitivedata import Null, ObjectIdentifier
 
 #: The present value of each analog output that nobody commands.
 RELINQUISH_DEFAULT = 20.0
+HIGHEST_PRIORITY = 1  # manual life safety
 
 
 async def serve(host: str, port: int) -> None:
@@ -72,8 +79,11 @@ async def serve(host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
-        kind, _, instance = line.decode().strip().partition(" ")
-        found = application.get_object_id(ObjectIdentifier((kind, int(instance or 0))))
+        kind, instance, *value = line.decode().split()
+        found = application.get_object_id(ObjectIdentifier((kind, int(instance))))
+        if found is not None and value:
+            commanded = Null(()) if value[0] == "null" else type(found.presentValue)(value[0])
+            await found.write_property("presentValue", commanded, priority=HIGHEST_PRIORITY)
         print(float(found.presentValue) if found is not None else "none", flush=True)
     application.close()
 

@@ -46,6 +46,10 @@ class Load(abc.ABC):
     def address(self) -> str:
         """The driver's keys of the ``[[point]]`` table."""
 
+    @abc.abstractmethod
+    def obey(self, willing: bool) -> None:
+        """Accept every write and stay as it is, unless it is willing."""
+
     def go(self) -> None:
         """Be gone from the network."""
         raise NotImplementedError
@@ -186,10 +190,17 @@ class Valve(Load):
 
     @property
     def held(self) -> float:
+        return self._told("analog-output 1")
+
+    def _told(self, line: str) -> float:
         assert self._process.stdin is not None
-        self._process.stdin.write("analog-output 1\n")
+        self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
         return float(self._out.readline())
+
+    def obey(self, willing: bool) -> None:
+        """Somebody of higher priority commands it to where it is, or lets it go."""
+        self._told(f"analog-output 1 {'null' if willing else self.normal}")
 
     def address(self) -> str:
         return (

@@ -42,6 +42,12 @@ def heater(mosquitto_installed: None) -> Iterator[Heater]:
         yield heater
 
 
+@pytest.fixture
+def valve() -> Iterator[Valve]:
+    with Valve() as valve:
+        yield valve
+
+
 @contextlib.contextmanager
 def gateway(folder: Path, server: VtnServer, *tables: str) -> Iterator[GatewayProcess]:
     """``oadr2 gateway`` at work, every device seen."""
@@ -49,7 +55,8 @@ def gateway(folder: Path, server: VtnServer, *tables: str) -> Iterator[GatewayPr
     with GatewayProcess(path, folder) as process:
         wait_for(
             lambda: (
-                (folder / "gateway.db").exists()
+                process.works()
+                and (folder / "gateway.db").exists()
                 and {entry.point for entry in audit(folder)} >= _names(tables)
             ),
             "the first look",
@@ -245,15 +252,15 @@ def test_the_broker_restarted(
     assert not reasons(tmp_path, chiller, "failed")
 
 
-@pytest.mark.parametrize("kind", [Chiller, Heater], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_device_that_answers_and_does_not_obey(
-    kind: type[Chiller | Heater],
+    kind: type[Load],
     request: pytest.FixtureRequest,
     vtn: SimulatedVtn,
     server: VtnServer,
     tmp_path: Path,
 ) -> None:
-    load: Chiller | Heater = request.getfixturevalue(kind.name)
+    load: Load = request.getfixturevalue(kind.name)
     with gateway(tmp_path, server, load.table("retries = 1")):
         load.obey(False)
         vtn.add_event("peak", start="now", duration="PT1H", level=2)

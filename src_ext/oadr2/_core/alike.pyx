@@ -28,8 +28,8 @@ from oadr2._core.walk cimport (
 )
 
 cdef extern from "bytes16.h" nogil:
-    const char* pass_plain(const char* p, const char* end)
-    const char* pass_indent(const char* p, const char* end)
+    const char* pass_plain(const char* p, const char* roomy)
+    const char* pass_indent(const char* p, const char* roomy)
 
 
 # --- writing down --------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ cdef bint read_interval(Walk* w) noexcept nogil:
     """Read the next interval if it is written like the one before; else False, and nothing has happened."""
     cdef Scanner* s = &w.s
     cdef IntervalMould* mould = &w.interval_mould
-    cdef const char* start = pass_indent(s.p, s.end)
+    cdef const char* start = pass_indent(s.p, s.roomy)
     cdef const char* p = start
     cdef Str texts[MAX_VALUES]
     cdef uint32_t i, n
@@ -185,7 +185,7 @@ cdef bint read_interval(Walk* w) noexcept nogil:
         p += n
         if i < mould.values:
             texts[i].ptr = p
-            p = pass_plain(p, s.end)
+            p = pass_plain(p, s.roomy)
             texts[i].len = <uint32_t> (p - texts[i].ptr)
             if not read_value_into(w, mould.states[i], texts[i], &interval):
                 return False
@@ -221,7 +221,7 @@ cdef bint take_steps(Walk* w) noexcept nogil:
             if s.end - p < n or memcmp(p, at, n) != 0:
                 return False
             value = p + n
-            p = pass_plain(value, s.end)
+            p = pass_plain(value, s.roomy)
             at = step.at + step.length
             s.text.ptr = value
             s.text.len = <uint32_t> (p - value)
@@ -256,7 +256,7 @@ cdef bint read_event(Walk* w) noexcept nogil:
     cdef uint32_t intervals = m.interval_count, targets = m.target_count, items = w.items
     if mould.depth != s.depth or mould.generation != s.generation:
         return False
-    s.token = pass_indent(s.p, s.end)
+    s.token = pass_indent(s.p, s.roomy)
     mould.problems = m.problem_count
     begin_event(w)
     if not w.failed and take_steps(w):

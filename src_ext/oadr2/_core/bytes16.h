@@ -1,7 +1,8 @@
 /* Loops over bytes, sixteen at a time with SSE2 (part of every x86-64), else eight in one integer.
 
    Build with -DOADR2_PORTABLE (setup.py: OADR2_PORTABLE=1) for the second on any machine. Nothing
-   here reads at or beyond `end`, except for end[0], which is a zero byte. */
+   here reads at or beyond `end`, except for end[0], which is a zero byte; `roomy` is the last place
+   from which TAG_ROOM bytes can be read, or NULL. */
 #ifndef OADR2_BYTES16_H
 #define OADR2_BYTES16_H
 #include <stdint.h>
@@ -25,6 +26,9 @@
    xmlns, a colon, seven bytes of prefix, =, the URI (NAMESPACE_LONGEST - 1) in quotes. */
 #define XMLNS (BYTE_AT('x', 0) | BYTE_AT('m', 1) | BYTE_AT('l', 2) | BYTE_AT('n', 3) | BYTE_AT('s', 4))
 #define DECLARATION_ROOM (16 + 64)
+/* The longest element name of ours; a tag: <, a prefix and its colon, the name, >. */
+#define NAME_ROOM 32
+#define TAG_ROOM (2 + 8 + NAME_ROOM)
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -36,10 +40,10 @@ static inline int is_plain(unsigned char c) {
     return c < 0x80 && (c >= 0x20 ? c != '<' && c != '&' && c != ']' : c == '\t' || c == '\n');
 }
 
-/* The first byte from p on that is not plain text; end[0] is none. */
-static inline const char *pass_plain(const char *p, const char *end) {
+/* The first byte from p on that is not plain text; the zero byte at the end is none. */
+static inline const char *pass_plain(const char *p, const char *roomy) {
 #ifdef OADR2_SSE2
-    while (likely(end - p >= 16)) {
+    while (likely(p <= roomy)) {
         __m128i x = _mm_loadu_si128((const __m128i *) p);
         __m128i low = _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)); /* signed: 0x80 and up are low too */
         __m128i blank = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\n')),
@@ -55,7 +59,7 @@ static inline const char *pass_plain(const char *p, const char *end) {
 #else
 #define EACH(c) (0x0101010101010101ULL * (c))
 #define DIFFERS(x, c) ((((x) ^ EACH(c)) & EACH(0x7F)) + EACH(0x7F)) /* top bit, for ASCII bytes */
-    while (likely(end - p >= 8)) {
+    while (likely(p <= roomy)) {
         uint64_t x = load64(p);
         uint64_t high = (x & EACH(0x7F)) + EACH(0x60);
         uint64_t control = DIFFERS(x, '\n') & DIFFERS(x, '\t') & ~high;
@@ -96,7 +100,7 @@ static inline const char *pass_value(const char *p, const char *end) {
 
 /* Past a line end and the spaces after it: all that stands between most tags. (Branches, for once,
    beat arithmetic: they let the processor run ahead of the loads.) */
-static inline const char *pass_indent(const char *p, const char *end) {
+static inline const char *pass_indent(const char *p, const char *roomy) {
     if (*p != '\n') {
         if (likely(*p != '\r' || p[1] != '\n'))
             return p;
@@ -104,7 +108,7 @@ static inline const char *pass_indent(const char *p, const char *end) {
     }
     p++;
 #ifdef OADR2_SSE2
-    while (likely(end - p >= 16)) {
+    while (likely(p <= roomy)) {
         unsigned other = 0xFFFF ^ _mm_movemask_epi8(_mm_cmpeq_epi8(
             _mm_loadu_si128((const __m128i *) p), _mm_set1_epi8(' ')));
         if (other)
@@ -112,7 +116,7 @@ static inline const char *pass_indent(const char *p, const char *end) {
         p += 16;
     }
 #else
-    while (likely(end - p >= 8)) {
+    while (likely(p <= roomy)) {
         uint64_t other = load64(p) ^ 0x2020202020202020ULL;
         if (other)
             return p + FIRST_BYTE_SET(other);
@@ -152,6 +156,16 @@ static inline const char *pass_to_name_end(const char *p, const char *end, const
     return p;
 }
 
+/* Whether n bytes are all ASCII. */
+static inline int is_ascii(const char *p, uint32_t n) {
+    uint64_t seen = 0;
+    for (; n >= 8; p += 8, n -= 8)
+        seen |= load64(p);
+    while (n--)
+        seen |= (unsigned char) p[n];
+    return !(seen & 0x8080808080808080ULL);
+}
+
 /* Whether n bytes are equal. */
 static inline int same_bytes(const char *a, const char *b, uint32_t n) {
 #ifdef OADR2_SSE2
@@ -181,7 +195,6 @@ static inline int same_bytes(const char *a, const char *b, uint32_t n) {
 }
 
 /* The same, where NAME_ROOM bytes can be read at both places. */
-#define NAME_ROOM 32
 static inline int same_name(const char *a, const char *b, uint32_t n) {
 #ifdef OADR2_SSE2
     uint64_t same = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) a),

@@ -19,7 +19,7 @@ from oadr2._core.message cimport (
     DecodeLimits,
     Message,
 )
-from oadr2._core.scanner cimport TOKEN_CLOSE, TOKEN_ERROR, TOKEN_LEAF, TOKEN_OPEN, Scanner
+from oadr2._core.scanner cimport TOKEN_CLOSE, TOKEN_ERROR, TOKEN_LEAF, TOKEN_OPEN, Scanner, element_uri
 from oadr2._core.tags cimport next_token
 from oadr2._core.text cimport Str
 from oadr2._core.values cimport equals
@@ -45,7 +45,7 @@ cdef void note_missing(Walk* w, int state, uint32_t seen) noexcept nogil:
         if missing >> bit & 1:
             problem(w, PROBLEM_MISSING, row.children[bit], True, Str(NULL, 0))
         bit += 1
-    missing = row.wanted[profile] & ~seen
+    missing = row.due[profile] & ~row.required[profile] & ~seen
     bit = 0
     while bit < 32 and missing >> bit:
         if missing >> bit & 1:
@@ -60,7 +60,7 @@ cdef inline void leave(Walk* w) noexcept nogil:
     cdef const StateRow* row = &STATES[state]
     cdef int profile = w.m.profile == PROFILE_B
     w.s.last = <uint16_t> (STATE_COUNT + state)
-    if (row.required[profile] | row.wanted[profile]) & ~seen:
+    if row.due[profile] & ~seen:
         note_missing(w, state, seen)
     if state == ST_SIGNAL:
         w.signal = NULL
@@ -115,7 +115,7 @@ cdef int take_any(Walk* w, int token) noexcept nogil:
     """
     cdef Scanner* s = &w.s
     cdef Frame* frame = &w.frames[w.top]
-    cdef Transition transition = TRANSITION[frame.state][s.element]
+    cdef const Transition* transition = &TRANSITION[frame.state][s.element]
     cdef int state = transition.state
     if state and (s.ns == NS_OADR_A or s.ns == NS_OADR_B) and w.ns and s.ns != w.ns:
         # passed over, it could make a list look empty, and that cancels everything (facts.md E24)
@@ -131,7 +131,7 @@ cdef int take_any(Walk* w, int token) noexcept nogil:
             return 0
         if (frame.state == ST_DOCUMENT or frame.state == ST_SIGNED_OBJECT) and not w.m.kind:
             w.m.name = s.local
-            w.m.uri = s.uri
+            w.m.uri = element_uri(s)
             if s.ns == NS_OADR_A or s.ns == NS_OADR_B:
                 w.m.profile = PROFILE_A if s.ns == NS_OADR_A else PROFILE_B
         if frame.state == ST_PAYLOAD and s.ns == NS_DS and equals(s.local, b"Signature", 9):
@@ -146,7 +146,7 @@ cdef int take_any(Walk* w, int token) noexcept nogil:
     if w.top < 3 and token == TOKEN_OPEN and not w.m.kind:
         w.m.open_tags[w.top].ptr = s.token
         w.m.open_tags[w.top].len = <uint32_t> (s.text.ptr - s.token)
-    if transition.leaf:
+    if transition.token != TOKEN_OPEN:
         if state == ST_TARGET_SERVICEAREA_FEATURECOLLECTION \
                 or state == ST_TARGET_SERVICELOCATION_FEATURECOLLECTION:
             if scanner_standalone(s, &s.text) < 0:
@@ -158,21 +158,21 @@ cdef int take_any(Walk* w, int token) noexcept nogil:
     return state
 
 
-cdef inline bint is_expected(const Walk* w, const Frame* frame, Transition transition,
+cdef inline bint is_expected(const Walk* w, const Frame* frame, const Transition* transition,
                              int token) noexcept nogil:
     """Whether the element the scanner has just met may stand here, inside a message of its profile."""
-    return (
-        transition.state and w.ns and (w.s.ns > NS_OADR_B or w.s.ns == w.ns)
-        and transition.leaf == (token == TOKEN_LEAF) and w.s.element != EL_GML_FEATURECOLLECTION
-        and (transition.repeats or not frame.seen >> transition.bit & 1)
-    )
+    if transition.token != token:
+        return False
+    if frame.seen >> transition.bit & 1 and not transition.repeats:
+        return False
+    return w.s.ns == w.ns or w.s.ns > NS_OADR_B and w.ns
 
 
 cdef int walk(Walk* w) noexcept nogil:
     """TOKEN_END when the whole payload was read, or TOKEN_ERROR."""
     cdef int token, state
     cdef Frame* frame
-    cdef Transition transition
+    cdef const Transition* transition
     w.frames[0].state = ST_DOCUMENT
     w.frames[0].element = 0
     w.frames[0].seen = 0
@@ -182,7 +182,7 @@ cdef int walk(Walk* w) noexcept nogil:
             leave(w)
         elif token == TOKEN_OPEN or token == TOKEN_LEAF:
             frame = &w.frames[w.top]
-            transition = TRANSITION[frame.state][w.s.element]
+            transition = &TRANSITION[frame.state][w.s.element]
             state = transition.state
             if likely(is_expected(w, frame, transition, token)):
                 frame.seen |= <uint32_t> 1 << transition.bit
@@ -192,7 +192,7 @@ cdef int walk(Walk* w) noexcept nogil:
                     return TOKEN_ERROR
                 if not state:
                     continue
-            if transition.leaf:
+            if transition.token != TOKEN_OPEN:
                 store_leaf(w, state)
                 w.s.last = <uint16_t> (STATE_COUNT + state)
                 if w.recording:

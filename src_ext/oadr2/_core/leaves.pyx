@@ -66,7 +66,7 @@ from oadr2._core.message cimport (
     room_for,
     take_first_rooms,
 )
-from oadr2._core.scanner cimport Scanner
+from oadr2._core.scanner cimport Scanner, element_uri
 from oadr2._core.text cimport Str
 from oadr2._core.values cimport equals, read_code, read_float, read_unsigned, trimmed
 from oadr2._core.walk cimport Walk, MAX_START_TAGS, MAX_PROBLEMS
@@ -391,7 +391,6 @@ cdef int count_item(Walk* w) noexcept nogil:
 
 
 cdef void clear_unit(UnitData* unit) noexcept nogil:
-    memset(unit, 0, sizeof(UnitData))
     unit.pulse_factor = unit.hertz = unit.voltage = NAN
     unit.ac = -1
 
@@ -405,7 +404,7 @@ cdef void begin_message(Walk* w, int kind) noexcept nogil:
         return
     m.kind = <uint8_t> kind
     m.name = s.local
-    m.uri = s.uri
+    m.uri = element_uri(s)
     w.ns = s.ns
     m.profile = PROFILE_A if s.ns == NS_OADR_A else PROFILE_B
     for i in range(s.attribute_count):
@@ -548,7 +547,7 @@ cdef void begin(Walk* w, int state) noexcept nogil:
     elif state == ST_PAYLOAD or state == ST_SIGNED_OBJECT:
         w.m.wrapped = True
         w.m.name = w.s.local
-        w.m.uri = w.s.uri
+        w.m.uri = element_uri(&w.s)
         w.m.profile = PROFILE_A if w.s.ns == NS_OADR_A else PROFILE_B
 
 

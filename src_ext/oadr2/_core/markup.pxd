@@ -11,7 +11,7 @@ from oadr2._core.text cimport Str
 from oadr2._core.scanner cimport TOKEN_ERROR, XML_EMPTY, XML_UNFINISHED, Scanner
 
 cdef extern from "bytes16.h" nogil:
-    const char* pass_plain(const char* p, const char* end)
+    const char* pass_plain(const char* p, const char* roomy)
 
 
 cdef inline uint8_t byte_class(const char* p) noexcept nogil:

@@ -256,7 +256,7 @@ cdef const char* pass_text(Scanner* s, const char* p, bint* rewrite) noexcept no
     cdef uint32_t c = 0
     cdef int n = 1
     while True:
-        p = pass_plain(p, s.end)
+        p = pass_plain(p, s.roomy)
         if p[0] == c"<":
             if p[1] == c"/" or byte_class(p + 1) & CLASS_NAME_START:
                 return p

@@ -278,7 +278,7 @@ cdef enum DecodeError:      # beyond XmlError
 
 cdef void message_init(Message* m) noexcept nogil   # from raw memory
 cdef void message_clear(Message* m) noexcept nogil  # keeps the arrays for the next payload
-cdef void message_free(Message* m) noexcept nogil
+cdef void message_free(Message* m) noexcept nogil   # the message is not to be used again
 cdef int take_first_rooms(Message* m) noexcept nogil
 cdef int more_room(Message* m, void** items, uint32_t* room, size_t size) noexcept nogil
 

@@ -95,4 +95,3 @@ cdef void message_free(Message* m) noexcept nogil:
     free(m.problems)
     free(m.nodes)
     free(m.first_rooms)
-    memset(m, 0, sizeof(Message))

@@ -44,6 +44,7 @@ from oadr2._core.message cimport (
 )
 from oadr2._core.service_objects cimport service_object
 from oadr2._core.slots cimport new, put, slots
+from oadr2._core.text cimport string
 from oadr2._core.xml cimport XML_ENCODING, XML_TOO_LARGE, Str, xml_error_text
 from tables cimport ELEMENTS
 
@@ -97,6 +98,7 @@ cdef DistributeEventSlots LIST = slots(_DistributeEvent, sizeof(DistributeEventS
 cdef tuple _STATUSES = (None, "none", "far", "near", "active", "completed", "cancelled")
 cdef tuple _PROFILES = (None, "2.0a", "2.0b")
 cdef object _NO_TARGETS = model.Targets()
+cdef object _SUCCESS = model.EiResponse(200)  # what nearly every list begins with
 # The fields of model.Targets in the order of TargetKind.
 cdef tuple _TARGET_FIELDS = (
     "ven_ids", "group_ids", "resource_ids", "party_ids", "group_names", "aggregated_pnodes",
@@ -118,11 +120,11 @@ cdef class MessageOwner:
 
 cdef inline str text(Str s):
     """The string, or None when it is absent; the scanner has checked that it is UTF-8."""
-    return s.ptr[: s.len].decode("utf-8") if s.ptr != NULL else None
+    return string(s.ptr, s.len) if s.ptr != NULL else None
 
 
 cdef inline str present(Str s):
-    return s.ptr[: s.len].decode("utf-8") if s.ptr != NULL else ""
+    return string(s.ptr, s.len) if s.ptr != NULL else ""
 
 
 cdef inline object number(double value):
@@ -468,6 +470,8 @@ Sequence.register(EventSequence)
 cdef object response_object(const Message* m):
     if not m.has_response:
         return None
+    if m.response_code == 200 and not m.response_request_id.len and m.response_description.ptr == NULL:
+        return _SUCCESS
     made = new(_EiResponse)
     put(made, RESPONSE.response_code, m.response_code)
     put(made, RESPONSE.response_description, text(m.response_description))

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport uint32_t
 
-from oadr2._core.text cimport Arena, Str, arena_free
+from oadr2._core.scanner cimport element_uri
+from oadr2._core.text cimport Arena, Str, arena_free, string
 from oadr2._core.xml cimport (
     TOKEN_CLOSE,
     TOKEN_END,
@@ -19,7 +20,7 @@ from oadr2._core.tags cimport next_token
 
 
 cdef str text_of(Str s):
-    return s.ptr[: s.len].decode() if s.ptr != NULL else ""
+    return string(s.ptr, s.len) if s.ptr != NULL else ""
 
 
 def scan(bytes data not None, *, size=1 << 20, depth=64, attributes=64):
@@ -57,7 +58,7 @@ def scan(bytes data not None, *, size=1 << 20, depth=64, attributes=64):
                     if attribute.prefix_length:
                         name = f"{{{text_of(attribute.uri)}}}{name.partition(':')[2]}"
                     values[name] = text_of(attribute.value)
-                uri = text_of(s.uri)
+                uri = text_of(element_uri(&s))
                 if token == TOKEN_LEAF:
                     tokens.append(("leaf", uri, text_of(s.local), values, text_of(s.text)))
                 else:

@@ -7,7 +7,7 @@ there without a bounds check of its own.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from tables cimport NAMESPACE_COUNT, STATE_COUNT
+from tables cimport NAMESPACE_COUNT, NAMESPACES, STATE_COUNT
 
 from oadr2._core.text cimport Arena, Str
 
@@ -82,7 +82,6 @@ cdef struct UsualPrefix:    # how names of one of our namespaces were written la
     uint32_t length         # of prefix and colon
     uint64_t mask           # which bytes of the next eight they are
     uint64_t bytes
-    Str uri
     uint8_t ns
 
 
@@ -97,6 +96,7 @@ cdef struct Scanner:
     const char* base
     const char* p           # the next byte to read
     const char* end
+    const char* roomy       # the last place from which TAG_ROOM bytes can be read, or NULL
     const char* token       # where the current element's start tag begins
     XmlLimits limits
     Arena* arena
@@ -106,7 +106,7 @@ cdef struct Scanner:
     uint8_t ns              # NS_* or 0
     Str name                # as written
     Str local
-    Str uri                 # of its namespace; ptr NULL: none
+    Str foreign_uri         # NS_UNKNOWN: its namespace; ptr NULL: none
     Str text                # TOKEN_LEAF: its text; TOKEN_OPEN: empty, where its content begins
     uint32_t attribute_count
     Attribute* attributes
@@ -133,3 +133,8 @@ cdef struct Scanner:
     Binding first_bindings[ROOM_FOR_BINDINGS]
     OpenElement first_stack[ROOM_FOR_ELEMENTS]
     Attribute first_attributes[ROOM_FOR_ATTRIBUTES]
+
+
+cdef inline Str element_uri(const Scanner* s) noexcept nogil:
+    """The namespace of the current element; ptr NULL: none."""
+    return Str(NAMESPACES[s.ns].uri, NAMESPACES[s.ns].length) if s.ns else s.foreign_uri

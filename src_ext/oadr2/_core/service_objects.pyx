@@ -10,6 +10,7 @@ from libc.string cimport memset
 from oadr2._core.clock cimport Dur, datetime_from_us, duration_object
 from oadr2._core.message cimport Message, NodeData
 from oadr2._core.slots cimport new, put, slots
+from oadr2._core.text cimport string
 from services cimport *
 
 from oadr2 import model
@@ -100,7 +101,7 @@ cdef object value(const NodeData* node):
         return node.number
     if type == TYPE_RAW:
         return node.text.ptr[: node.text.len]
-    return node.text.ptr[: node.text.len].decode("utf-8")
+    return string(node.text.ptr, node.text.len)
 
 
 cdef object pair(const Message* m, uint32_t at):
@@ -125,7 +126,7 @@ cdef object make(const Message* m, uint32_t at, object signed, tuple problems):
         return pair(m, at)
     made = new(_CLASSES[node.object])
     if shape.name:
-        put(made, shape.name, node.text.ptr[: node.text.len].decode("utf-8"))
+        put(made, shape.name, string(node.text.ptr, node.text.len))
     if problems is not None:
         put(made, shape.signed, signed)
         put(made, shape.problems, problems)

@@ -22,26 +22,22 @@ from oadr2._core.xml cimport scanner_next
 cdef extern from "bytes16.h" nogil:
     enum:
         NAME_ROOM
-    const char* pass_plain(const char* p, const char* end)
-    const char* pass_indent(const char* p, const char* end)
+    const char* pass_plain(const char* p, const char* roomy)
+    const char* pass_indent(const char* p, const char* roomy)
     bint same_name(const char* a, const char* b, uint32_t n)
     uint64_t load64(const char* p)
     bint likely(bint x)
 
-cdef enum:
-    TAG_ROOM = 2 + 8 + NAME_ROOM    # bytes that are read at once: <, a prefix, a local name, >
-
-
 cdef inline bint is_end_tag(const Scanner* s, const char* p, const char* name, uint32_t n) noexcept nogil:
     """Whether ``</name>`` stands at ``p``, where ``name``, n bytes long, was followed by its ``>``."""
     return (
-        s.end - p >= TAG_ROOM and n < NAME_ROOM and p[1] == c"/" and same_name(p + 2, name, n + 1)
+        p <= s.roomy and n < NAME_ROOM and p[1] == c"/" and same_name(p + 2, name, n + 1)
     )
 
 
 cdef inline int next_token(Scanner* s) noexcept nogil:
     """The next token (``Token``)."""
-    cdef const char* p = pass_indent(s.p, s.end)
+    cdef const char* p = pass_indent(s.p, s.roomy)
     cdef const char* name = p + 1
     cdef const char* local
     cdef const char* text
@@ -52,9 +48,11 @@ cdef inline int next_token(Scanner* s) noexcept nogil:
     cdef uint32_t n
     cdef uint8_t guess
     cdef int token
-    if not likely(s.depth != 0 and s.end - p >= TAG_ROOM and p[0] == c"<"):
+    if not likely(p <= s.roomy and p[0] == c"<"):
         return scanner_next(s)
     if p[1] == c"/":
+        if not likely(s.depth != 0):
+            return scanner_next(s)
         element = &s.stack[s.depth - 1]
         n = element.name.len
         if not likely(n <= NAME_ROOM and p[n + 2] == c">" and same_name(p + 2, element.name.ptr, n)):
@@ -72,13 +70,15 @@ cdef inline int next_token(Scanner* s) noexcept nogil:
     n = usual.length + expected.length
     if not likely(
         usual.generation == s.generation and load64(name) & usual.mask == usual.bytes
-        and same_name(local, expected.local, expected.length) and s.depth < s.limits.depth
+        and same_name(local, expected.local, expected.length)
     ):
         return scanner_next(s)
     if likely(text[-1] == c">"):
         if text[0] == c"\n" or text[0] == c"<" or text[0] == c"\r":
-            q = pass_indent(text, s.end)
-            if not likely(q[0] == c"<" and byte_class(q + 1) & CLASS_NAME_START):
+            q = pass_indent(text, s.roomy)
+            if not likely(
+                q[0] == c"<" and byte_class(q + 1) & CLASS_NAME_START and s.depth < s.limits.depth
+            ):
                 return scanner_next(s)
             element = &s.stack[s.depth]
             element.name.ptr = name
@@ -90,7 +90,7 @@ cdef inline int next_token(Scanner* s) noexcept nogil:
             s.p = q
             token = TOKEN_OPEN
         else:
-            q = pass_plain(text, s.end)
+            q = pass_plain(text, s.roomy)
             if not likely(q[0] == c"<" and is_end_tag(s, q, name, n)):
                 return scanner_next(s)
             s.text.len = <uint32_t> (q - text)
@@ -111,7 +111,6 @@ cdef inline int next_token(Scanner* s) noexcept nogil:
     s.name.len = n
     s.local.ptr = local
     s.local.len = expected.length
-    s.uri = usual.uri
     s.attribute_count = 0
     s.outer_bindings = s.inner_bindings = s.binding_count
     return token

@@ -49,8 +49,9 @@ cdef extern from "bytes16.h" nogil:
     enum:
         NAME_ROOM
         DECLARATION_ROOM
+        TAG_ROOM
     const char* pass_value(const char* p, const char* end)
-    const char* pass_indent(const char* p, const char* end)
+    const char* pass_indent(const char* p, const char* roomy)
     const char* pass_to_name_end(const char* p, const char* end, const char** colon)
     bint same_bytes(const char* a, const char* b, uint32_t n)
     bint same_name(const char* a, const char* b, uint32_t n)
@@ -143,7 +144,6 @@ cdef inline void expect_prefix(Scanner* s, const Binding* binding, uint8_t ns, u
     usual.length = n + 1 if n else 0
     usual.bytes = binding.key | BYTE_AT(c":", n) if n else 0
     usual.mask = FIRST_BYTES_MASK(n) | BYTE_AT(c"\xff", n) if n else 0
-    usual.uri = binding.uri
     usual.ns = binding.ns
 
 
@@ -322,7 +322,7 @@ cdef const char* read_attributes(Scanner* s, const char* p) noexcept nogil:
     cdef uint64_t declared = 0
     cdef Binding* binding
     while True:
-        q = pass_indent(p, s.end)
+        q = pass_indent(p, s.roomy)
         if byte_class(q) & CLASS_SPACE:
             q = pass_space(q)
         if q[0] == c">" or q[0] == c"/":
@@ -411,7 +411,7 @@ cdef bint same_expanded_name(const Attribute* a, const Attribute* b) noexcept no
 
 
 cdef int resolve(Scanner* s, const char* name, uint32_t n, const char* colon) noexcept nogil:
-    """Set ``s.element``, ``s.ns``, ``s.local`` and ``s.uri`` from the name and the bindings."""
+    """Set ``s.element``, ``s.ns``, ``s.local`` and ``s.foreign_uri`` from the name and the bindings."""
     cdef uint32_t prefix_length = 0 if colon == NULL else <uint32_t> (colon - name)
     cdef uint32_t skip = prefix_length + 1 if colon != NULL else 0
     cdef Binding* binding
@@ -420,18 +420,16 @@ cdef int resolve(Scanner* s, const char* name, uint32_t n, const char* colon) no
     s.local.len = n - skip
     s.element = 0
     s.ns = NS_UNKNOWN
-    s.uri.ptr = NULL
-    s.uri.len = 0
+    s.foreign_uri.ptr = NULL
+    s.foreign_uri.len = 0
     if prefix_length == 3 and memcmp(name, b"xml", 3) == 0:
         s.ns = NS_XML
-        s.uri.ptr = NAMESPACES[NS_XML].uri
-        s.uri.len = NAMESPACES[NS_XML].length
         return 0
     binding = find_binding(s, name, prefix_length)
     if binding == NULL:
         return fail(s, name, XML_PREFIX) if colon != NULL else 0
     if binding.uri.len:
-        s.uri = binding.uri
+        s.foreign_uri = binding.uri
     s.ns = binding.ns
     if not s.ns:
         return 0
@@ -524,7 +522,7 @@ cdef inline int read_start(Scanner* s, const char* p) noexcept nogil:
         s.p = q + 2
     else:
         text = q + 1
-        q = pass_indent(text, s.end) if text[0] == c"\n" else pass_plain(text, s.end)
+        q = pass_indent(text, s.roomy) if text[0] == c"\n" else pass_plain(text, s.roomy)
         if not likely(at_tag(q)):
             q = pass_text(s, q, &rewrite)
             if q == NULL:
@@ -593,7 +591,7 @@ cdef int scanner_next(Scanner* s) noexcept nogil:
     cdef int token = TOKEN_ERROR
     cdef bint rewrite = False
     if likely(s.depth != 0):
-        p = pass_indent(s.p, s.end)
+        p = pass_indent(s.p, s.roomy)
         if not likely(at_tag(p)):
             p = pass_text(s, p, &rewrite)
             if p == NULL:
@@ -728,6 +726,7 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
     s.base = data
     s.p = data
     s.end = data + size
+    s.roomy = s.end - TAG_ROOM if size >= TAG_ROOM else NULL
     s.token = data
     s.limits = limits[0]
     s.arena = arena
