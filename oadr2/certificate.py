@@ -74,7 +74,7 @@ class Certificate:
 
     def fingerprint(self, profile: Profile) -> str:
         """The OpenADR fingerprint: ten pairs of upper-case hex digits with colons (H09)."""
-        return _fingerprint(self.der, profile)
+        return der_fingerprint(self.der, profile)
 
     def has_name(self, name: str) -> bool:
         """Whether ``name`` is one of its common or DNS names; case does not count, ``*`` is text."""
@@ -95,10 +95,11 @@ def fingerprint(certificate: bytes, profile: Profile) -> str:
     Raises:
         ConfigurationError: it is neither, or the profile is unknown.
     """
-    return _fingerprint(parse_certificate(certificate).der, profile)
+    return der_fingerprint(parse_certificate(certificate).der, profile)
 
 
-def _fingerprint(der: bytes, profile: str) -> str:
+def der_fingerprint(der: bytes, profile: str) -> str:
+    """The same of DER that OpenSSL has read already: nothing in it is looked at."""
     if profile not in _DIGESTS:
         raise ConfigurationError(f"profile: {profile!r} is not one of {', '.join(_DIGESTS)}")
     digest = hashlib.new(_DIGESTS[profile], der, usedforsecurity=False)

@@ -1,7 +1,7 @@
 """Which events this VEN holds and what it answers: :class:`EventHandler`.
 
 The decisions are made by the compiled event table (``oadr2._core.table``); this module gives it a
-clock, a store, callbacks and a log.
+clock, a store, listeners and a log.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,25 +17,16 @@ from os import PathLike
 from typing import Any, Final, Literal, TypeAlias, get_args, overload
 
 from oadr2._core.table import CHANGED, EventTable, as_bytes
+from oadr2.changes import Change, ChangeKind, EventCallback, Listeners
 from oadr2.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError, StoreError
 from oadr2.model import Event, OptType, Profile
 from oadr2.policy import VtnPolicy
 from oadr2.store import EventStore, StoredEvent
 
+__all__ = ["Change", "ChangeKind", "EventHandler", "EventPhase", "EventState"]
+
 log = logging.getLogger(__name__)
 
-ChangeKind: TypeAlias = Literal[
-    "new",
-    "modified",
-    "cancelled",
-    "vanished",
-    "started",
-    "interval",
-    "completed",
-    "opt",
-    "refused",
-    "removed",
-]
 EventPhase: TypeAlias = Literal["pending", "running", "ending"]
 
 # As the table gives them: vtnID, eventID, modificationNumber, response code, reason.
@@ -44,34 +34,8 @@ _Refusal: TypeAlias = tuple[str, str, int, int, str]
 # The fields of StoredEvent.
 _StoredRow: TypeAlias = tuple[str, str, int, OptType, str, bytes, int, int | None, str, int]
 
-_UPDATED: Final = frozenset({"new", "modified"})
-_GONE: Final = frozenset({"cancelled", "vanished", "completed", "removed"})
 # How many refused event versions are remembered, so that each is logged once and not at each poll.
 _REFUSALS_REMEMBERED: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that happened to one event.
-
-    Attributes:
-        kind: ``new``, ``modified`` (a new version, or a cancellation that takes effect later),
-            ``cancelled`` (by the VTN's word, or at the end of its random termination time),
-            ``vanished`` (gone from the list, or replaced by a version that is not for us),
-            ``started`` (after a restart once more), ``interval`` (the next interval of a signal
-            began), ``completed``, ``opt``, ``refused``, ``removed`` (by the application).
-        modification_number: -1 where a refused event had none that could be read.
-        event: the version concerned; None for a refused one.
-        reason: in one line, where there is one.
-    """
-
-    kind: ChangeKind
-    vtn_id: str
-    event_id: str
-    modification_number: int
-    opt_type: OptType
-    event: Event | None
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +97,7 @@ class EventHandler:
         resource_id: str | Iterable[str] | None = None,
         party_id: str | Iterable[str] | None = None,
         oadr_profile_level: str = "2.0a",
-        event_callback: Callable[[dict[str, Event], dict[str, Event]], object] | None = None,
+        event_callback: EventCallback | None = None,
         db_path: str | PathLike[str] | None = None,
         *,
         policy: VtnPolicy = VtnPolicy(),  # noqa: B008  frozen, so one instance may be shared
@@ -157,7 +121,6 @@ class EventHandler:
         self.policy = policy
         self.lock = threading.RLock()
         self._clock = clock
-        self._event_callback = event_callback
         self._opt_callback = opt_callback
         # Spreads loads and tells requests apart; nothing that an attacker gains by guessing.
         self._random = random.Random(seed)  # noqa: S311
@@ -171,14 +134,14 @@ class EventHandler:
             party_ids=_names(party_id, "party_id"),
             signals=_names(supported_signals, "supported_signals"),
             default_opt=default_opt,
+            seed=self._random.getrandbits(64),
         )
         try:
-            self._table.request(oadr_profile_level, 0)
+            self._table.request(oadr_profile_level)
         except LocalProtocolError as error:
             raise ConfigurationError(f"ven_id cannot be written into XML: {error}") from None
-        self._subscribers: list[Callable[[tuple[Change, ...]], object]] = []
-        self._outbox: deque[tuple[Change, ...]] = deque()
-        self._delivering = False
+        self._listeners = Listeners(self.lock, event_callback)
+        self._untold = self._listeners.waiting
         self._refused: dict[tuple[str, str], _Refusal] = {}
         # Rows that time has changed and the store has not been told of.
         self._unsaved: set[tuple[str, str]] = set()
@@ -213,20 +176,18 @@ class EventHandler:
             StoreError: the events could not be stored. Nothing was changed.
             TypeError: the payload is neither bytes-like nor an element.
         """
-        if type(payload) is bytes:
-            data = payload
-        elif hasattr(payload, "tag"):
-            reply = self.handle_payload(_bytes_from_element(payload))
-            return None if reply is None else _element_from_bytes(reply)
-        else:
-            data = as_bytes(payload)
-        with self.lock:
-            now = self._clock()
-            reply = self._table.unchanged(data, now)
-            if reply is CHANGED:
-                reply = self._take(data, now)
-        if self._outbox:
-            self._deliver()
+        if type(payload) is not bytes:
+            if hasattr(payload, "tag"):
+                reply = self.handle_payload(_bytes_from_element(payload))
+                return None if reply is None else _element_from_bytes(reply)
+            payload = as_bytes(payload)
+        # One call of the compiled core, in which no other thread runs: it needs no lock.
+        reply = self._table.unchanged(payload, self._clock())
+        if reply is CHANGED:
+            with self.lock:
+                reply = self._take(payload, self._clock())
+        if self._untold:
+            self._listeners.tell()
         return reply
 
     @overload
@@ -240,9 +201,7 @@ class EventHandler:
 
     def build_request_payload(self, as_element: bool = False) -> Any:
         """An oadrRequestEvent with a fresh requestID, as bytes or lxml element (facts.md E53)."""
-        with self.lock:
-            number = self._random.getrandbits(64)
-            data = self._table.request(self.oadr_profile_level, number, self.policy.reply_limit)
+        data = self._table.request(self.oadr_profile_level, self.policy.reply_limit)
         return _element_from_bytes(data) if as_element else data
 
     # -- what is held -----------------------------------------------------------------------------
@@ -280,8 +239,8 @@ class EventHandler:
         """Let time pass: events start, step, end. What has changed; callbacks hear of it too."""
         with self.lock:
             changes = self._advance(self._clock() if now is None else now, wanted=True)
-        if self._outbox:
-            self._deliver()
+        if self._untold:
+            self._listeners.tell()
         return changes
 
     def remove_events(self, ids: str | Iterable[str]) -> None:
@@ -296,8 +255,8 @@ class EventHandler:
                 self._save((), keys, ())
                 self._table.remove(keys)
                 self._collect()
-        if self._outbox:
-            self._deliver()
+        if self._untold:
+            self._listeners.tell()
 
     def set_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> bytes:
         """Change our mind about one event; the oadrCreatedEvent to send to the VTN (facts.md E06).
@@ -318,8 +277,8 @@ class EventHandler:
             reply = self._table.set_opt(event_id, opt_type, now, vtn_id)
             self._collect()
             self._advance(now)  # joining in is a start
-        if self._outbox:
-            self._deliver()
+        if self._untold:
+            self._listeners.tell()
         return reply
 
     def rename(self, ven_id: str) -> None:
@@ -344,15 +303,7 @@ class EventHandler:
 
     def subscribe(self, function: Callable[[tuple[Change, ...]], object]) -> Callable[[], None]:
         """Have ``function(changes)`` called after every change; call the result to end that."""
-        with self.lock:
-            self._subscribers.append(function)
-
-        def unsubscribe() -> None:
-            with self.lock:
-                if function in self._subscribers:
-                    self._subscribers.remove(function)
-
-        return unsubscribe
+        return self._listeners.subscribe(function)
 
     def close(self) -> None:
         """Close the store, if there is one; the handler is of no use afterwards."""
@@ -364,7 +315,8 @@ class EventHandler:
 
     def _take(self, data: bytes, now: float) -> bytes | None:
         table = self._table
-        self._advance(now)
+        if table.advance(now):
+            self._time_has_changed()
         strict = self.policy.strict
         if self._store is None and self._opt_callback is None and not strict:
             reply = table.handle(data, now, self._random.getrandbits(64))
@@ -382,8 +334,10 @@ class EventHandler:
                 self._save(*table.writes(plan))
             table.commit(plan)
             refusals = plan.refusals()
-        self._collect(self._new_refusals(refusals) if refusals else ())
-        self._advance(now)  # what is new may run already
+        if refusals or table.change_count:
+            self._collect(self._new_refusals(refusals) if refusals else ())
+        if table.advance(now):  # what is new may run already
+            self._time_has_changed()
         return reply
 
     def _ask(
@@ -414,10 +368,11 @@ class EventHandler:
         return bool(questions)
 
     def _advance(self, now: float, wanted: bool = False) -> tuple[Change, ...]:
-        self._table.advance(now)
-        if not self._table.change_count:
-            return ()
-        if not (wanted or self._store is not None or self._is_heard()):
+        return self._time_has_changed(wanted) if self._table.advance(now) else ()
+
+    def _time_has_changed(self, wanted: bool = False) -> tuple[Change, ...]:
+        """Store and pass on what :meth:`EventTable.advance` has found; ``wanted``: in any case."""
+        if not (wanted or self._store is not None or self._listeners.are_there()):
             self._table.drop_changes()
             return ()
         if self._store is not None:
@@ -428,39 +383,18 @@ class EventHandler:
                 # Time cannot be undone, and a restart finds out the same from the clock.
                 log.warning("the end of an event is not stored yet: %s", error)
         changes = tuple(Change(*row) for row in self._table.take_changes())
-        self._publish(changes)
+        self._listeners.publish(changes)
         return changes
-
-    def _is_heard(self) -> bool:
-        return bool(self._subscribers or self._event_callback or log.isEnabledFor(logging.INFO))
 
     def _collect(self, refused: tuple[Change, ...] = ()) -> None:
         """Pass on what the table has changed, if anybody listens."""
         if self._table.change_count:
-            if self._is_heard():
+            if self._listeners.are_there():
                 rows = self._table.take_changes()
                 refused = (*refused, *(Change(*row) for row in rows))
             else:
                 self._table.drop_changes()
-        self._publish(refused)
-
-    def _publish(self, changes: tuple[Change, ...]) -> None:
-        if not changes:
-            return
-        if log.isEnabledFor(logging.INFO):
-            for change in changes:
-                if change.kind != "refused":
-                    log.info(
-                        "event %r of VTN %r, modification %d, %s: %s%s",
-                        change.event_id,
-                        change.vtn_id,
-                        change.modification_number,
-                        change.opt_type,
-                        change.kind,
-                        f" ({change.reason})" if change.reason else "",
-                    )
-        if self._subscribers or self._event_callback:
-            self._outbox.append(changes)
+        self._listeners.publish(refused)
 
     def _new_refusals(self, refusals: Sequence[_Refusal]) -> tuple[Change, ...]:
         """Log what is refused or odd, once for each version of an event and not at each poll."""
@@ -538,53 +472,6 @@ class EventHandler:
                     store.path,
                     error,
                 )
-
-    # -- callbacks; the lock is not held ----------------------------------------------------------
-
-    def _deliver(self) -> None:
-        """Call callbacks for what waits in the outbox; whoever is at it already does it for all."""
-        while True:
-            with self.lock:
-                if self._delivering or not self._outbox:
-                    return
-                self._delivering = True
-                changes = self._outbox.popleft()
-                subscribers = tuple(self._subscribers)
-            try:
-                self._call(changes, subscribers)
-            finally:
-                with self.lock:
-                    self._delivering = False
-
-    def _call(
-        self,
-        changes: tuple[Change, ...],
-        subscribers: tuple[Callable[[tuple[Change, ...]], object], ...],
-    ) -> None:
-        ids = ", ".join(sorted({repr(change.event_id) for change in changes}))
-        for function in subscribers:
-            try:
-                function(changes)
-            except Exception:  # the application's own code
-                log.exception("a subscriber failed for event %s", ids)
-        if self._event_callback is None:
-            return
-        updated: dict[str, Event] = {}
-        removed: dict[str, Event] = {}
-        for change in changes:
-            if change.event is None:
-                continue
-            if change.kind in _UPDATED:
-                updated[change.event_id] = change.event
-                removed.pop(change.event_id, None)
-            elif change.kind in _GONE:
-                removed[change.event_id] = change.event
-                updated.pop(change.event_id, None)
-        if updated or removed:
-            try:
-                self._event_callback(updated, removed)
-            except Exception:  # the application's own code
-                log.exception("event_callback failed for event %s", ids)
 
 
 def _names(value: str | Iterable[str] | None, setting: str) -> tuple[str, ...]:

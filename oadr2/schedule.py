@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random, SystemRandom
 from typing import Literal, TypeAlias
 
-from oadr2._core import clock
-from oadr2._core.clock import Duration
+from oadr2._core import datetimes
+from oadr2._core.datetimes import Duration
 from oadr2.errors import LocalProtocolError
 
 __all__ = [
@@ -55,7 +55,7 @@ def parse_duration(
     Raises:
         LocalProtocolError: it is no duration, or longer than :class:`Duration` can hold.
     """
-    duration, bare_months = clock.read_duration(dur_str)
+    duration, bare_months = datetimes.read_duration(dur_str)
     if bare_months:
         _log.warning("duration %r has no T: read as %s", dur_str, months_without_t)
         if months_without_t == "minutes":
@@ -73,14 +73,14 @@ def duration_to_delta(duration_str: DurationLike, start: datetime | None = None)
     Raises:
         LocalProtocolError: it is no duration, or has calendar months and ``start`` is missing.
     """
-    duration = clock.as_duration(duration_str)
+    duration = datetimes.as_duration(duration_str)
     if duration.months == 0:
         return duration.timedelta
     if start is None:
         raise LocalProtocolError(
             f"{duration_str} has calendar months, which are no fixed time: pass start="
         )
-    return (start + duration) - clock.to_utc(start)
+    return (start + duration) - datetimes.to_utc(start)
 
 
 def durations_to_dates(start: datetime, dur_list: Sequence[DurationLike]) -> list[datetime]:
@@ -91,7 +91,7 @@ def durations_to_dates(start: datetime, dur_list: Sequence[DurationLike]) -> lis
     Raises:
         LocalProtocolError: one is no duration, or it ends beyond the years 1 to 9999.
     """
-    return clock.durations_to_dates(start, dur_list)
+    return datetimes.durations_to_dates(start, dur_list)
 
 
 def choose_interval(
@@ -112,7 +112,9 @@ def choose_interval(
     Raises:
         LocalProtocolError: a duration is unreadable or negative.
     """
-    return clock.choose_interval(start, interval_list, datetime.now(UTC) if now is None else now)
+    return datetimes.choose_interval(
+        start, interval_list, datetime.now(UTC) if now is None else now
+    )
 
 
 def random_offset(
@@ -134,7 +136,7 @@ def random_offset(
         LocalProtocolError: a duration is unreadable or negative, or leads beyond the years 1 to
             9999.
     """
-    earliest = latest = clock.to_utc(dttm)
+    earliest = latest = datetimes.to_utc(dttm)
     if start_before is not None:
         earliest = earliest - _tolerance("start_before", start_before)
     if start_after is not None:
@@ -144,7 +146,7 @@ def random_offset(
 
 
 def _tolerance(name: str, value: DurationLike) -> Duration:
-    duration = clock.as_duration(value)
+    duration = datetimes.as_duration(value)
     if duration.months < 0 or duration.microseconds < 0:
         raise LocalProtocolError(f"{name} is negative: {value}")
     return duration
@@ -159,7 +161,7 @@ def str_to_datetime(dt_str: str) -> datetime:
     Raises:
         LocalProtocolError: it is no date-time, or not within the years 1 to 9999.
     """
-    return clock.read_date_time(dt_str)[0]
+    return datetimes.read_date_time(dt_str)[0]
 
 
 def dttm_to_str(dttm: datetime, include_msec: bool = True) -> str:
@@ -172,4 +174,4 @@ def dttm_to_str(dttm: datetime, include_msec: bool = True) -> str:
     Raises:
         LocalProtocolError: in UTC it is not within the years 1 to 9999.
     """
-    return clock.write_date_time(dttm, include_msec)
+    return datetimes.write_date_time(dttm, include_msec)

@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 from lxml import etree
 
 from oadr2._core.objects import decode
-from oadr2.certificate import normal_fingerprint, parse_certificate
+from oadr2.certificate import der_fingerprint, normal_fingerprint
 from oadr2.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError, one_line
 from oadr2.policy import VtnPolicy
 from oadr2.schedule import dttm_to_str, str_to_datetime
@@ -235,16 +235,12 @@ class Verifier:
             raise _refused("its signature carries no certificate")
         now = datetime.fromtimestamp(self._clock(), UTC)
         for certificate in chain:
-            der = certificate.public_bytes(serialization.Encoding.DER)
-            if parse_certificate(der).fingerprint("2.0b") in self._fingerprints:
+            if _fingerprint(certificate) in self._fingerprints:
                 if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
                     raise _refused("the certificate that signed it has ended, or is not valid yet")
                 return certificate
         if not self._authorities:
-            found = parse_certificate(chain[0].public_bytes(serialization.Encoding.DER))
-            raise _refused(
-                f"certificate {found.fingerprint('2.0b')} signed it, which is not trusted"
-            )
+            raise _refused(f"certificate {_fingerprint(chain[0])} signed it, which is not trusted")
         permit = verification.ExtensionPolicy.permit_all()
         verifier = (
             verification.PolicyBuilder()
@@ -330,6 +326,10 @@ def _chain_of(signature: etree._Element) -> list[x509.Certificate]:
         ]
     except (ValueError, binascii.Error):
         raise _refused("the certificate in its signature is damaged") from None
+
+
+def _fingerprint(certificate: x509.Certificate) -> str:
+    return der_fingerprint(certificate.public_bytes(serialization.Encoding.DER), "2.0b")
 
 
 def _certificates(argument: str, path: PathLike) -> list[x509.Certificate]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oadr2._core import clock
-from oadr2._core.clock import Duration
+from oadr2._core import datetimes
+from oadr2._core.datetimes import Duration
 from oadr2.errors import LocalProtocolError
 
 SECOND = 1_000_000
@@ -58,7 +58,7 @@ DATE_TIMES = [
 
 @pytest.mark.parametrize(("text", "expected"), DATE_TIMES, ids=[t[:40] for t, _ in DATE_TIMES])
 def test_T02_date_times_that_are_read(text: str, expected: datetime) -> None:
-    found, zoneless = clock.read_date_time(text)
+    found, zoneless = datetimes.read_date_time(text)
     assert found == expected
     assert found.tzinfo is UTC
     assert not zoneless
@@ -74,7 +74,7 @@ def test_T02_date_times_that_are_read(text: str, expected: datetime) -> None:
     ],
 )
 def test_T03_no_zone_is_read_as_utc_and_told(text: str, expected: datetime) -> None:
-    assert clock.read_date_time(text) == (expected, True)
+    assert datetimes.read_date_time(text) == (expected, True)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_T03_no_zone_is_read_as_utc_and_told(text: str, expected: datetime) -> N
 )
 def test_T02_what_is_no_date_time_is_refused(text: str) -> None:
     with pytest.raises(LocalProtocolError, match="is no date-time: write it like"):
-        clock.read_date_time(text)
+        datetimes.read_date_time(text)
 
 
 def test_long_texts_are_shortened_in_the_message() -> None:
     with pytest.raises(LocalProtocolError) as caught:
-        clock.read_date_time("\n" * 100_000 + "x" * 100_000)
+        datetimes.read_date_time("\n" * 100_000 + "x" * 100_000)
     assert len(str(caught.value)) < 300
     assert "\n" not in str(caught.value)
 
@@ -181,7 +181,7 @@ def date_time_oracle(text: str) -> datetime | None:
 
 def read_or_none(text: str) -> datetime | None:
     try:
-        return clock.read_date_time(text)[0]
+        return datetimes.read_date_time(text)[0]
     except LocalProtocolError:
         return None
 
@@ -236,8 +236,8 @@ def test_date_times_by_fields_agree_with_the_oracle(
 def test_T01_date_times_are_written_in_utc_with_z(
     dttm: datetime, with_fraction: str, without: str
 ) -> None:
-    assert clock.write_date_time(dttm, True) == with_fraction
-    assert clock.write_date_time(dttm, False) == without
+    assert datetimes.write_date_time(dttm, True) == with_fraction
+    assert datetimes.write_date_time(dttm, False) == without
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
@@ -247,13 +247,13 @@ def test_T01_date_times_are_written_in_utc_with_z(
 @example(utc(1900, 3, 1))
 @example(utc(1969, 12, 31, 23, 59, 59, 999_999))
 def test_date_times_come_back_as_written(dttm: datetime) -> None:
-    text = clock.write_date_time(dttm, True)
+    text = datetimes.write_date_time(dttm, True)
     assert datetime.fromisoformat(text) == dttm
-    assert clock.read_date_time(text) == (dttm, False)
-    assert clock.read_date_time(clock.write_date_time(dttm, False))[0] == dttm.replace(
+    assert datetimes.read_date_time(text) == (dttm, False)
+    assert datetimes.read_date_time(datetimes.write_date_time(dttm, False))[0] == dttm.replace(
         microsecond=0
     )
-    assert clock.to_utc(dttm) == dttm
+    assert datetimes.to_utc(dttm) == dttm
 
 
 @given(
@@ -262,10 +262,10 @@ def test_date_times_come_back_as_written(dttm: datetime) -> None:
 )
 def test_other_zones_are_converted(naive: datetime, offset: int) -> None:
     aware = naive.replace(tzinfo=timezone(timedelta(microseconds=offset)))
-    found = clock.to_utc(aware)
+    found = datetimes.to_utc(aware)
     assert found == aware
     assert found.tzinfo is UTC
-    assert clock.to_utc(naive) == naive.replace(tzinfo=UTC)
+    assert datetimes.to_utc(naive) == naive.replace(tzinfo=UTC)
 
 
 def test_date_times_that_leave_the_calendar_when_converted_are_refused() -> None:
@@ -273,13 +273,13 @@ def test_date_times_that_leave_the_calendar_when_converted_are_refused() -> None
     late = datetime(9999, 12, 31, 23, 30, tzinfo=timezone(timedelta(hours=-1)))
     for dttm in (early, late):
         with pytest.raises(LocalProtocolError, match="within the years 1 to 9999"):
-            clock.to_utc(dttm)
+            datetimes.to_utc(dttm)
 
 
 @pytest.mark.parametrize("thing", [1_700_000_000, "2024-02-29T08:09:10Z", utc(2024, 1, 1).date()])
 def test_what_is_no_datetime_is_a_type_error(thing: object) -> None:
     with pytest.raises(TypeError, match="a datetime is needed, not"):
-        clock.to_utc(thing)  # type: ignore[arg-type]
+        datetimes.to_utc(thing)  # type: ignore[arg-type]
 
 
 # --- durations -----------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ DURATIONS = [
 def test_T04_every_allowed_duration_is_read(
     text: str, months: int, us: int, blanks: tuple[str, str]
 ) -> None:
-    found, _ = clock.read_duration(blanks[0] + text + blanks[1])
+    found, _ = datetimes.read_duration(blanks[0] + text + blanks[1])
     assert (found.months, found.microseconds) == (months, us)
 
 
@@ -344,7 +344,7 @@ def test_T04_every_allowed_duration_is_read(
     ],
 )
 def test_T06_weeks_are_read_with_and_without_p(text: str, us: int) -> None:
-    assert clock.read_duration(text) == (Duration(0, us), False)
+    assert datetimes.read_duration(text) == (Duration(0, us), False)
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_T06_weeks_are_read_with_and_without_p(text: str, us: int) -> None:
 )
 def test_fractions_of_a_second_are_read(text: str, us: int) -> None:
     """field-notes.md 19; a wanted difference to facts.md T07, which refuses PT1.5S."""
-    assert clock.read_duration(text) == (Duration(0, us), False)
+    assert datetimes.read_duration(text) == (Duration(0, us), False)
 
 
 REFUSED_DURATIONS = [
@@ -444,7 +444,7 @@ REFUSED_DURATIONS = [
 @pytest.mark.parametrize("text", REFUSED_DURATIONS, ids=ascii)
 def test_T07_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(LocalProtocolError, match="is no duration: write it like PT15M"):
-        clock.read_duration(text)
+        datetimes.read_duration(text)
 
 
 @pytest.mark.parametrize(
@@ -470,7 +470,7 @@ def test_T07_what_is_no_duration_is_refused(text: str) -> None:
     ],
 )
 def test_T08_months_that_may_mean_minutes_are_told(text: str, bare: bool) -> None:
-    assert clock.read_duration(text)[1] is bare
+    assert datetimes.read_duration(text)[1] is bare
 
 
 @pytest.mark.parametrize(
@@ -485,7 +485,7 @@ def test_T08_months_that_may_mean_minutes_are_told(text: str, bare: bool) -> Non
     ],
 )
 def test_the_longest_durations(text: str, months: int, us: int) -> None:
-    assert clock.read_duration(text)[0] == Duration(months, us)
+    assert datetimes.read_duration(text)[0] == Duration(months, us)
 
 
 @pytest.mark.parametrize(
@@ -513,7 +513,7 @@ def test_the_longest_durations(text: str, months: int, us: int) -> None:
 )
 def test_longer_ones_are_refused_and_do_not_wrap(text: str) -> None:
     with pytest.raises(LocalProtocolError):
-        clock.read_duration(text)
+        datetimes.read_duration(text)
 
 
 DURATION_ORACLE = re.compile(
@@ -547,7 +547,7 @@ def duration_oracle(text: str) -> tuple[Duration, bool] | None:
 
 def read_duration_or_none(text: str) -> tuple[Duration, bool] | None:
     try:
-        return clock.read_duration(text)
+        return datetimes.read_duration(text)
     except LocalProtocolError:
         return None
 
@@ -608,7 +608,7 @@ def test_T05_durations_are_written_without_weeks_and_zero_as_pt0s(
     duration: Duration, text: str
 ) -> None:
     assert str(duration) == text
-    assert clock.read_duration(text)[0] == duration
+    assert datetimes.read_duration(text)[0] == duration
 
 
 @st.composite
@@ -626,7 +626,7 @@ T05 = re.compile(r"-?P(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
 def test_T05_durations_come_back_as_written(duration: Duration) -> None:
     text = str(duration)
     assert T05.fullmatch(text)
-    assert clock.read_duration(text)[0] == duration
+    assert datetimes.read_duration(text)[0] == duration
 
 
 # --- Duration ------------------------------------------------------------------------------------
@@ -649,8 +649,8 @@ def test_duration_behaves_like_a_frozen_value() -> None:
 
 
 def test_a_day_is_24_hours_and_a_month_is_no_number_of_days() -> None:
-    assert clock.as_duration("P1D") == clock.as_duration("PT24H")
-    assert clock.as_duration("P1M") != clock.as_duration("P30D")
+    assert datetimes.as_duration("P1D") == datetimes.as_duration("PT24H")
+    assert datetimes.as_duration("P1M") != datetimes.as_duration("P30D")
 
 
 @given(any_duration())
@@ -693,7 +693,7 @@ def test_duration_takes_whole_numbers_only(number: object) -> None:
 def test_duration_and_timedelta_convert_both_ways(us: int) -> None:
     delta = timedelta(microseconds=us)
     assert Duration(0, us).timedelta == delta
-    assert clock.as_duration(delta) == Duration(0, us)
+    assert datetimes.as_duration(delta) == Duration(0, us)
 
 
 def test_calendar_months_have_no_timedelta() -> None:
@@ -704,13 +704,13 @@ def test_calendar_months_have_no_timedelta() -> None:
 @pytest.mark.parametrize("delta", [timedelta.max, timedelta.min, timedelta(days=11_574_075)])
 def test_a_timedelta_that_is_too_long_is_refused(delta: timedelta) -> None:
     with pytest.raises(LocalProtocolError, match="too long"):
-        clock.as_duration(delta)
+        datetimes.as_duration(delta)
 
 
 @pytest.mark.parametrize("thing", [None, 5, 1.5, b"PT5M", utc(2024, 1, 1)])
 def test_what_is_no_duration_at_all_is_a_type_error(thing: object) -> None:
     with pytest.raises(TypeError):
-        clock.as_duration(thing)  # type: ignore[arg-type]
+        datetimes.as_duration(thing)  # type: ignore[arg-type]
 
 
 # --- calendar arithmetic -------------------------------------------------------------------------
@@ -749,8 +749,8 @@ def calendar_oracle(dttm: datetime, duration: Duration, sign: int) -> datetime |
     ],
 )
 def test_months_are_added_as_calendars_do(start: datetime, duration: str, after: datetime) -> None:
-    assert start + clock.as_duration(duration) == after
-    assert start - -clock.as_duration(duration) == after
+    assert start + datetimes.as_duration(duration) == after
+    assert start - -datetimes.as_duration(duration) == after
 
 
 @given(

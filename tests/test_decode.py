@@ -8,40 +8,17 @@ import pickle
 import pytest
 from cases import (
     BY_NAME,
-    CASES,
     EVENT,
-    PROFILES,
     Case,
 )
+from decoded_events import every_case
 from payload_trees import STYLES, write
 
 from oadr2 import decode
 from oadr2.errors import RemoteProtocolError
 from oadr2.model import (
     DistributeEvent,
-    Event,
 )
-from oadr2.policy import VtnPolicy
-
-every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-both_profiles = pytest.mark.parametrize("profile", PROFILES)
-
-
-def events_of(data: bytes, policy: VtnPolicy | None = None) -> list[Event]:
-    found = decode(data, policy=policy)
-    assert isinstance(found, DistributeEvent)
-    return list(found.events)
-
-
-def only_event(data: bytes, policy: VtnPolicy | None = None) -> Event:
-    (found,) = events_of(data, policy)
-    return found
-
-
-def notes(found: Event) -> list[tuple[str, bool]]:
-    """(element at fault, fatal) of every problem, from the reason's first word."""
-    return [(problem.reason.split()[0].rstrip(":"), problem.fatal) for problem in found.problems]
-
 
 # --- the table -----------------------------------------------------------------------------------
 

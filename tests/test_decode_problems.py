@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from cases import (
     EVENT,
-    PROFILES,
     UNITS,
     created,
     distribute,
@@ -20,20 +19,12 @@ from cases import (
     signal,
     wrap,
 )
+from decoded_events import both_profiles, events_of
 from payload_trees import STYLES, Style, Tree, edited, repeated, with_text, without, write
 
 from oadr2 import decode
 from oadr2.errors import RemoteProtocolError
-from oadr2.model import DistributeEvent, Event, Problem, Profile
-
-both_profiles = pytest.mark.parametrize("profile", PROFILES)
-
-
-def events_of(data: bytes) -> list[Event]:
-    found = decode(data)
-    assert isinstance(found, DistributeEvent)
-    return list(found.events)
-
+from oadr2.model import Problem, Profile
 
 # --- inside one event ----------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ import pytest
 from cases import (
     AREA,
     BY_NAME,
-    CASES,
     EVENT,
     PROFILES,
     SIGNAL,
@@ -29,6 +28,7 @@ from cases import (
     value,
     wrap,
 )
+from decoded_events import both_profiles, events_of, notes, only_event
 from payload_trees import (
     NAMESPACES,
     OADR_A,
@@ -47,7 +47,6 @@ from oadr2.errors import RemoteProtocolError
 from oadr2.model import (
     CreatedEvent,
     DistributeEvent,
-    Event,
     Profile,
     RequestEvent,
     Response,
@@ -56,26 +55,6 @@ from oadr2.model import (
 )
 from oadr2.policy import VtnPolicy
 from oadr2.schedule import Duration
-
-every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-both_profiles = pytest.mark.parametrize("profile", PROFILES)
-
-
-def events_of(data: bytes, policy: VtnPolicy | None = None) -> list[Event]:
-    found = decode(data, policy=policy)
-    assert isinstance(found, DistributeEvent)
-    return list(found.events)
-
-
-def only_event(data: bytes, policy: VtnPolicy | None = None) -> Event:
-    (found,) = events_of(data, policy)
-    return found
-
-
-def notes(found: Event) -> list[tuple[str, bool]]:
-    """(element at fault, fatal) of every problem, from the reason's first word."""
-    return [(problem.reason.split()[0].rstrip(":"), problem.fatal) for problem in found.problems]
-
 
 # --- facts.md 6.1: XML and messages ---------------------------------------------------------------
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 
 import pytest
+from clocked_handler import HOUR, Ven, in_, out
 from payloads import START, distribute_event, event
-from test_event_handler import Ven, in_, offset, out
 
 from oadr2._core.objects import decode
 from oadr2.errors import StoreError
 from oadr2.policy import VtnPolicy
 from oadr2.store import EventStore
-
-HOUR = 3600.0
 
 
 @pytest.fixture
@@ -40,6 +38,11 @@ def closed(monkeypatch):
 def open_ven(path, **settings):
     settings.setdefault("seed", None)
     return Ven(db_path=path, **settings)
+
+
+def offset(ven: Ven, event_id: str = "e1") -> float:
+    (state,) = [s for s in ven.get_states() if s.event.event_id == event_id]
+    return state.start.timestamp() - state.event.dtstart.timestamp()
 
 
 def restart(ven, path, **settings):

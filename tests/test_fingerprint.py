@@ -12,7 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from oadr2.certificate import fingerprint, normal_fingerprint, parse_certificate, read_certificate
+from oadr2.certificate import (
+    der_fingerprint,
+    fingerprint,
+    normal_fingerprint,
+    parse_certificate,
+    read_certificate,
+)
 from oadr2.cli import main
 from oadr2.errors import ConfigurationError
 
@@ -135,6 +141,14 @@ def test_a_whole_digest_is_taken_by_its_end():
 def test_fingerprint_of_no_certificate(data):
     with pytest.raises(ConfigurationError):
         fingerprint(data, "2.0b")
+
+
+def test_a_fingerprint_does_not_depend_on_what_the_certificate_says():
+    data = der(certificate([(NAME.COMMON_NAME, "VTN 1")]))
+    odd = data.replace(b"VTN 1", b"VTN \xff")  # no UTF-8, though OpenSSL would not mind
+    with pytest.raises(ConfigurationError, match="damaged"):
+        parse_certificate(odd)
+    assert der_fingerprint(odd, "2.0b") == hashlib.sha256(odd).digest()[-10:].hex(":").upper()
 
 
 def test_fingerprint_of_another_profile():

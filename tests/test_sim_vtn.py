@@ -27,8 +27,8 @@ from oadr2.model import (
 )
 from oadr2.schedule import Duration
 from oadr2.sim import Exchange, SimulatedVtn
+from oadr2.sim.event_list import KEEP_CANCELLED
 from oadr2.sim.event_spec import read_moment
-from oadr2.sim.vtn import KEEP_CANCELLED
 
 START = datetime(2030, 1, 31, 12, tzinfo=UTC)
 PROFILES: tuple[Profile, ...] = ("2.0a", "2.0b")
@@ -685,4 +685,4 @@ def test_a_vtn_for_load_tests_keeps_nothing_for_each_ven():
     assert len(vtn.answers) == 5
     assert not vtn.polls
     assert vtn.last_answer("ven-19", "e") is None
-    assert not vtn._by_ven
+    assert not vtn._list._by_ven

@@ -167,10 +167,10 @@ store = EventStore(sys.argv[1])
 def event(i):
     return StoredEvent("v", f"e{i}", i, "optIn", "r", b"x" * 5000, i, None, "held", i)
 store.apply("ven", [event(0)], [])
-store._connection.execute("PRAGMA cache_size = 1")  # pages go to the file before the commit
-store._connection.create_function(
+store._file._connection.execute("PRAGMA cache_size = 1")  # pages go to the file before the commit
+store._file._connection.create_function(
     "die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
-store._connection.execute(
+store._file._connection.execute(
     "CREATE TEMP TRIGGER t AFTER INSERT ON main.event WHEN new.sequence = 90 "
     "BEGIN SELECT die(); END")
 store.apply("ven", [event(i) for i in range(1, 100)], [])
@@ -183,8 +183,8 @@ store.apply("ven", [event(i) for i in range(1, 100)], [])
 
 def limit_size(store, pages):
     """Let the file grow by so many pages only: what a full disk looks like to SQLite."""
-    count = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store._connection.execute(f"PRAGMA max_page_count = {count + pages}")
+    count = store._file._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._file._connection.execute(f"PRAGMA max_page_count = {count + pages}")
 
 
 def test_a_full_disk_writes_nothing_and_can_be_overcome(store, path):
@@ -241,12 +241,12 @@ def test_a_locked_file(path):
 
 def test_waits_for_another_writer(path):
     with EventStore(path, timeout=60) as store, EventStore(path, timeout=60) as other:
-        other._connection.execute("BEGIN IMMEDIATE")
+        other._file._connection.execute("BEGIN IMMEDIATE")
         writer = threading.Thread(target=store.apply, args=("ven", [stored("e1")], []))
         writer.start()
         writer.join(0.05)
         assert writer.is_alive()
-        other._connection.execute("COMMIT")
+        other._file._connection.execute("COMMIT")
         writer.join()
         assert other.load("ven") == [stored("e1")]
 
@@ -398,7 +398,8 @@ def test_a_folder_without_permission(tmp_path):
 
 
 def test_a_read_only_connection_is_told_so(store):
-    store._connection.execute("PRAGMA query_only = ON")
+    with store._file.reading() as connection:
+        connection.execute("PRAGMA query_only = ON")
     with pytest.raises(StoreError, match=r"cannot be written: let this user write the file"):
         store.put_value("ven", "key", "value")
 

@@ -18,8 +18,8 @@ from oadr2.control import EventController
 from oadr2.event import EventHandler
 from oadr2.model import CreatedEvent
 from oadr2.sim import SimulatedVtn, VtnServices
+from oadr2.sim.exchange import Exchange
 from oadr2.sim.services import Told
-from oadr2.sim.vtn import Exchange
 
 VEN_ID: Final = "demo-ven"
 EVENT_ID: Final = "demo-event"

@@ -12,7 +12,7 @@ from oadr2.model import CreatedEvent, RequestEvent
 
 if TYPE_CHECKING:
     from oadr2.sim.events_file import ScriptStep
-    from oadr2.sim.vtn import Exchange
+    from oadr2.sim.exchange import Exchange
 
 
 def step_fields(step: ScriptStep) -> Fields:

@@ -6,12 +6,9 @@ open the same file at the same time.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf, isinf
 from pathlib import Path
@@ -21,6 +18,7 @@ from typing import Any, Final, Self
 from oadr2.errors import StoreError
 from oadr2.points.point import Memory
 from oadr2.points.rules import RELEASED, Setting
+from oadr2.sqlite_file import FileFormat, SqliteFile
 
 APPLICATION_ID: Final = 0x4F414747  # "OAGG"
 SCHEMA_VERSION: Final = 1
@@ -55,6 +53,9 @@ _SCHEMA: Final = (
         changed_at REAL,
         controlled_since REAL
     ) STRICT, WITHOUT ROWID""",
+)
+_FORMAT: Final = FileFormat(
+    APPLICATION_ID, SCHEMA_VERSION, _SCHEMA, "is not a gateway's file: name another one"
 )
 _ADD: Final = """INSERT INTO audit (at, point, kind, old, new, read_back, vtn_id, event_id, reason)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -115,18 +116,8 @@ class StateFile:
         self.path = os.fspath(path)
         if not create and not Path(self.path).is_file():
             raise StoreError(f"{self.path}: there is no such file: has the gateway ever run?")
-        self._lock = threading.Lock()
         self._claim: int | None = None
-        with self._errors():
-            self._connection = sqlite3.connect(
-                self.path, timeout=5.0, isolation_level=None, check_same_thread=False
-            )
-        try:
-            with self._errors():
-                self._open()
-        except BaseException:
-            self._connection.close()
-            raise
+        self._file = SqliteFile(self.path, _FORMAT)
         self._seen = self._data_version()
 
     def __enter__(self) -> Self:
@@ -163,8 +154,7 @@ class StateFile:
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
-        with self._lock, self._errors():
-            self._connection.close()
+        self._file.close()
         if self._claim is not None:
             os.close(self._claim)
             self._claim = None
@@ -173,8 +163,8 @@ class StateFile:
 
     def overrides(self) -> list[StoredOverride]:
         """Every override kept, whether or not its time is over."""
-        with self._lock, self._errors():
-            rows = self._connection.execute(
+        with self._file.reading() as connection:
+            rows = connection.execute(
                 "SELECT point, value, until, by FROM override ORDER BY point"
             ).fetchall()
         return [
@@ -184,13 +174,13 @@ class StateFile:
     def set_override(self, override: StoredOverride) -> None:
         """Keep an override in place of the point's last one."""
         row = (override.point, _stored(override.value), override.until, override.by)
-        with self._lock, self._transaction():
-            self._connection.execute(_OVERRIDE, row)
+        with self._file.writing() as connection:
+            connection.execute(_OVERRIDE, row)
 
     def end_override(self, point: str) -> bool:
         """Forget a point's override; whether there was one."""
-        with self._lock, self._transaction():
-            cursor = self._connection.execute("DELETE FROM override WHERE point = ?", (point,))
+        with self._file.writing() as connection:
+            cursor = connection.execute("DELETE FROM override WHERE point = ?", (point,))
             return cursor.rowcount > 0
 
     def has_changed(self) -> bool:
@@ -204,8 +194,8 @@ class StateFile:
 
     def memories(self) -> dict[str, Memory]:
         """What each point remembers; times in seconds since 1970."""
-        with self._lock, self._errors():
-            rows = self._connection.execute(
+        with self._file.reading() as connection:
+            rows = connection.execute(
                 "SELECT point, value, changed_at, controlled_since FROM memory"
             ).fetchall()
         return {
@@ -242,9 +232,9 @@ class StateFile:
             )
             for point, memory in (memories or {}).items()
         ]
-        with self._lock, self._transaction():
-            self._connection.executemany(_ADD, lines)
-            self._connection.executemany(_REMEMBER, kept)
+        with self._file.writing() as connection:
+            connection.executemany(_ADD, lines)
+            connection.executemany(_REMEMBER, kept)
 
     def search(
         self,
@@ -257,8 +247,8 @@ class StateFile:
         limit: int = -1,
     ) -> list[AuditEntry]:
         """The newest ``limit`` lines (-1: all) that fit, oldest first."""
-        with self._lock, self._errors():
-            found = self._connection.execute(
+        with self._file.reading() as connection:
+            found = connection.execute(
                 _SEARCH, (point, event_id, since, before, kind, limit)
             ).fetchall()
         return [
@@ -268,60 +258,14 @@ class StateFile:
 
     def prune(self, before: float) -> int:
         """Drop the lines of the audit log from before this time; how many."""
-        with self._lock, self._transaction():
-            return self._connection.execute("DELETE FROM audit WHERE at < ?", (before,)).rowcount
+        with self._file.writing() as connection:
+            return connection.execute("DELETE FROM audit WHERE at < ?", (before,)).rowcount
 
     # -- inside -----------------------------------------------------------------------------------
 
     def _data_version(self) -> int:
-        with self._lock, self._errors():
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-
-    def _open(self) -> None:
-        if not self._is_ours():
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            with self._transaction():
-                if not self._is_ours():  # else another process was quicker
-                    for statement in _SCHEMA:
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                    self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-
-    def _is_ours(self) -> bool:
-        def pragma(name: str) -> int:
-            return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-        if pragma("application_id") == APPLICATION_ID:
-            if pragma("user_version") != SCHEMA_VERSION:
-                raise StoreError(
-                    f"{self.path}: was written by another version of oadr2: "
-                    "use that one, or name another file"
-                )
-            return True
-        if self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            raise StoreError(f"{self.path}: is not a gateway's file: name another one")
-        return False
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        execute = self._connection.execute
-        with self._errors():
-            execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+        with self._file.reading() as connection:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _stored(value: Setting | None) -> Any:

@@ -20,6 +20,7 @@ import pytest
 from oadr2.points.driver import DeviceError, Driver, Setting, SettingError
 
 _Result = TypeVar("_Result")
+_State = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,8 @@ class Bench:
     held: Callable[[], float | None]
     refused: Sequence[Mapping[str, object]] = ()
     malformed: Sequence[tuple[Mapping[str, object], str]] = ()
-    silence: Callable[[], AbstractContextManager[object]] | None = None
-    absence: Callable[[], AbstractContextManager[object]] | None = None
+    silence: _State | None = None
+    absence: _State | None = None
     patience: float = 10.0
 
 
@@ -120,17 +121,14 @@ class DriverConformance:
     def test_what_is_written_is_held_and_read(self, bench: Bench) -> None:
         async def work(driver: Driver[Any, Any], address: Any) -> None:
             for value in bench.values:
-                await driver.connect()
-                await driver.write(address, value)
-                assert await driver.read(address) == pytest.approx(value)
-                assert await _held(bench, value) == pytest.approx(value)
+                await _works(driver, address, value)
+                await _holds(bench, value)
 
         self.use(bench, work)
 
     def test_connect_may_be_repeated(self, bench: Bench) -> None:
         async def work(driver: Driver[Any, Any], address: Any) -> None:
-            await driver.connect()
-            await driver.write(address, bench.values[0])
+            await _write(driver, address, bench.values[0])
             await driver.connect()
             assert await driver.read(address) == pytest.approx(bench.values[0])
 
@@ -138,11 +136,10 @@ class DriverConformance:
 
     def test_check_writes_nothing(self, bench: Bench) -> None:
         async def work(driver: Driver[Any, Any], address: Any) -> None:
-            await driver.connect()
-            await driver.write(address, bench.values[0])
-            assert await _held(bench, bench.values[0]) == pytest.approx(bench.values[0])
+            await _write(driver, address, bench.values[0])
+            await _holds(bench, bench.values[0])
             await driver.check(address)
-            assert await _held(bench, bench.values[0]) == pytest.approx(bench.values[0])
+            await _holds(bench, bench.values[0])
 
         self.use(bench, work)
 
@@ -179,8 +176,7 @@ class DriverConformance:
 
     def test_release_means_something_or_is_refused(self, bench: Bench) -> None:
         async def work(driver: Driver[Any, Any], address: Any) -> None:
-            await driver.connect()
-            await driver.write(address, bench.values[0])
+            await _write(driver, address, bench.values[0])
             if driver.can_release:
                 await driver.release(address)
                 assert bench.held() != pytest.approx(bench.values[0])
@@ -213,13 +209,10 @@ class DriverConformance:
         self.use(bench, work)
 
     def test_silence_ends_as_a_device_error_and_the_loop_runs_on(self, bench: Bench) -> None:
-        if bench.silence is None:
-            pytest.skip("this device cannot fall silent")
-        silence = bench.silence
+        silence = _given(bench.silence, "this device cannot fall silent")
 
         async def work(driver: Driver[Any, Any], address: Any) -> None:
-            await driver.connect()
-            await driver.write(address, bench.values[0])
+            await _write(driver, address, bench.values[0])
             began = time.monotonic()
             ticks = asyncio.create_task(_ticks(bench.patience / 1000))
             with silence(), pytest.raises(DeviceError) as caught:
@@ -230,20 +223,15 @@ class DriverConformance:
             assert "\n" not in str(caught.value)
             ticks.cancel()
             assert await ticks >= 3
-            await driver.connect()
-            await driver.write(address, bench.values[1])
-            assert await driver.read(address) == pytest.approx(bench.values[1])
+            await _works(driver, address, bench.values[1])
 
         self.use(bench, work)
 
     def test_a_device_that_goes_and_comes_back(self, bench: Bench) -> None:
-        if bench.absence is None:
-            pytest.skip("this device cannot be taken away")
-        absence = bench.absence
+        absence = _given(bench.absence, "this device cannot be taken away")
 
         async def work(driver: Driver[Any, Any], address: Any) -> None:
-            await driver.connect()
-            await driver.write(address, bench.values[0])
+            await _write(driver, address, bench.values[0])
             with absence():
                 with pytest.raises(DeviceError) as caught:
                     await driver.connect()
@@ -251,65 +239,71 @@ class DriverConformance:
                 assert "\n" not in str(caught.value)
                 written = await driver.write_many([(address, bench.values[1])] * 2)
                 assert all(isinstance(each, DeviceError) for each in written)
-            await driver.connect()
-            await driver.write(address, bench.values[1])
-            assert await driver.read(address) == pytest.approx(bench.values[1])
+            await _works(driver, address, bench.values[1])
 
         self.use(bench, work)
 
     def test_a_device_that_is_away_at_first(self, bench: Bench) -> None:
-        if bench.absence is None:
-            pytest.skip("this device cannot be taken away")
-        absence = bench.absence
+        absence = _given(bench.absence, "this device cannot be taken away")
 
         async def work(driver: Driver[Any, Any], address: Any) -> None:
             with absence(), pytest.raises(DeviceError):
                 await driver.connect()
-            await driver.connect()
-            await driver.write(address, bench.values[0])
-            assert await _held(bench, bench.values[0]) == pytest.approx(bench.values[0])
+            await _write(driver, address, bench.values[0])
+            await _holds(bench, bench.values[0])
 
         self.use(bench, work)
 
     def test_a_call_cut_short_leaves_the_next_one_right(self, bench: Bench) -> None:
-        if bench.silence is None:
-            pytest.skip("this device cannot fall silent")
-        silence = bench.silence
+        silence = _given(bench.silence, "this device cannot fall silent")
 
         async def work(driver: Driver[Any, Any], address: Any) -> None:
-            await driver.connect()
-            await driver.write(address, bench.values[0])
+            await _write(driver, address, bench.values[0])
             with silence():
                 cut = asyncio.create_task(driver.write(address, bench.values[0]))
                 await asyncio.sleep(0)
                 cut.cancel()
                 await asyncio.gather(cut, return_exceptions=True)
-            await driver.connect()
-            await driver.write(address, bench.values[1])
-            assert await driver.read(address) == pytest.approx(bench.values[1])
+            await _works(driver, address, bench.values[1])
 
         self.use(bench, work)
 
     def test_close_may_be_repeated_and_undone(self, bench: Bench) -> None:
         async def work(driver: Driver[Any, Any], address: Any) -> None:
             await driver.close()
-            await driver.connect()
-            await driver.write(address, bench.values[0])
+            await _write(driver, address, bench.values[0])
             await driver.close()
             await driver.close()
-            await driver.connect()
-            await driver.write(address, bench.values[1])
-            assert await _held(bench, bench.values[1]) == pytest.approx(bench.values[1])
+            await _write(driver, address, bench.values[1])
+            await _holds(bench, bench.values[1])
 
         self.use(bench, work)
 
 
-async def _held(bench: Bench, expected: float) -> float | None:
-    """What the device holds, once it has what was accepted on its behalf, by a broker perhaps."""
+def _given(state: _State | None, reason: str) -> _State:
+    """The state of the device a test is about; without it the test is skipped."""
+    if state is None:
+        pytest.skip(reason)
+    return state
+
+
+async def _write(driver: Driver[Any, Any], address: Any, value: float) -> None:
+    await driver.connect()
+    await driver.write(address, value)
+
+
+async def _works(driver: Driver[Any, Any], address: Any, value: float) -> None:
+    """It connects, writes, and reads what was written."""
+    await _write(driver, address, value)
+    assert await driver.read(address) == pytest.approx(value)
+
+
+async def _holds(bench: Bench, value: float) -> None:
+    """The device holds the value, once it has what was accepted on its behalf, by a broker perhaps."""
     give_up = time.monotonic() + bench.patience
-    while (held := bench.held()) != pytest.approx(expected) and time.monotonic() < give_up:
+    while (held := bench.held()) != pytest.approx(value) and time.monotonic() < give_up:
         await asyncio.sleep(0.01)
-    return held
+    assert held == pytest.approx(value)
 
 
 async def _ticks(pause: float) -> int:

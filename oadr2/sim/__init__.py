@@ -6,11 +6,12 @@ It shares nothing with the VEN but the codec, so that one cannot hide the other'
 """
 
 from oadr2.sim.event_spec import EventSettings
+from oadr2.sim.exchange import Answer, Exchange, ListedEvent, Refusal
 from oadr2.sim.http import Fault, VtnApp, VtnServer
 from oadr2.sim.push import VtnPusher
 from oadr2.sim.service_push import HttpDelivery, Pushed, ServicePusher
 from oadr2.sim.services import VtnServices
-from oadr2.sim.vtn import Answer, Exchange, ListedEvent, Refusal, SimulatedVtn
+from oadr2.sim.vtn import SimulatedVtn
 
 __all__ = [
     "Answer",

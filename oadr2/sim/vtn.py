@@ -1,4 +1,4 @@
-"""The simulated VTN: which events it has, who asked, who answered what.
+"""The simulated VTN: who asked, what is sent, who answered what.
 
 :class:`SimulatedVtn` is sans-I/O: :meth:`SimulatedVtn.handle` takes the bytes of a request and
 returns the bytes of the reply. It plays the VTN's side of the EiEvent service (facts.md 2), in both
@@ -14,9 +14,10 @@ import threading
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, Literal, TypeAlias, Unpack
 from xml.parsers import expat
 
@@ -28,23 +29,20 @@ from oadr2.model import (
     EiResponse,
     Event,
     EventResponse,
-    EventStatus,
     Message,
-    OptType,
     Profile,
     RequestEvent,
     Response,
     Targets,
 )
 from oadr2.services.seal import PayloadSigner, PayloadVerifier
-from oadr2.sim.event_spec import EventSettings, EventSpec, new_spec
+from oadr2.sim.event_list import EventList
+from oadr2.sim.event_spec import EventSettings
+from oadr2.sim.exchange import Answer, Exchange, ListedEvent, Refusal
 
 logger = logging.getLogger(__name__)
 
 Profiles: TypeAlias = Literal["2.0a", "2.0b", "both"]
-
-# How long a cancelled event with an open end is listed unacknowledged (H52: until retries run out).
-KEEP_CANCELLED: Final = timedelta(days=1)
 
 # Ids that need no escaping are put into a prepared reply as they are.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.:@/+=-]*").fullmatch
@@ -65,122 +63,6 @@ _CODES: Final[dict[Profile, _Codes]] = {
     "2.0a": _Codes(404, 404, 406, 400, 400),
     "2.0b": _Codes(463, 452, 450, 453, 454),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One ``eventResponse`` a VEN sent.
-
-    ``problem`` says why the VTN did not accept it, or is empty.
-    """
-
-    ven_id: str
-    event_id: str
-    modification_number: int
-    opt_type: OptType
-    response_code: int
-    response_description: str | None
-    request_id: str
-    at: datetime
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An ``oadrCreatedEvent`` whose eiResponse is an error: the VEN refused the list as a whole."""
-
-    ven_id: str
-    response: EiResponse
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ListedEvent:
-    """One line of a list that was sent."""
-
-    event_id: str
-    modification_number: int
-    status: EventStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request and what became of it, for ``on_message``.
-
-    Attributes:
-        request: the decoded message; None when it could not be read.
-        response_code: what the VTN answered; 400 for a body that is not well-formed.
-        problem: why it refused, or "".
-        events: the list sent, for an oadrRequestEvent.
-        answers: the answers received, for an oadrCreatedEvent.
-    """
-
-    at: datetime
-    profile: Profile
-    ven_id: str
-    request: Message | None
-    response_code: int
-    problem: str = ""
-    events: tuple[ListedEvent, ...] = ()
-    answers: tuple[Answer, ...] = ()
-
-
-@dataclass(slots=True)
-class _Held:
-    """An event the VTN lists, and the VENs that acknowledged its cancellation."""
-
-    event_id: str
-    spec: EventSpec
-    number: int
-    created: datetime
-    modified: datetime | None = None
-    cancelled: datetime | None = None
-    acknowledged: set[str] = field(default_factory=set)
-
-    def over(self) -> datetime | None:
-        over = self.spec.over
-        if over is None and self.cancelled is not None:
-            return self.cancelled + KEEP_CANCELLED
-        return over
-
-    def event(self, now: datetime, profile: Profile) -> Event:
-        return self.spec.event(
-            self.event_id,
-            self.number,
-            now=now,
-            created=self.created,
-            modified=self.modified,
-            cancelled=self.cancelled is not None,
-            profile=profile,
-        )
-
-    def is_for(self, ven_id: str, membership: Targets | None) -> bool:
-        """Whether a VEN gets the event; one of unknown membership gets what may be meant for it."""
-        targets = self.spec.targets
-        if not targets or ven_id in targets.ven_ids:
-            return True
-        others = replace(targets, ven_ids=())
-        if membership is None:
-            return bool(others)
-        return any(
-            not set(getattr(others, name)).isdisjoint(getattr(membership, name))
-            for name in Targets.__slots__
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A list encoded once for many polls, with room for the two request ids."""
-
-    message: DistributeEvent
-    before: bytes
-    between: bytes
-    after: bytes
-    listed: tuple[ListedEvent, ...]
-
-
-def _moment(now: float) -> datetime:
-    return datetime.fromtimestamp(now, UTC)
 
 
 def _is_well_formed(data: bytes) -> bool:
@@ -243,27 +125,16 @@ class SimulatedVtn:
         self._verifier = verifier
         #: Called after each exchange, outside the lock; what it raises is logged.
         self.on_message: Callable[[Exchange], None] | None = None
-        self._clock = clock
         numbers = itertools.count(1)
         self._request_ids = request_ids or (lambda: f"list-{next(numbers)}")
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._held: dict[str, _Held] = {}
-        self._numbers: dict[str, int] = {}  # the highest modification number ever sent, by event id
-        self._memberships: dict[str, Targets] = {}
-        self._open = True
+        self._list = EventList(vtn_id, self.profiles, self._encode, clock, remember_vens)
         self._remember = remember_vens
         self._answers: deque[Answer] = deque(maxlen=keep_answers)
         self._last: dict[tuple[str, str], Answer] = {}
         self._refusals: deque[Refusal] = deque(maxlen=keep_answers)
         self._polls: Counter[str] = Counter()
-        # Prepared lists hold from _since to _until, the next moment a status or a level changes.
-        self._since = self._until = 0.0
-        #: Grows with every change of an event or of who is known.
-        self.revision = 0
-        self._by_ven: dict[tuple[str, Profile, int | None], _Prepared] = {}
-        self._by_list: dict[tuple[Profile, tuple[str, ...]], _Prepared] = {}
-        self._echo, self._list_id = uuid.uuid4().hex, uuid.uuid4().hex  # stand in for the ids
         self.set_known_vens(known_vens)
 
     # Events
@@ -280,13 +151,8 @@ class SimulatedVtn:
             event_id = f"event-{uuid.uuid4().hex[:12]}"
         if not event_id:
             raise LocalProtocolError("event_id is empty")
-        with self._changed:
-            now = _moment(self._refresh())
-            held = self._held.get(event_id)
-            if held is not None and held.cancelled is None:
-                raise LocalProtocolError(f"event {event_id!r} is listed already; modify it")
-            number = self._numbers.get(event_id, -1) + 1
-            self._put(_Held(event_id, new_spec(settings, now), number, created=now))
+        with self._changing():
+            self._list.add(event_id, settings)
         return event_id
 
     def modify_event(self, event_id: str, **changes: Unpack[EventSettings]) -> int:
@@ -295,12 +161,8 @@ class SimulatedVtn:
         Raises:
             LocalProtocolError: a setting is wrong, or the event is unknown, over or cancelled.
         """
-        with self._changed:
-            held = self._find(event_id)
-            now = self.now()
-            spec = held.spec.changed(changes, now)
-            self._put(replace(held, spec=spec, number=held.number + 1, modified=now))
-            return held.number + 1
+        with self._changing():
+            return self._list.modify(event_id, changes)
 
     def cancel_event(self, event_id: str) -> int:
         """Cancel an event: it stays listed until acknowledged or over (facts.md 2.1, H50, H52).
@@ -310,12 +172,8 @@ class SimulatedVtn:
         Raises:
             LocalProtocolError: the event is unknown, over or cancelled already.
         """
-        with self._changed:
-            held = self._find(event_id)
-            now = self.now()
-            cancelled = replace(held, number=held.number + 1, modified=now, cancelled=now)
-            self._put(replace(cancelled, acknowledged=set()))
-            return held.number + 1
+        with self._changing():
+            return self._list.cancel(event_id)
 
     def remove_event(self, event_id: str) -> None:
         """Drop an event from the list without a word: VENs see an implied cancel (facts.md H61).
@@ -323,24 +181,35 @@ class SimulatedVtn:
         Raises:
             LocalProtocolError: the event is unknown or over.
         """
-        with self._changed:
-            self._find(event_id, cancelled=True)
-            del self._held[event_id]
-            self._forget_lists()
+        with self._changing():
+            self._list.remove(event_id)
 
     def get_event(self, event_id: str) -> Event | None:
         """The event as listed now; None when it is unknown or over."""
         with self._lock:
-            now = _moment(self._refresh())
-            held = self._held.get(event_id)
-            return None if held is None else held.event(now, self.profiles[-1])
+            return self._list.event(event_id)
 
     @property
     def events(self) -> tuple[Event, ...]:
         """Every event listed now, in the order of the list."""
         with self._lock:
-            now = _moment(self._refresh())
-            return tuple(held.event(now, self.profiles[-1]) for held in self._ordered(now))
+            return self._list.events()
+
+    @property
+    def revision(self) -> int:
+        """Grows with every change of an event or of who is known."""
+        return self._list.revision
+
+    def now(self) -> datetime:
+        """The VTN's time."""
+        return self._list.now()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """The lock; whoever waits for a change hears of it, unless it fails."""
+        with self._changed:
+            yield
+            self._changed.notify_all()
 
     # VENs
 
@@ -349,21 +218,13 @@ class SimulatedVtn:
 
         The Targets of a VEN are what it belongs to: its groups, resources and parties.
         """
-        with self._changed:
-            if isinstance(vens, str):  # a str is an iterable of its letters
-                raise LocalProtocolError(f"known_vens: {vens!r} is one text; give a list of ids")
-            self._open = vens is None
-            if isinstance(vens, Mapping):
-                self._memberships = dict(vens)
-            else:
-                self._memberships = {ven_id: Targets() for ven_id in vens or ()}
-            self._forget_lists()
+        with self._changing():
+            self._list.set_vens(vens)
 
     def add_ven(self, ven_id: str, membership: Targets | None = None) -> None:
         """Say what a VEN belongs to; when only known VENs are served, serve it too."""
-        with self._changed:
-            self._memberships[ven_id] = membership or Targets()
-            self._forget_lists()
+        with self._changing():
+            self._list.add_ven(ven_id, membership or Targets())
 
     # What the VENs did
 
@@ -465,14 +326,13 @@ class SimulatedVtn:
     def knows(self, ven_id: str) -> bool:
         """Whether a VEN is served."""
         with self._lock:
-            return self._serves(ven_id)
+            return self._list.serves(ven_id)
 
     def list_message_for(self, ven_id: str, profile: Profile) -> DistributeEvent:
         """A VEN's events as they are pushed to it, or polled; no request, so no eiResponse."""
         with self._changed:
             request_id = self._request_ids()
-            now = _moment(self._refresh())
-            message = self._prepare(ven_id, profile, None, now).message
+            message = self._list.prepared_for(ven_id, profile).message
         return replace(message, request_id=request_id, response=None)
 
     def list_for(self, ven_id: str, profile: Profile) -> bytes:
@@ -485,14 +345,8 @@ class SimulatedVtn:
         with self._changed:
             list_id = self._request_ids()
             prepared = None
-            if self._serves(ven_id):
-                now = self._refresh()
-                key = (ven_id, profile, request.reply_limit)
-                prepared = self._by_ven.get(key)
-                if prepared is None:
-                    prepared = self._prepare(*key, _moment(now))
-                    if self._remember:
-                        self._by_ven[key] = prepared
+            if self._list.serves(ven_id):
+                prepared = self._list.prepared_for(ven_id, profile, request.reply_limit)
             if self._remember:
                 self._polls[ven_id] += 1
             self._changed.notify_all()
@@ -518,8 +372,8 @@ class SimulatedVtn:
         code, problem = 200, ""
         answers = []
         with self._changed:
-            now = _moment(self._refresh())
-            if not self._serves(ven_id):
+            now = self._list.refreshed()
+            if not self._list.serves(ven_id):
                 code, problem = codes.unknown_ven, f"venID {ven_id!r} is not known here"
             elif not response.ok:
                 self._refusals.append(Refusal(ven_id, response, now))
@@ -548,7 +402,7 @@ class SimulatedVtn:
                 if self._remember:
                     self._last[ven_id, item.event_id] = answer
                 if not answer.problem and 200 <= item.response_code <= 299:
-                    self._acknowledge(ven_id, item.event_id, item.modification_number)
+                    self._list.acknowledge(ven_id, item.event_id, item.modification_number)
             self._changed.notify_all()
         self._tell(profile, ven_id, request, code, problem, answers=tuple(answers))
         if self.reply_to_created == "empty":
@@ -560,9 +414,8 @@ class SimulatedVtn:
 
         Any number that was ever listed will do, for the answer may cross a modification.
         """
-        highest = self._numbers.get(item.event_id)
-        held = self._held.get(item.event_id)
-        if highest is None or (held and not held.is_for(ven_id, self._memberships.get(ven_id))):
+        highest = self._list.number_sent(item.event_id, ven_id)
+        if highest is None:
             return codes.unknown_event, f"eventID {item.event_id!r} is not known here"
         if item.modification_number > highest:
             return codes.modification_number, (
@@ -570,15 +423,6 @@ class SimulatedVtn:
                 f"was never sent, {highest} was"
             )
         return 200, ""
-
-    def _acknowledge(self, ven_id: str, event_id: str, number: int) -> None:
-        held = self._held.get(event_id)
-        if held is None or held.cancelled is None or number != held.number:
-            return
-        held.acknowledged.add(ven_id)
-        if self._remember:
-            for key in [key for key in self._by_ven if key[0] == ven_id]:
-                del self._by_ven[key]
 
     def _refuse(self, profile: Profile, request: Message | None, code: int, reason: str) -> bytes:
         ven_id = getattr(request, "ven_id", None) or ""
@@ -615,94 +459,3 @@ class SimulatedVtn:
             self.on_message(exchange)
         except Exception:  # somebody else's code must not break the service
             logger.exception("on_message failed")
-
-    # The list. All of these are called with the lock held.
-
-    def now(self) -> datetime:
-        """The VTN's time."""
-        return _moment(self._clock())
-
-    def _serves(self, ven_id: str) -> bool:
-        return self._open or ven_id in self._memberships
-
-    def _find(self, event_id: str, *, cancelled: bool = False) -> _Held:
-        self._refresh()
-        held = self._held.get(event_id)
-        if held is None:
-            over = event_id in self._numbers
-            raise LocalProtocolError(
-                f"event {event_id!r} is {'over or removed' if over else 'not known'}"
-            )
-        if held.cancelled is not None and not cancelled:
-            raise LocalProtocolError(f"event {event_id!r} is cancelled; add it anew")
-        return held
-
-    def _put(self, held: _Held) -> None:
-        """Take an event into the list, or leave everything as it was if it cannot be sent."""
-        for profile in self.profiles:
-            self._encode(
-                DistributeEvent(
-                    self.vtn_id, "", (held.event(self.now(), profile),), EiResponse(), profile
-                )
-            )
-        self._held[held.event_id] = held
-        self._numbers[held.event_id] = held.number
-        self._forget_lists()
-
-    def _forget_lists(self) -> None:
-        self.revision += 1
-        self._until = self._since
-        self._changed.notify_all()
-
-    def _refresh(self) -> float:
-        """Drop what is over and forget lists that no longer hold; returns the time it went by."""
-        now = self._clock()
-        if self._since <= now < self._until:
-            return now
-        moment = _moment(now)
-        self._by_ven.clear()
-        self._by_list.clear()
-        until = float("inf")
-        for event_id, held in list(self._held.items()):
-            over = held.over()
-            if over is not None and moment >= over:
-                del self._held[event_id]
-                continue
-            for border in (*held.spec.borders(), *((over,) if over else ())):
-                if border > moment:
-                    until = min(until, border.timestamp())
-        self._since, self._until = now, until
-        return now
-
-    def _ordered(self, now: datetime) -> list[_Held]:
-        """Active events first, then by priority (0 and none last), then by start (facts.md 2.7)."""
-
-        def rank(held: _Held) -> tuple[bool, float, datetime]:
-            active = held.cancelled is None and held.spec.status(now) == "active"
-            return not active, held.spec.priority or float("inf"), held.spec.start
-
-        return sorted(self._held.values(), key=rank)
-
-    def _prepare(
-        self, ven_id: str, profile: Profile, reply_limit: int | None, now: datetime
-    ) -> _Prepared:
-        membership = self._memberships.get(ven_id)
-        chosen = [
-            held
-            for held in self._ordered(now)
-            if held.is_for(ven_id, membership) and ven_id not in held.acknowledged
-        ][:reply_limit]
-        key = (profile, tuple(held.event_id for held in chosen))
-        prepared = self._by_list.get(key)
-        if prepared is None:
-            events = tuple(held.event(now, profile) for held in chosen)
-            response = EiResponse(200, RESPONSE_CODES[200], self._echo)
-            message = DistributeEvent(self.vtn_id, self._list_id, events, response, profile)
-            before, rest = self._encode(message).split(self._echo.encode())
-            between, after = rest.split(self._list_id.encode())
-            listed = tuple(
-                ListedEvent(held.event_id, held.number, event.event_status or "none")
-                for held, event in zip(chosen, events, strict=True)
-            )
-            prepared = self._by_list[key] = _Prepared(message, before, between, after, listed)
-        return prepared

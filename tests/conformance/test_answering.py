@@ -38,9 +38,11 @@ def test_E02_an_event_with_never_is_not_answered_whatever_is_wrong(new_ven, what
     ven = new_ven(market_contexts="http://market")
     if known:
         ven.take(event(number=5))
-    assert ven.take(event(required="never", **NOT_ANSWERED[what])) == []
+    unanswered = event(required="never", **NOT_ANSWERED[what])
+    assert ven.deliver(ven.message(unanswered)) is None
+    assert what != "a cancellation" or ven.held == {}
     # Beside one that is answered it stays unmentioned.
-    answers = ven.take(event(required="never", **NOT_ANSWERED[what]), event("other"))
+    answers = ven.take(unanswered, event("other"))
     assert [answer.event_id for answer in answers] == ["other"]
 
 
@@ -55,20 +57,30 @@ def test_E03_nothing_is_sent_when_no_event_wants_an_answer(ven):
 
 
 def test_E04_one_message_holds_all_answers_of_a_list(ven):
-    sent = ven.answer_to(event("a"), event("b", status="cancelled"), event("c", level=5.0))
-    assert [answer.event_id for answer in sent.answers] == ["a", "b", "c"]
+    sent = ven.answer_to(
+        event("a"),
+        event("b", status="cancelled"),
+        event("c", level=5.0),
+        event("d", required="never"),
+    )
+    assert sent.answers == [
+        Answer("a", 0, 200, "optIn"),
+        Answer("b", 0, 200, "optIn"),
+        Answer("c", 0, 454, "optOut"),
+    ]
 
 
 def test_E05_each_answer_carries_the_requestID_of_the_list(ven):
-    sent = ven.answer_to(event("a"), event("b", level=5.0), request_id="a&lt;b 1")
-    assert [answer.request_id for answer in sent.answers] == ["a<b 1", "a<b 1"]
+    sent = ven.answer_to(event("a"), event("b", level=5.0), request_id="a&lt;b> 1")
+    assert [answer.request_id for answer in sent.answers] == ["a<b> 1", "a<b> 1"]
+    assert sent.text(".//ei:venID") == "ven"
 
 
 def test_E06_a_later_change_of_opt_carries_the_requestID_of_the_list(ven):
     ven.take(event("a"), event("b"), request_id="first")
-    ven.take(event("a"), event("b"), request_id="the second")
+    ven.take(event("a"), event("b"), request_id="a much longer second one")
     sent = Sent(ven.handler.set_opt("b", "optOut"))
-    assert sent.answers == [Answer("b", 0, 200, "optOut", "the second")]
+    assert sent.answers == [Answer("b", 0, 200, "optOut", "a much longer second one")]
     assert sent.response == (200, "")
 
 
@@ -133,11 +145,14 @@ def test_E12_an_event_without_an_id_spoils_only_itself(ven):
 def test_E31_a_wrong_vtnID_is_an_error_of_the_message_and_touches_nothing(new_ven, vtn_id):
     ven = new_ven(vtn_ids=["vtn", "vtn2"])
     ven.take(event())
+    before = ven.state()
     sent = ven.answer_to(event("e2"), vtn_id=vtn_id, request_id="r9")
-    assert sent.kind == "oadrCreatedEvent"
+    assert (sent.kind, sent.profile) == ("oadrCreatedEvent", ven.profile)
     assert sent.response == (452, "r9")
+    assert sent.text(".//ei:responseDescription")
     assert sent.answers == []
     assert ven.held == {"e1": 0}
+    assert ven.state() == before
 
 
 def test_E31_with_an_empty_list_of_a_stranger_nothing_is_cancelled(new_ven):
@@ -150,6 +165,7 @@ def test_E31_with_an_empty_list_of_a_stranger_nothing_is_cancelled(new_ven):
 def test_E32_any_vtnID_will_do_when_none_is_configured(ven):
     assert ven.take(event("a"), vtn_id="one") == [Answer("a", 0, 200, "optIn")]
     assert ven.take(event("b"), vtn_id="two") == [Answer("b", 0, 200, "optIn")]
+    assert ven.answer_to(vtn_id="").response[0] == 452
     assert ven.held == {"a": 0, "b": 0}
 
 
@@ -183,6 +199,8 @@ def test_E53_the_request_holds_ids_and_a_limit_and_nothing_else(new_ven):
     assert [sent.name(child) for child in request] == ["pyld:requestID", "ei:venID"]
     assert request[0].text
     assert request[1].text == "ven"
+    again = Sent(ven.handler.build_request_payload()).message[0]
+    assert again[0].text != request[0].text
     limited = Sent(new_ven(policy=VtnPolicy(reply_limit=99)).handler.build_request_payload())
     assert limited.text("pyld:eiRequestEvent/pyld:replyLimit") == "99"
     assert len(limited.message[0]) == 3

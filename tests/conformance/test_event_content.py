@@ -124,7 +124,16 @@ def test_E39_other_values_of_SIMPLE_are_refused(ven, value):
 
 @pytest.mark.parametrize(
     "kind",
-    ["delta", "multiplier", "price", "priceMultiplier", "priceRelative", "setpoint", "LEVEL"],
+    [
+        "delta",
+        "multiplier",
+        "price",
+        "priceMultiplier",
+        "priceRelative",
+        "setpoint",
+        "LEVEL",
+        "x-other",
+    ],
 )
 def test_E39_SIMPLE_is_of_type_level_only(ven, kind):
     (answer,) = ven.take(event(type=kind))
@@ -191,6 +200,7 @@ def test_E42_duration_0_lasts_until_cancelled(ven, zero):
     assert ven.take(event(duration=zero))[0].code == 200
     year = START + 365 * 24 * HOUR
     assert ven.at(year) == (1.0, "e1")
+    assert ven.handler.next_deadline is None
     assert ven.take(event(duration=zero))[0].code == 200
     assert ven.state().end is None
     ven.take(event(number=1, status="cancelled", duration=zero))
@@ -208,6 +218,7 @@ def test_E43_levels_switch_at_the_borders_of_intervals(ven):
         (35 * MINUTE, 2.0),
         (60 * MINUTE, 0.0),
     ]
+    assert ven.kinds() == ["new", "started", *["interval"] * 3, "completed"]
 
 
 def test_E43_an_interval_is_half_open(ven):
@@ -229,14 +240,14 @@ def test_E43_currentValue_and_status_are_not_asked(ven):
     assert ven.at(START) == (1.0, "e1")
 
 
-@pytest.mark.parametrize("text", ["true", "True", "yes", "0", "test", "falsely"])
+@pytest.mark.parametrize("text", ["true", "True", "yes", "0", "1", "falsely"])
 def test_E44_a_test_event_is_answered_and_moves_no_load(ven, text):
     assert ven.take(event(test_event=text)) == [Answer("e1", 0, 200, "optIn")]
     assert ven.handler.get_event("e1").is_test
     assert ven.at(START) == (0, None)
 
 
-@pytest.mark.parametrize("text", [None, "false", "False", "FALSE", " false "])
+@pytest.mark.parametrize("text", [None, "", " ", "false", "False", " FALSE "])
 def test_E44_only_false_or_nothing_means_a_real_event(ven, text):
     ven.take(event(test_event=text))
     assert not ven.handler.get_event("e1").is_test

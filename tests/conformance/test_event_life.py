@@ -39,10 +39,12 @@ def test_E15_a_new_version_that_is_over_or_in_the_future_stops_the_event(ven):
     assert ven.at(START + HOUR) == (1.0, "e1")
     ven.take(event(number=1, dtstart=START + 2 * HOUR))
     assert ven.at(START + HOUR) == (0, None)
+    assert ven.state().phase == "pending"
     assert ven.at(START + 2 * HOUR) == (1.0, "e1")
     ven.take(event(number=2, duration="PT10M"))
     assert ven.at(START + 2 * HOUR) == (0, None)
     assert ven.held == {}
+    assert ven.kinds() == ["new", "started", "modified", "started", "modified", "completed"]
 
 
 @pytest.mark.parametrize("opt", ["optIn", "optOut"])
@@ -50,20 +52,24 @@ def test_E15_a_new_version_that_is_over_or_in_the_future_stops_the_event(ven):
 def test_E16_a_lower_number_is_refused_and_the_stored_version_stays(new_ven, status, opt):
     ven = new_ven(default_opt=opt)
     ven.take(event(number=5, level=2.0))
+    before = ven.state()
     (answer,) = ven.take(event(number=4, status=status, level=3.0))
     assert answer == Answer("e1", 4, 450, opt)
     assert ven.held == {"e1": 5}
+    assert ven.state() == before
     assert ven.at(START) == ((2.0, "e1") if opt == "optIn" else (0, None))
 
 
-def test_E17_an_equal_number_changes_nothing_and_is_answered_as_before(ven):
+@pytest.mark.parametrize("opt", ["optIn", "optOut"])
+def test_E17_an_equal_number_changes_nothing_and_is_answered_as_before(ven, opt):
     ven.take(event(number=3, startafter="PT30M"))
+    ven.handler.set_opt("e1", opt)
     before = ven.state()
     ven.kinds()
-    for status in ("near", "active", "far", "none"):
+    for status in ("near", "active", "far", "none", "completed"):
         # What else differs is no new version: the number says so.
         answers = ven.take(event(number=3, status=status, level=3.0, duration="PT2H"))
-        assert answers == [Answer("e1", 3, 200, "optIn")]
+        assert answers == [Answer("e1", 3, 200, opt)]
     assert ven.state() == before
     assert ven.kinds() == []
 
@@ -89,7 +95,7 @@ def test_E18_a_cancellation_counts_whatever_else_is_wrong_in_it(ven):
     answers = ven.take(
         event("a", 1, status="cancelled", signals=[]),
         event("b", 1, status="cancelled", targets={"ven_id": "other"}),
-        event("c", 1, status="cancelled", dtstart="never", level=9.0),
+        event("c", 1, status="cancelled", dtstart="never", level=9.0, market_context=None),
     )
     assert [(a.code, a.opt) for a in answers] == [(200, "optIn")] * 3
     assert ven.held == {}
@@ -200,7 +206,8 @@ def test_E26_completed_does_not_stop_what_is_running(ven):
     ven.take(event(number=2))
     ven.at(START + MINUTE)
     for number in (2, 3):
-        answers = ven.take(event(number=number, status="completed"))
+        # One of them would be over, too.
+        answers = ven.take(event(number=number, status="completed", duration="PT1S"))
         assert answers == [Answer("e1", number, 200, "optIn")]
         assert ven.at(START + MINUTE) == (1.0, "e1")
     assert ven.timeline(START + 2 * HOUR) == [(MINUTE, 1.0), (HOUR, 0.0)]
@@ -220,9 +227,12 @@ def test_E27_an_event_is_dropped_at_its_end_without_being_told(ven):
     assert ven.held == {"e1": 0}
     ven.at(end)
     assert ven.held == {}
+    assert ven.handler.get_event("e1") is None
     # While the VTN still lists it, it is answered and does not come back.
-    assert ven.take(event(startafter="PT10M", duration="PT30M", status="active"))[0].code == 200
-    assert ven.held == {}
+    for status in ("active", "completed"):
+        listed = event(startafter="PT10M", duration="PT30M", status=status)
+        assert ven.take(listed) == [Answer("e1", 0, 200, "optIn")]
+        assert ven.held == {}
     assert ven.kinds() == ["new", "started", "completed"]
 
 
@@ -237,6 +247,7 @@ def test_E28_the_own_clock_rules_and_not_the_status(ven, status):
 def test_E29_an_event_that_runs_already_is_joined_in_the_right_interval(ven):
     steps = [("PT10M", 1.0), ("PT20M", 2.0), ("PT30M", 3.0)]
     ven.take(event(status="active", intervals=steps), now=START + 15 * MINUTE)
+    assert ven.kinds() == ["new", "started"]
     assert ven.timeline(START + 2 * HOUR) == [
         (15 * MINUTE, 2.0),
         (30 * MINUTE, 3.0),

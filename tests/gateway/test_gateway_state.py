@@ -76,7 +76,7 @@ def test_files_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
         StateFile(strange)
     assert strange.read_bytes() == before
     (tmp_path / "text").write_text("hello, this is no database at all" * 10)
-    with pytest.raises(StoreError, match="text: file is not a database"):
+    with pytest.raises(StoreError, match="text: is no SQLite file"):
         StateFile(tmp_path / "text")
     with pytest.raises(StoreError, match="has the gateway ever run"):
         StateFile(tmp_path / "absent.db", create=False)

@@ -26,7 +26,7 @@ import oadr2
 from oadr2.errors import LocalProtocolError
 from oadr2.model import CreatedEvent, DistributeEvent, Event
 from oadr2.sim import SimulatedVtn, VtnServer
-from oadr2.sim.vtn import Exchange
+from oadr2.sim.exchange import Exchange
 from oadr2.store import EventStore, StoredEvent
 
 VEN_ID = "ven-1"

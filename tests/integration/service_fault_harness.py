@@ -17,8 +17,8 @@ from oadr2_program import PATIENCE, Program
 from oadr2.model import CreatedReport, CreatePartyRegistration, UpdateReport
 from oadr2.schedule import Duration
 from oadr2.sim import SimulatedVtn, VtnServer, VtnServices
+from oadr2.sim.exchange import Exchange
 from oadr2.sim.services import Told
-from oadr2.sim.vtn import Exchange
 from oadr2.store import EventStore
 
 NAME = "house"

@@ -4,7 +4,6 @@ Times are microseconds since 1970-01-01T00:00:00Z in the proleptic Gregorian cal
 year 9999; ``NO_TIME`` stands for none.
 """
 
-cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 cdef extern from *:
@@ -35,17 +34,3 @@ cdef int64_t add_duration(int64_t t, const Dur* d, int sign) noexcept nogil
 # Both write without a terminator and return the length.
 cdef int format_date_time(int64_t t, char* out) noexcept nogil
 cdef int format_duration(const Dur* d, char* out) noexcept nogil
-# An aware datetime in UTC; None for NO_TIME.
-cdef object datetime_from_us(int64_t t)
-# Naive datetimes are read as UTC. TypeError, or LocalProtocolError beyond year 1 or 9999 in UTC.
-cdef int64_t us_from_datetime(object dttm) except? -1
-# The Python Duration; None when d->present is 0.
-cdef object duration_object(const Dur* d)
-# From a Duration, a timedelta or a text like PT15M. TypeError, or LocalProtocolError.
-cdef int duration_from_object(object duration, Dur* out) except -1
-
-
-@cython.final
-cdef class Duration:        # what oadr2.schedule.Duration is
-    cdef readonly int32_t months
-    cdef readonly int64_t microseconds

@@ -12,15 +12,8 @@ from cpython.mem cimport PyMem_Free
 from libc.math cimport fabs, isfinite, isinf, signbit
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from oadr2._core.clock cimport (
-    DATE_TIME_ROOM,
-    DURATION_ROOM,
-    Dur,
-    Duration,
-    format_date_time,
-    format_duration,
-    us_from_datetime,
-)
+from oadr2._core.clock cimport DATE_TIME_ROOM, DURATION_ROOM, Dur, format_date_time, format_duration
+from oadr2._core.datetimes cimport Duration, us_from_datetime
 from oadr2._core.message cimport PROFILE_A
 from oadr2._core.writer cimport (
     Writer,

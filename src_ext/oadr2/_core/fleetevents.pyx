@@ -18,6 +18,7 @@ from oadr2._core.definitions cimport EventDef
 from oadr2._core.figures cimport EVENTS_REFUSED, REPLIES_WITHHELD
 from oadr2._core.draws cimport DRAW_ANSWER_DELAY, DRAW_OFFSET, DRAW_WHICH_FAULT, drawn, fraction
 from oadr2._core.groups cimport DUPLICATE, OPTS_IN, SILENT, Group, identity_of, sent_id_of
+from oadr2._core.held cimport change_rows, checked_opt, event_of, held_row, write_opt
 from oadr2._core.histogram cimport hist_record
 from oadr2._core.judge cimport Identity
 from oadr2._core.listplan cimport definition_object, plan_refusals, text_of
@@ -47,12 +48,12 @@ from oadr2._core.rows cimport (
     table_init,
     table_level,
 )
-from oadr2._core.table cimport change_rows, checked_opt, event_of, held_row, write_opt
 from oadr2._core.vens cimport HEARD, Ven, place_of, queue_change, queue_row, take_change
 from oadr2._core.writer cimport writer_bytes, writer_free, writer_init
 
+from operator import itemgetter
+
 from oadr2._core.listplan import OPTS
-from oadr2._core.table import first as first_of_pair
 
 cdef enum:
     OBJECTS_KEPT = 1000     # Events made for people
@@ -382,5 +383,5 @@ cdef class FleetEvents(FleetRows):
             held = ven.table.rows[i]
             if held.phase != PHASE_FINISHED:
                 found.append((held.sequence, event_of(self.objects, held.definition)))
-        found.sort(key=first_of_pair)
+        found.sort(key=itemgetter(0))
         return [event for _, event in found]

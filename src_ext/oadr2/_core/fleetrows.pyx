@@ -26,7 +26,7 @@ from oadr2._core.loads cimport load_from
 from oadr2._core.message cimport PROFILE_A, PROFILE_B
 from oadr2._core.outlines cimport outlines_from
 from oadr2._core.parties cimport WANT_QUERY, WANT_REGISTER, Party, Services
-from oadr2._core.table cimport names_from, rules_from
+from oadr2._core.rules cimport names_from, rules_from
 from oadr2._core.text cimport Str
 from oadr2._core.vens cimport (
     CANCELLED,

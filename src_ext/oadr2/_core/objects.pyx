@@ -7,7 +7,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SI
 from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from oadr2._core.clock cimport NO_TIME, Dur, datetime_from_us, duration_object
+from oadr2._core.clock cimport NO_TIME, Dur
+from oadr2._core.datetimes cimport datetime_from_us, duration_object
 from oadr2._core.decode cimport decode_message
 from oadr2._core.message cimport (
     DECODE_INVALID,

@@ -7,7 +7,8 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
-from oadr2._core.clock cimport Dur, datetime_from_us, duration_object
+from oadr2._core.clock cimport Dur
+from oadr2._core.datetimes cimport datetime_from_us, duration_object
 from oadr2._core.message cimport Message, NodeData
 from oadr2._core.slots cimport new, put, slots
 from oadr2._core.text cimport string

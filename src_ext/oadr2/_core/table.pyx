@@ -4,48 +4,33 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport floor, isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memset
 
-from oadr2._core.clock cimport NO_TIME, datetime_from_us
+from oadr2._core.clock cimport NO_TIME
+from oadr2._core.datetimes cimport datetime_from_us
 from oadr2._core.definitions cimport EventDef, event_def_new, event_def_release
+from oadr2._core.draws cimport mixed
 from oadr2._core.encode cimport (
-    Writer,
     write_created_event,
     write_request_event,
     writer_bytes,
     writer_free,
     writer_init,
 )
-from oadr2._core.judge cimport (
-    FOREVER,
-    PRIORITY_HIGHER,
-    PRIORITY_HIGHEST_LEVEL,
-    PRIORITY_LOWER,
-    Names,
-    reason_text,
-)
-from oadr2._core.listplan cimport (
-    ListPlan,
-    definition_object,
-    new_plan,
-    opt_name,
-    plan_writes,
-    remark,
-    stored_row,
-    text_of,
-)
+from oadr2._core.held cimport change_rows, checked_opt, event_of, held_row, write_opt
+from oadr2._core.judge cimport FOREVER, reason_text
+from oadr2._core.listplan cimport ListPlan, new_plan, opt_name, plan_writes, stored_row, text_of
 from oadr2._core.message cimport (
     KIND_DISTRIBUTE_EVENT,
     KIND_RESPONSE,
     NO_NUMBER,
     PROFILE_A,
     PROFILE_B,
-    AnswerData,
     Message,
     message_clear,
 )
-from oadr2._core.objects cimport decode_into, limits_from, payload_bytes
+from oadr2._core.objects cimport decode_into, payload_bytes
 from oadr2._core.plan cimport event_times, is_test, plan_clear, plan_commit, plan_list
 from oadr2._core.rows cimport (
     CHANGE_CANCELLED,
@@ -79,20 +64,16 @@ from oadr2._core.rows cimport (
     table_remove,
     table_reserve,
 )
+from oadr2._core.rules cimport names_from, rules_from
 from oadr2._core.text cimport Str
+
+from operator import itemgetter
 
 from oadr2._core.listplan import OPTS, PHASE_NAMES
 from oadr2.errors import LocalProtocolError, RemoteProtocolError
 
-CHANGE_NAMES = (  # in the order of ChangeKind; a forgotten row is no news
-    "new", "modified", "cancelled", "vanished", "started", "interval", "completed", "opt", "refused", "removed",
-)
-PRIORITIES = {
-    "lower": PRIORITY_LOWER, "higher": PRIORITY_HIGHER, "highest_level": PRIORITY_HIGHEST_LEVEL,
-}
 # What EventTable.unchanged() returns when the payload has to be looked at.
 CHANGED = object()
-
 
 
 cdef inline Str no_text() noexcept:
@@ -106,131 +87,6 @@ cdef int64_t microseconds(double now) except? -1:
     if not isfinite(now) or now < -62135596800.0 or now > 253402300799.0:
         raise ValueError(f"now is {now}; it must be seconds since 1970, within years 1 to 9999")
     return <int64_t>floor(now * 1e6 + 0.5)
-
-
-# -- the configuration as plain numbers -----------------------------------------------------------
-
-
-cdef int names_from(Names* names, object texts, list kept) except -1:
-    cdef bytes encoded
-    cdef list values = [(<str?>text).encode() for text in texts]
-    if not values:
-        return 0
-    names.items = <Str*>calloc(len(values), sizeof(Str))
-    if names.items == NULL:
-        raise MemoryError()
-    for encoded in values:
-        kept.append(encoded)
-        names.items[names.count].ptr = PyBytes_AS_STRING(encoded)
-        names.items[names.count].len = <uint32_t>PyBytes_GET_SIZE(encoded)
-        names.count += 1
-    return 0
-
-
-cdef int rules_from(Rules* rules, object policy, str default_opt) except -1:
-    limits_from(policy, &rules.limits)
-    # Lists are bounded, their number is not: pushes of single events could pile up for ever.
-    rules.rows = 10 * rules.limits.events
-    for i, codes in enumerate((policy.codes_20a, policy.codes_20b)):
-        for k, code in enumerate((  # in the order of Refusal
-            codes.unknown_vtn_id, codes.lower_modification_number, codes.target_mismatch,
-            codes.market_context, codes.signal_not_supported, codes.invalid_data,
-        )):
-            rules.codes[<int>i][<int>k] = code
-    rules.reply_limit = NO_NUMBER if policy.reply_limit is None else policy.reply_limit
-    rules.implied_cancel = policy.implied_cancel
-    rules.refuse_interval_sum = policy.interval_sum == "refuse"
-    rules.require_current_value_a = policy.require_current_value_20a
-    rules.require_notification_a = policy.require_notification_20a
-    rules.unknown_completed_opt = OPTS[policy.opt_for_unknown_completed]
-    rules.run_test_events = policy.run_test_events
-    rules.wrap_b = policy.wrap_20b
-    rules.priority = PRIORITIES[policy.priority]
-    rules.default_opt = OPTS[default_opt]
-    return 0
-
-
-# -- events as objects ----------------------------------------------------------------------------
-
-
-@cython.final
-cdef class KeptEvent:
-    def __dealloc__(self):
-        event_def_release(self.definition)
-
-
-cdef object event_of(dict objects, EventDef* definition):
-    # Made once: a long event changes its interval often and is shown each time.
-    cdef KeptEvent kept
-    cdef tuple entry = objects.get(<size_t>definition)
-    if entry is None:
-        for key, (kept, _) in list(objects.items()):
-            if kept.definition.references == 1:  # nothing else holds that version any more
-                del objects[key]
-        kept = KeptEvent.__new__(KeptEvent)
-        kept.definition = definition
-        definition.references += 1
-        entry = (kept, definition_object(definition))
-        objects[<size_t>definition] = entry
-    return entry[1]
-
-
-cdef list change_rows(const ChangeList* changes, dict objects):
-    cdef uint32_t i
-    cdef const ChangeRecord* r
-    cdef list found = []
-    for i in range(changes.count):
-        r = &changes.items[i]
-        if r.kind == CHANGE_FORGOTTEN:
-            continue
-        found.append((
-            CHANGE_NAMES[r.kind], text_of(r.row.vtn_id), text_of(r.definition.event.event_id), r.number,
-            opt_name(r.opt), event_of(objects, r.definition), remark(r.reason, r.notes),
-        ))
-    return found
-
-
-# -- a change of mind -----------------------------------------------------------------------------
-
-
-cdef Row* held_row(const Table* t, str event_id, object vtn_id) except NULL:
-    cdef uint32_t i
-    cdef Row* row
-    cdef Row* best = NULL
-    for i in range(t.count):
-        row = t.rows[i]
-        if row.phase == PHASE_FINISHED or text_of(row.definition.event.event_id) != event_id or (
-                vtn_id is not None and text_of(row.vtn_id) != vtn_id):
-            continue
-        if best != NULL:
-            raise LocalProtocolError(f"event {event_id!r} is held from several VTNs: say which with vtn_id")
-        best = row
-    if best == NULL:
-        raise LocalProtocolError(f"no event {event_id!r} is held" + (f" from VTN {vtn_id!r}" if vtn_id else ""))
-    return best
-
-
-cdef int checked_opt(const Row* row, str opt_type) except -1:
-    if opt_type not in OPTS:
-        raise LocalProtocolError(f"unknown opt {opt_type!r}: it is 'optIn' or 'optOut'")
-    if row.phase == PHASE_ENDING:
-        raise LocalProtocolError(
-            f"event {text_of(row.definition.event.event_id)!r} was cancelled: its opt can no longer change")
-    return OPTS[opt_type]
-
-
-cdef int write_opt(Writer* w, const Rules* rules, Str ven_id, const Row* row, int opt) noexcept nogil:
-    cdef AnswerData answer
-    cdef Str none
-    none.ptr = NULL
-    none.len = 0
-    memset(&answer, 0, sizeof(answer))
-    answer.event_id = row.definition.event.event_id
-    answer.request_id = row.request_id
-    answer.modification_number = row.number
-    answer.response_code = 200
-    answer.opt = <uint8_t>opt
-    return write_created_event(w, row.definition.event.profile, rules.wrap_b, ven_id, &answer, 1, 200, none, none)
 
 
 @cython.final
@@ -247,7 +103,7 @@ cdef class EventTable:
         self.objects = {}
 
     def __init__(self, str ven_id not None, object policy not None, *, vtn_ids=(), market_contexts=(), group_ids=(),
-                 resource_ids=(), party_ids=(), signals=("SIMPLE",), str default_opt="optIn"):
+                 resource_ids=(), party_ids=(), signals=("SIMPLE",), str default_opt="optIn", uint64_t seed=0):
         if self.texts is not None:
             raise TypeError("an EventTable is set up once")
         self.texts = []
@@ -262,6 +118,7 @@ cdef class EventTable:
         names_from(&self.me.resources, resource_ids, self.texts)
         names_from(&self.me.parties, party_ids, self.texts)
         rules_from(&self.rules, policy, default_opt)
+        self.seed = seed
 
     def __dealloc__(self):
         changes_free(&self.changes)
@@ -439,9 +296,10 @@ cdef class EventTable:
     # -- time -----------------------------------------------------------------------------------
 
     def advance(self, double now):
-        """Let time pass up to `now`; the changes wait for take_changes()."""
+        """Let time pass up to `now`. Whether there are changes, which wait for take_changes()."""
         if table_advance(&self.table, &self.rules, microseconds(now), &self.changes) < 0:
             raise MemoryError()
+        return self.changes.count != 0
 
     @property
     def next_deadline(self):
@@ -482,7 +340,7 @@ cdef class EventTable:
                 level if row_running(row, t) and row_level(row, &self.rules, t, &level) else None,
                 text_of(row.request_id),
             )))
-        found.sort(key=first)
+        found.sort(key=itemgetter(0))
         return [state for _, state in found]
 
     def events(self):
@@ -494,7 +352,7 @@ cdef class EventTable:
             row = self.table.rows[i]
             if row.phase != PHASE_FINISHED:
                 found.append((row.sequence, event_of(self.objects, row.definition)))
-        found.sort(key=first)
+        found.sort(key=itemgetter(0))
         return [event for _, event in found]
 
     def event(self, str event_id not None, vtn_id=None):
@@ -634,14 +492,16 @@ cdef class EventTable:
 
     # -- other messages -------------------------------------------------------------------------
 
-    def request(self, str profile not None, uint64_t number, reply_limit=None):
-        """An oadrRequestEvent whose requestID is `number` in hexadecimal (facts.md E53).
+    def request(self, str profile not None, reply_limit=None):
+        """An oadrRequestEvent with a requestID of its own, drawn from the seed (facts.md E53).
 
         LocalProtocolError when our venID cannot be written.
         """
         cdef char digits[16]
         cdef Str request_id
         cdef int i
+        cdef uint64_t number = mixed(self.seed + self.requests)
+        self.requests += 1
         for i in range(16):
             digits[i] = b"0123456789abcdef"[(number >> (60 - 4 * i)) & 15]
         request_id.ptr = digits
@@ -658,7 +518,3 @@ cdef class EventTable:
 def as_bytes(data):
     """A payload as bytes; TypeError for what has no buffer."""
     return payload_bytes(data)
-
-
-def first(pair):
-    return pair[0]
