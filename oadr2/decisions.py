@@ -31,6 +31,11 @@ _OPTS: Final = get_args(OptType)
 _PREFIX: Final = "decision/"
 
 
+def decision_key(event_id: str, modification_number: int) -> str:
+    """What an undecided event is kept under. One for each version: a new one is stored before the event."""
+    return f"{_PREFIX}{modification_number}/{event_id}"
+
+
 @dataclass(slots=True)
 class _Pending:
     """An event without a decision; ``until`` in seconds since 1970.
@@ -51,8 +56,8 @@ class _Pending:
 
     @property
     def key(self) -> str:
-        """One for each version: the store may know a new one before the event is held."""
-        return f"{_PREFIX}{self.modification_number}/{self.event_id}"
+        """Where it is kept."""
+        return decision_key(self.event_id, self.modification_number)
 
     def kept(self) -> str:
         """What is stored."""

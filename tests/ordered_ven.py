@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from oadr2.decisions import Decisions, OnEvent
 from oadr2.event import EventHandler
 from oadr2.exchanges import ServiceCalls
 from oadr2.orders import Orders, carry_out_orders
@@ -25,8 +26,11 @@ class _Client(ServiceCalls):
 class OrderedVen:
     """``house``, which takes orders when the test says so; the VTN has the event ``peak``."""
 
-    def __init__(self, db: Path, now: float, *, registered: bool = True) -> None:
+    def __init__(
+        self, db: Path, now: float, *, registered: bool = True, on_event: OnEvent | None = None
+    ) -> None:
         self.now = now
+        self._on_event = on_event
         self.db = db
         vtn = SimulatedVtn("vtn", "2.0b", clock=self.clock)
         vtn.add_event("peak", start="+1h", levels=[(3600, 1.0)])
@@ -40,10 +44,16 @@ class OrderedVen:
 
     def start(self) -> None:
         """The process begins, with what is in the file."""
+        asks = None if self._on_event is None else Decisions(self._on_event, clock=self.clock)
         self.handler = EventHandler(
-            "house", oadr_profile_level="2.0b", db_path=self.db, clock=self.clock
+            "house",
+            oadr_profile_level="2.0b",
+            db_path=self.db,
+            clock=self.clock,
+            opt_callback=None if asks is None else asks.ask,
         )
-        self.ven = Ven20b(self.handler, registration=RegistrationSettings(ven_name="house"))
+        registration = RegistrationSettings(ven_name="house")
+        self.ven = Ven20b(self.handler, registration=registration, decisions=asks)
         assert self.handler.store is not None
         self.orders = Orders(*self.handler.store)
         self.client: Any = _Client(self.ven)

@@ -189,6 +189,47 @@ def test_the_file_and_the_VEN_are_those_of_the_settings_file(
     assert not (tmp_path / "none.db").exists()
 
 
+def test_an_event_that_was_left_to_a_person(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = float(int(time.time()))
+    house = OrderedVen(tmp_path / "ven.db", now, on_event=lambda _event: "later")
+
+    def undecided() -> str | None:
+        assert main(["ven", "status", "--json", "--db", str(house.db)]) == 0
+        (event,) = json.loads(capsys.readouterr().out)["vens"][0]["events"]
+        return event["undecided_until"]  # type: ignore[no-any-return]
+
+    until = datetime.fromtimestamp(now + 60, UTC).isoformat().replace("+00:00", "Z")
+    assert undecided() == until
+    assert main(["ven", "status", "--db", str(house.db)]) == 0
+    assert "undecided until" in capsys.readouterr().out
+    assert house.answers == []
+    house.kill()
+    house.start()
+    assert main(["ven", "opt-out", "peak", "--no-wait", "--db", str(house.db)]) == 0
+    capsys.readouterr()
+    house.obey()
+    assert undecided() is None
+    assert set(house.answers) == {"optOut"}
+    house.kill()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--ven-id", "v", "--db", "x"), "--on-event later is for --profile 2.0b"),
+        (("--profile", "2.0b", "--ven-name", "v"), "--on-event later needs --db"),
+    ],
+)
+def test_events_can_be_left_to_a_person_only_where_one_can_reach_them(
+    options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = "http://127.0.0.1:9"
+    assert main(["poll", "--vtn-url", url, "--on-event", "later", "--once", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_clock_time_is_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()

@@ -59,11 +59,23 @@ def opt_callback_of(
     """What answers events, for the event handler; and what does so later, for a whole VEN."""
     if args.on_event is None:
         return None, None
-    function = load_function(args.on_event)
+    function = _later(args) if args.on_event == "later" else load_function(args.on_event)
     if not has_services(args):
         return function, None
     decisions = Decisions(function, time_limit=args.decide_within, default=args.opt)
     return decisions.ask, decisions
+
+
+def _later(args: argparse.Namespace) -> Callable[..., Any]:
+    """Leaves every event to a person with ``oadr2 ven opt-in`` or ``opt-out``."""
+    if not has_services(args):
+        raise ConfigurationError(
+            "--on-event later is for --profile 2.0b, without --events-only: in 2.0a an answer has to"
+            " go out before the next poll"
+        )
+    if args.db is None:
+        raise ConfigurationError("--on-event later needs --db, where oadr2 ven finds the VEN")
+    return lambda _event: "later"
 
 
 def make_service_ven(args: argparse.Namespace, parts: VenParts, **registration: Any) -> Ven20b:

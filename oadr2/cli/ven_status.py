@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from oadr2 import decode
 from oadr2.cli.event_text import event_end, iso_time, printable
 from oadr2.cli.message_view import console_for, show
 from oadr2.cli.ven_file import OPT_COLUMNS, open_ven_file, opts_in, table_with, vens_in
+from oadr2.decisions import decision_key
 from oadr2.model import DistributeEvent, Event, UpdateReport
 from oadr2.store import EventStore, StoredEvent
 
@@ -53,7 +54,7 @@ def _status(store: EventStore, name: str) -> VenStatus:
     return VenStatus(
         name,
         None if registration is None else json.loads(registration),
-        [_event(row) for row in store.look(name)],
+        [_event(row, values) for row in store.look(name)],
         opts_in(values),
         sum(key.startswith("opt_unsent/") for key in values),
         [_request(key, text) for key, text in values.items() if key.startswith("report/request/")],
@@ -84,15 +85,18 @@ def _waiting(text: str) -> dict[str, Any]:
     }
 
 
-def _event(row: StoredEvent) -> dict[str, Any]:
+def _event(row: StoredEvent, values: Mapping[str, str]) -> dict[str, Any]:
     message = decode(row.raw)
     event = message.events[0] if isinstance(message, DistributeEvent) and message.events else None
     start, end = (None, None) if event is None else _times(event, row)
+    undecided = values.get(decision_key(row.event_id, row.modification_number))
+    until = None if undecided is None else json.loads(undecided)["until"]
     return {
         "event_id": row.event_id,
         "modification_number": row.modification_number,
         "vtn_id": row.vtn_id,
         "opt_type": row.opt_type,
+        "undecided_until": None if until is None else iso_time(datetime.fromtimestamp(until, UTC)),
         "phase": row.phase,
         "start": None if start is None else iso_time(start),
         "end": None if end is None else iso_time(end),
@@ -138,6 +142,7 @@ def _view(ven: VenStatus) -> RenderableType:
                 "VTN": "vtn_id",
                 "phase": "phase",
                 "answer": "opt_type",
+                "undecided until (local)": "undecided_until",
                 "from (local)": "start",
                 "to (local)": "end",
             },
