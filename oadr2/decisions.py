@@ -258,10 +258,14 @@ class Decisions:
         self._forget(keys)
 
     def _forget(self, keys: Sequence[str]) -> None:
-        """What stays in the store by mistake is of no version that is held, and goes at the restart."""
+        """Unless they are of what is undecided now: the same version, asked about twice.
+
+        What stays in the store by mistake is of no version that is held, and goes at the restart.
+        """
         if not keys:
             return
+        current = {pending.key: pending.kept() for pending in self._pending.values()}
         try:
-            self._state.save(dict.fromkeys(keys, None))
+            self._state.save({key: current.get(key) for key in keys})
         except StoreError as error:
             _log.warning("decisions that are over stay stored for now: %s", error)

@@ -41,12 +41,16 @@ class Side:
             db_path=db,
         )
         self.ven = Ven20b(handler, decisions=self.decisions)
-        self.vtn = SimulatedVtn("vtn", "2.0b", clock=self.time)
-        for name in ("e1", "e2"):
-            self.vtn.add_event(name, start=BEGIN, levels=[(3600, 1.0)])
+        self.vtn = self.another_vtn()
 
     def time(self) -> float:
         return self.now
+
+    def another_vtn(self) -> SimulatedVtn:
+        vtn = SimulatedVtn("vtn", "2.0b", clock=self.time)
+        for name in ("e1", "e2"):
+            vtn.add_event(name, start=BEGIN, levels=[(3600, 1.0)])
+        return vtn
 
     def killed(self) -> None:
         """What is in the file stays; the VEN says and writes nothing more."""
@@ -139,6 +143,10 @@ def test_a_coroutine_that_fails_or_gives_nonsense_leaves_the_default(
     asyncio.run(scenario())
     assert side.answers() == {"e1": "optOut", "e2": "optOut"}
     assert "on_event failed for event 'e1'" in caplog.text
+
+
+def full_disk(*_: object) -> None:
+    raise StoreError("ven.db: cannot grow: free some disk space")
 
 
 def later_about(asked: list[tuple[str, int]]) -> Callable[[Any], str]:
@@ -249,6 +257,30 @@ def test_a_version_that_was_replaced_is_not_asked_about_after_the_restart(tmp_pa
     again.killed()
 
 
+@pytest.mark.parametrize("fails", [False, True], ids=["taken", "failed first"])
+def test_a_version_that_vanished_and_came_back_is_undecided_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    first = Side(later_about([]), db=tmp_path / "ven.db")
+    first.pushed()
+    first.vtn.remove_event("e1")
+    first.pushed()
+    first.now += 10
+    first.vtn = first.another_vtn()
+    if fails:
+        with monkeypatch.context() as patch:
+            patch.setattr(EventStore, "apply", full_disk)
+            with pytest.raises(StoreError):
+                first.pushed()
+    first.pushed()
+    first.killed()
+    again = Side(later_about([]), db=tmp_path / "ven.db", now=START + 65)
+    assert again.answers() == {"e2": "optIn"}  # its limit is over, that of the other begins later
+    again.now += 5
+    assert again.answers() == {"e1": "optIn"}
+    again.killed()
+
+
 @pytest.mark.parametrize("fails", ["the question", "the event"])
 def test_a_list_that_cannot_be_stored_leaves_what_was_undecided(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
@@ -258,12 +290,9 @@ def test_a_list_that_cannot_be_stored_leaves_what_was_undecided(
     side.pushed()
     side.vtn.modify_event("e1", levels=[(3600, 2.0)])
 
-    def full(*_: object) -> None:
-        raise StoreError("ven.db: cannot grow: free some disk space")
-
     with monkeypatch.context() as patch:
         owner, name = (StoredState, "save") if fails == "the question" else (EventStore, "apply")
-        patch.setattr(owner, name, full)
+        patch.setattr(owner, name, full_disk)
         with pytest.raises(StoreError):
             side.pushed()
     assert side.decisions.pending == {"e1", "e2"}
@@ -287,11 +316,8 @@ def test_a_decision_that_cannot_be_stored_is_still_to_be_answered(
     side.pushed()
     side.decisions.decide("e1", "optOut")
 
-    def full(*_: object) -> None:
-        raise StoreError("ven.db: cannot grow: free some disk space")
-
     with monkeypatch.context() as patch:
-        patch.setattr(EventStore, "apply", full)
+        patch.setattr(EventStore, "apply", full_disk)
         with pytest.raises(StoreError):
             side.ven.next_action(side.now)
     assert side.answers() == {"e1": "optOut"}
