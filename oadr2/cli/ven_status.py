@@ -133,6 +133,7 @@ def _view(ven: VenStatus) -> RenderableType:
                 )
             )
         )
+    undecided = {"undecided until (local)": "undecided_until"}
     tables: tuple[tuple[str, Sequence[dict[str, Any]], dict[str, str]], ...] = (
         (
             "events",
@@ -142,7 +143,7 @@ def _view(ven: VenStatus) -> RenderableType:
                 "VTN": "vtn_id",
                 "phase": "phase",
                 "answer": "opt_type",
-                "undecided until (local)": "undecided_until",
+                **(undecided if any(event["undecided_until"] for event in ven.events) else {}),
                 "from (local)": "start",
                 "to (local)": "end",
             },
