@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from importlib.metadata import version
 from typing import Any, NamedTuple, Protocol
 
@@ -116,13 +117,33 @@ def pytest_benchmark_update_json(
     output_json["recorded"] = config.stash.get(RECORDED, [])
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Print what was recorded: pytest-benchmark's own table has only what it timed itself."""
-    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-    if terminal is None:
+def save_recorded(config: pytest.Config) -> None:
+    """Write the report when nothing was timed: pytest-benchmark would only warn that it has nothing."""
+    timing = config._benchmarksession  # type: ignore[attr-defined]
+    if timing.benchmarks or timing.json is None:
         return
-    terminal.write_line("")
-    for figure in session.config.stash.get(RECORDED, []):
-        value = amount_text(figure["value"], figure["unit"])
-        terminal.write_line(f"{figure['work']}: {value} ({figure['contender']})")
+    hook = config.hook
+    commit_info = hook.pytest_benchmark_generate_commit_info(config=config)
+    report = hook.pytest_benchmark_generate_json(
+        config=config,
+        benchmarks=[],
+        include_data=True,
+        machine_info=timing.get_machine_info(),
+        commit_info=commit_info,
+    )
+    hook.pytest_benchmark_update_json(config=config, benchmarks=[], output_json=report)
+    timing.save_json(report)
+    timing.json = None  # done
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Print what was recorded: pytest-benchmark's own table has only what it timed itself."""
+    save_recorded(session.config)  # before pytest-benchmark looks what there is to be saved
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None:
+        terminal.write_line("")
+        for figure in session.config.stash.get(RECORDED, []):
+            value = amount_text(figure["value"], figure["unit"])
+            terminal.write_line(f"{figure['work']}: {value} ({figure['contender']})")
+    return (yield)

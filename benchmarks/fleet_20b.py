@@ -44,7 +44,7 @@ def new_fleet(count: int) -> Fleet:
         profile="2.0b",
         register=True,
         poll_interval=POLLS_S * SECOND,
-        report=announced(Reports(points=2)),
+        reports=announced(Reports(points=2)),
         load_curve=CURVE,
         load_noise=0.1,
     )

@@ -1,7 +1,7 @@
 """One load of a fleet in a process of its own, for bench_fleet_http.py: prints its figures as JSON.
 
     python fleet_load.py URL VENS INTERVAL SECONDS [per-ven|per-poll|pool:N]
-        [--group ID] [--certs FOLDER] [--prime LIST]
+        [--group ID] [--certs FOLDER] [--prime LIST] [--ramp]
 
 The processor time is that of the generator alone: whoever serves, serves from another process.
 """
@@ -21,6 +21,7 @@ from oadr2.fleet.failures import Failure
 from oadr2.fleet.loop import run as run_loop
 from oadr2.fleet.preflight import preflight
 from oadr2.fleet.run import FleetRun
+from oadr2.fleet.saturation import saturation_of
 from oadr2.fleet.scenario import ConnectionPlan, Group, Scenario, Stage, Tls
 
 _HALF = 2  # what is measured is the second half: all connected, all caches full
@@ -36,6 +37,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--group", default="")
     parser.add_argument("--certs", type=Path)
     parser.add_argument("--prime", type=Path, help="a list that every VEN has before the run")
+    parser.add_argument("--ramp", action="store_true", help="all but a few come in later on")
     return parser.parse_args()
 
 
@@ -47,11 +49,18 @@ def scenario(options: argparse.Namespace) -> Scenario:
         tls = Tls(ca_file=f"{options.certs}/ca.pem", cert_file=f"{options.certs}/{{n}}.pem")
     return Scenario(
         groups=(Group(options.vens, poll_interval=options.interval, group_ids=group_ids),),
-        stages=(Stage("hold", options.seconds),),
+        stages=stages(options),
         connections=ConnectionPlan(kind, int(size or 100)),
         tls=tls,
         vtn_url=options.url,
     )
+
+
+def stages(options: argparse.Namespace) -> tuple[Stage, ...]:
+    if not options.ramp:
+        return (Stage("hold", options.seconds),)
+    begin = options.seconds / 4
+    return Stage("ramp", begin, vens=0.001), Stage("ramp", 30 * options.seconds)
 
 
 def prime(run: FleetRun, body: bytes) -> None:
@@ -95,7 +104,8 @@ async def main(options: argparse.Namespace) -> dict[str, object]:
         "connections": end.connections,
         "latency_us": {str(p): latency.percentile(p) for p in (50, 90, 99)},
         "schedule_lag_us": {str(p): lag.percentile(p) for p in (50, 99)},
-        "loop_lag": end.loop_lag,
+        "loop_lag": max(half.loop_lag, end.loop_lag),
+        "saturation": list(saturation_of(done, (), 1)),
         "rss": end.rss_bytes,
         "rss_of_vens": end.rss_bytes - end.rss_bytes_before_vens,
         "counters": done.counters,

@@ -1,8 +1,8 @@
 """What an X.509 certificate says: its fingerprints, whose it is, how long it lasts.
 
 Python's ssl tells that only of a peer's certificate on a connection of its own; a server hands on
-bytes, and a file is nobody's peer. So the few fields needed here are read from the DER, and nothing
-is verified: that is OpenSSL's part, and done before.
+bytes, and a file is nobody's peer. So the cryptography package reads them. Nothing is verified here:
+that is OpenSSL's part, and done before.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import hashlib
 import os
 import re
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from oadr2.errors import ConfigurationError
 from oadr2.model import Profile
@@ -25,24 +24,15 @@ _DIGESTS: Final[dict[str, str]] = {"2.0a": "sha1", "2.0b": "sha256"}
 _FINGERPRINT_BYTES: Final = 10
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
 
-_SEQUENCE, _SET, _OID, _OCTETS = 0x30, 0x31, 0x06, 0x04
-_UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
-_VERSION, _EXTENSIONS = 0xA0, 0xA3  # tagged fields of a TBSCertificate
-_DNS_NAME = 0x82
-_SUBJECT_ALT_NAME: Final = bytes((0x55, 0x1D, 0x11))
-_COMMON_NAME: Final = bytes((0x55, 0x04, 0x03))
 _ATTRIBUTES: Final = {
-    _COMMON_NAME: "CN",
-    bytes((0x55, 0x04, 0x05)): "serialNumber",
-    bytes((0x55, 0x04, 0x06)): "C",
-    bytes((0x55, 0x04, 0x07)): "L",
-    bytes((0x55, 0x04, 0x08)): "ST",
-    bytes((0x55, 0x04, 0x0A)): "O",
-    bytes((0x55, 0x04, 0x0B)): "OU",
+    "2.5.4.3": "CN",
+    "2.5.4.5": "serialNumber",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.10": "O",
+    "2.5.4.11": "OU",
 }
-_BMP_STRING, _LATIN_STRING = 0x1E, 0x14
-
-_Item: TypeAlias = tuple[int, bytes]  # tag and contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +130,7 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
 
 def _der(data: bytes) -> bytes:
     """The DER of what is given as DER or PEM."""
-    if data[:1] == bytes((_SEQUENCE,)):
+    if data[:1] == b"0":  # a SEQUENCE of DER
         return data
     found = _PEM.search(data)
     if found is None:
@@ -157,100 +147,34 @@ def parse_certificate(data: bytes) -> Certificate:
     Raises:
         ConfigurationError: it holds none, or a damaged one.
     """
+    from cryptography import x509  # noqa: PLC0415 - slow to import, and wanted by few
+
     der = _der(data)
     try:
-        return _parse(der)
-    except (ValueError, IndexError, StopIteration, OverflowError):
+        made = x509.load_der_x509_certificate(der)
+        return Certificate(
+            der,
+            tuple(
+                (_ATTRIBUTES.get(name.oid.dotted_string, name.oid.dotted_string), _text(name.value))
+                for name in made.subject
+            ),
+            tuple(
+                name
+                for extension in made.extensions
+                if isinstance(extension.value, x509.SubjectAlternativeName)
+                for name in extension.value.get_values_for_type(x509.DNSName)
+            ),
+            made.not_valid_before_utc,
+            made.not_valid_after_utc,
+        )
+    except (
+        ValueError,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ):
         raise ConfigurationError("its certificate is damaged") from None
 
 
-def _parse(der: bytes) -> Certificate:
-    whole, rest = _item(der)
-    if rest:
-        raise ValueError("bytes after the certificate")
-    fields = list(_items(next(_items(_contents(whole, _SEQUENCE)))[1]))
-    if fields[0][0] == _VERSION:
-        del fields[0]
-    _serial, _algorithm, _issuer, validity, subject, _key, *more = fields
-    not_before, not_after = (_moment(item) for item in _items(_contents(validity, _SEQUENCE)))
-    return Certificate(
-        der,
-        tuple(_subject(_contents(subject, _SEQUENCE))),
-        tuple(_dns_names(more)),
-        not_before,
-        not_after,
-    )
-
-
-def _subject(names: bytes) -> Iterator[tuple[str, str]]:
-    for group in _items(names):
-        for pair in _items(_contents(group, _SET)):
-            kind, value = _items(_contents(pair, _SEQUENCE))
-            oid = _contents(kind, _OID)
-            yield _ATTRIBUTES.get(oid) or _dotted(oid), _text(value)
-
-
-def _dns_names(fields: list[_Item]) -> Iterator[str]:
-    for tag, wrapped in fields:
-        if tag != _EXTENSIONS:
-            continue
-        for extension in _items(_contents(_item(wrapped)[0], _SEQUENCE)):
-            oid, *_, value = _items(_contents(extension, _SEQUENCE))
-            if _contents(oid, _OID) == _SUBJECT_ALT_NAME:
-                names = _contents(_item(_contents(value, _OCTETS))[0], _SEQUENCE)
-                yield from (
-                    name.decode("ascii") for kind, name in _items(names) if kind == _DNS_NAME
-                )
-
-
-def _moment(item: _Item) -> datetime:
-    tag, contents = item
-    text = contents.decode("ascii")
-    if tag == _UTC_TIME:  # two digits of a year from 1950 to 2049 (RFC 5280, 4.1.2.5.1)
-        text = ("20" if text[:2] < "50" else "19") + text
-    elif tag != _GENERALIZED_TIME:
-        raise ValueError("no time")
-    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
-
-
-def _text(item: _Item) -> str:
-    tag, contents = item
-    if tag == _BMP_STRING:
-        return contents.decode("utf-16-be")
-    return contents.decode("latin-1" if tag == _LATIN_STRING else "utf-8")
-
-
-def _dotted(oid: bytes) -> str:
-    numbers = [0]
-    for byte in oid:
-        numbers[-1] = numbers[-1] << 7 | byte & 0x7F
-        if byte < 0x80:
-            numbers.append(0)
-    first = min(numbers[0] // 40, 2)
-    return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:-1])))
-
-
-def _contents(item: _Item, tag: int) -> bytes:
-    if item[0] != tag:
-        raise ValueError("another kind of element was due")
-    return item[1]
-
-
-def _items(data: bytes) -> Iterator[_Item]:
-    while data:
-        item, data = _item(data)
-        yield item
-
-
-def _item(data: bytes) -> tuple[_Item, bytes]:
-    """The first element of DER and what comes after it."""
-    tag, length, start = data[0], data[1], 2
-    if length >= 0x80:
-        count = length & 0x7F
-        start += count
-        length = int.from_bytes(data[2:start], "big")
-        if not 1 <= count <= 4:
-            raise ValueError("no definite length")
-    if start + length > len(data):
-        raise ValueError("cut short")
-    return (tag, data[start : start + length]), data[start + length :]
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value

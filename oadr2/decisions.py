@@ -198,11 +198,14 @@ class Decisions:
 
         Each is due until :meth:`settled` is called for it.
         """
-        return [
-            (event_id, pending.opt_type or self._default)
-            for event_id, pending in self._pending.items()
-            if pending.opt_type is not None or pending.until <= now
-        ]
+        due = []
+        for event_id, pending in self._pending.items():
+            if pending.opt_type is None and pending.until <= now:
+                self._warn_of_none(event_id)
+                pending.opt_type = self._default
+            if pending.opt_type is not None:
+                due.append((event_id, pending.opt_type))
+        return due
 
     def settled(self, event_id: str) -> None:
         """The opt of this event is stored, or there is no such event any more."""
@@ -227,7 +230,8 @@ class Decisions:
             if future not in self._waiting:
                 return  # we are closed
             self._waiting.discard(future)
-            if self._pending.get(pending.event_id) is pending:
+            # Decided otherwise by now, or out of time by the other clock: told of already.
+            if self._pending.get(pending.event_id) is pending and pending.opt_type is None:
                 pending.opt_type = self._outcome(pending.event_id, future)
                 self.wake()
 
@@ -235,7 +239,7 @@ class Decisions:
 
     def _outcome(self, event_id: str, future: asyncio.Future[Decision]) -> OptType:
         if future.cancelled():
-            _log.warning("no decision about event %r: %s", event_id, self._default)
+            self._warn_of_none(event_id)
             return self._default
         error = future.exception()
         if error is not None:  # the application's own code; the event counts all the same
@@ -244,6 +248,9 @@ class Decisions:
             return self._default
         result = future.result()
         return result if result in ("optIn", "optOut") else self._default
+
+    def _warn_of_none(self, event_id: str) -> None:
+        _log.warning("no decision about event %r: %s", event_id, self._default)
 
     def _drop_replaced(self) -> None:
         replaced, self._replaced = self._replaced, []

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random, SystemRandom
 from typing import Literal, TypeAlias
 
 from oadr2._core import datetimes
-from oadr2._core.datetimes import Duration
+from oadr2._core.datetimes import Duration, choose_interval
 from oadr2.errors import LocalProtocolError
 
 __all__ = [
@@ -92,29 +92,6 @@ def durations_to_dates(start: datetime, dur_list: Sequence[DurationLike]) -> lis
         LocalProtocolError: one is no duration, or it ends beyond the years 1 to 9999.
     """
     return datetimes.durations_to_dates(start, dur_list)
-
-
-def choose_interval(
-    start: datetime, interval_list: Sequence[DurationLike], now: datetime | None = None
-) -> int | None:
-    """Which of the back-to-back intervals ``now`` falls into (facts.md 2.6).
-
-    An interval includes its start and excludes its end. One of zero length never ends.
-
-    Args:
-        start: when the first interval begins.
-        interval_list: the intervals' durations. Those behind the one found are not looked at.
-        now: the current time when None.
-
-    Returns:
-        The index; -1 before ``start``; None after the last interval.
-
-    Raises:
-        LocalProtocolError: a duration is unreadable or negative.
-    """
-    return datetimes.choose_interval(
-        start, interval_list, datetime.now(UTC) if now is None else now
-    )
 
 
 def random_offset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -61,6 +62,24 @@ def test_one_benchmark_can_be_named(checkout: Path) -> None:
     done = run_pytest(checkout, "--benchmark", name, "--benchmark-max-time=0.01")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+
+
+def test_what_is_only_recorded_is_saved_too(repository: Path, checkout: Path) -> None:
+    """Nothing is timed then, and pytest-benchmark would have nothing to save."""
+    for name in ("aiohttp", "httpx", "openleadr", "pugixml", "slixmpp", "uvicorn"):
+        pytest.importorskip(name, reason="the report names the versions of all contenders")
+    for name in ("conftest.py", "machine.py", "write_figures.py"):
+        shutil.copy(repository / "benchmarks" / name, checkout / "benchmarks")
+    (checkout / "benchmarks" / "bench_three.py").write_text(
+        "SECTION = 'Decode'\ndef bench_three(record): record('work', 'who', 2.5, 's')\n"
+    )
+    done = run_pytest(checkout, "--benchmark", "-k", "bench_three", "--benchmark-json=found.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "work: 2.50 s (who)" in done.stdout
+    report = json.loads((checkout / "found.json").read_text())
+    assert [figure["value"] for figure in report["recorded"]] == [2.5]
+    assert report["benchmarks"] == []
+    assert report["machine_info"]["compiler"]
 
 
 def test_benchmarks_refuse_to_share_the_processor(checkout: Path) -> None:

@@ -14,13 +14,14 @@ import oadr2
 from oadr2.decisions import Decisions
 from oadr2.errors import StoreError
 from oadr2.event import EventHandler
-from oadr2.model import CreatedEvent
+from oadr2.model import CreatedEvent, Event
 from oadr2.services.state import StoredState
 from oadr2.sim import SimulatedVtn
 from oadr2.store import EventStore
 from oadr2.ven_20b import Ven20b
 
 START = 1_800_000_000.0
+EVENT = Event("e1", 0, None, None, None, None, None)
 BEGIN = datetime.fromtimestamp(START + 3600, UTC)
 
 
@@ -97,6 +98,30 @@ def test_after_the_time_limit_the_default_is_the_answer(default: str) -> None:
     side.now += 1
     assert side.answers() == {"e1": default, "e2": default}
     assert side.decisions.next_deadline is None
+
+
+def test_whichever_clock_ends_the_wait_it_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The loop's timer and the clock that ``due`` goes by never agree to the microsecond."""
+
+    async def on_event(event: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def scenario(time_limit: float, until: float) -> list[tuple[str, str]]:
+        decisions = Decisions(on_event, time_limit=time_limit, clock=lambda: START)
+        woken = asyncio.Event()
+        decisions.wake = woken.set
+        decisions.ask(EVENT)
+        await asyncio.sleep(0)
+        if until < START + time_limit:
+            await woken.wait()
+        due = decisions.due(until)
+        await decisions.aclose()
+        return due
+
+    for time_limit, until in ((60.0, START + 60), (0.01, START)):
+        caplog.clear()
+        assert asyncio.run(scenario(time_limit, until)) == [("e1", "optIn")]
+        assert caplog.text.count("no decision about event 'e1': optIn") == 1
 
 
 def test_a_modified_event_is_asked_about_again() -> None:

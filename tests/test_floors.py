@@ -68,6 +68,7 @@ FLOORS = {
 
 # What outside libraries belong to which floor: none below it may import them.
 LIBRARY_FLOORS = {
+    "cryptography": 2,
     "lxml": 1,
     "xmlschema": 1,
     "httpx": 2,

@@ -26,5 +26,7 @@ def durations_to_dates(
     start: datetime, dur_list: Sequence[Duration | timedelta | str]
 ) -> list[datetime]: ...
 def choose_interval(
-    start: datetime, interval_list: Sequence[Duration | timedelta | str], now: datetime
+    start: datetime,
+    interval_list: Sequence[Duration | timedelta | str],
+    now: datetime | None = None,
 ) -> int | None: ...

@@ -2,10 +2,10 @@
 
 from typing_extensions import disjoint_base
 
-from oadr2._core.fleetreplies import FleetReplies
+from oadr2._core.fleetreports import FleetReports
 
 @disjoint_base
-class FleetServices(FleetReplies):
+class FleetServices(FleetReports):
     @property
     def registered(self) -> int: ...
     def registration(self, row: int) -> tuple[str, str] | None: ...

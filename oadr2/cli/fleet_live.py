@@ -17,7 +17,7 @@ from oadr2.fleet.result import Result
 from oadr2.fleet.saturation import plan_limit_of, saturation_of
 from oadr2.fleet.scenario import LAST_ANSWERS_S, Scenario
 from oadr2.fleet.snapshot import Snapshot, sum_of
-from oadr2.fleet.words import clock, span, verdict_value
+from oadr2.fleet.words import clock, services_text, span, verdict_value
 
 _HISTORY: Final = 60
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -154,6 +154,9 @@ def _errors(snapshot: Snapshot) -> Iterator[RenderableType]:
     events = snapshot.counters.get("events_applied", 0)
     replies = snapshot.counters.get("replies_sent", 0)
     yield Text(f"  events taken {events:,}   answers sent {replies:,}")
+    services = services_text(snapshot.counters)
+    if services:
+        yield Text(f"  registered now {snapshot.vens_registered:,}   {services}")
     errors = Text("  errors  ")
     if not snapshot.errors:
         errors.append("none", "green")
@@ -193,6 +196,9 @@ def progress_line(progress: Progress) -> str:
     ]
     if recent.count:
         parts += [f"p50 {span(recent.percentile(50))}", f"p99 {span(recent.percentile(99))}"]
+    services = services_text(snapshot.counters)
+    if services:
+        parts.append(services)
     parts.append(f"{sum(snapshot.errors.values())} errors")
     late = snapshot.counters.get("late", 0)
     if late:
@@ -250,9 +256,12 @@ def summary_rows(result: Result) -> Sequence[tuple[str, str]]:
         histogram = result.durations(metric)
         if histogram.count:
             values = (f"{n} {span(histogram.percentile(p))}" for n, p in _SHOWN)
-            rows.append((name, "   ".join(values)))
+            rows.append((name, "  ".join(values)))
     applied, sent = result.counter("events_applied"), result.counter("replies_sent")
     rows.append(("events", f"{applied:,} taken, {sent:,} answers sent"))
+    services = services_text(result.counters)
+    if services:
+        rows.append(("2.0b services", services))
     errors = ", ".join(f"{name} {count:,}" for name, count in sorted(result.errors.items()))
     rows.append(("errors", errors or "none"))
     if result.counter("late"):

@@ -132,7 +132,7 @@ def _groups(args: argparse.Namespace, groups: tuple[Group, ...]) -> tuple[Group,
         changes["profile"] = args.profile
         changes["register"] = args.profile == "2.0b"
         if args.profile == "2.0a":
-            changes["reports"] = None
+            changes["reports"] = changes["opts"] = None
     if args.poll_interval is not None:
         changes["poll_interval"] = args.poll_interval
     counts = [group.count for group in groups]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import getpass
 import logging
 import signal
@@ -20,6 +19,7 @@ from oadr2.cli.line_writer import LineWriter
 from oadr2.cli.ven_lines import LogLines, line_text
 from oadr2.errors import ConfigurationError, OadrError
 from oadr2.gateway.checking import check_points
+from oadr2.gateway.collector import freeze_when_ready
 from oadr2.gateway.configuration import GatewaySettings, read_configuration
 from oadr2.gateway.gateway import Gateway
 from oadr2.gateway.notify import Systemd
@@ -125,7 +125,7 @@ async def _serve(path: Path, settings: GatewaySettings, dry_run: bool) -> None:
     if len(settings.points) > MOST_TOLD:
         point_log.setLevel(logging.WARNING)
         _log.info("what happens to each of so many points is told by oadr2 audit only")
-    calm = asyncio.create_task(_spare_the_collector(gateway))
+    calm = asyncio.create_task(freeze_when_ready(gateway))
     try:
         async with _served_page(gateway, settings):
             await gateway.run()
@@ -146,15 +146,6 @@ async def _served_page(gateway: Gateway, settings: GatewaySettings) -> AsyncIter
     async with page_server(gateway, settings.page) as server:
         _log.info("the status page is at %s/", server.url)
         yield
-
-
-async def _spare_the_collector(gateway: Gateway) -> None:
-    """Once everything stands, keep it out of garbage collection, which would look at all of it
-    in the middle of an event: a sixth of a second for ten thousand points."""
-    while not gateway.ready:
-        await asyncio.sleep(1)
-    gc.collect()
-    gc.freeze()
 
 
 @contextlib.contextmanager

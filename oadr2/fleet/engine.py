@@ -1,4 +1,4 @@
-"""Many VENs for a gateway: the engine of the fleet with callbacks per VEN, in seconds and ids.
+"""Many VENs for a program: the engine of the fleet with callbacks per VEN, in seconds and ids, over HTTP.
 
 :class:`oadr2._core.fleet.Fleet` is the engine itself: rows, whole microseconds, bytes in and out. Here
 its rows are called by their venID, and what happens to their events is told with the same
@@ -11,13 +11,20 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from oadr2._core.fleet import Fleet
-from oadr2.errors import LocalProtocolError
+from oadr2.errors import ConfigurationError, LocalProtocolError
 from oadr2.event import Change
-from oadr2.model import Event, OptType
+from oadr2.fleet.failures import Failure
+from oadr2.fleet.row_groups import RowGroup, RowGroups, add_group
+from oadr2.fleet.scenario import ConnectionPlan, Group, Timeouts, Tls
+from oadr2.fleet.scenario_file import read_connections
+from oadr2.model import Event, OptType, Profile
 from oadr2.policy import VtnPolicy
+
+if TYPE_CHECKING:
+    from oadr2.fleet.http_run import HttpRun
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +47,9 @@ def microseconds(seconds: float) -> int:
 
 
 class VenFleet:
-    """VENs with callbacks. A transport moves the bytes of :attr:`fleet`; this class hears of the events.
+    """VENs with callbacks. :meth:`run_http` lets them talk to a VTN; this class hears of the events.
+
+    Another transport moves the bytes of :attr:`fleet` itself (docs/fleet.md).
 
     ``on_change(ven_id, change)`` is called after a VEN's events have changed, ``on_event(ven_id, event)``
     before a new or modified event is taken: it gives ``"optIn"``, ``"optOut"`` or None (what the VEN's
@@ -68,6 +77,8 @@ class VenFleet:
         self._all = _Listener(on_change, on_event)
         self._single: dict[int, _Listener] = {}
         self._refused: dict[tuple[int, str, str], tuple[int, str]] = {}
+        self._groups: list[RowGroup] = []
+        self._at_work = False
         self.fleet.listen(self._changed, self._asked)
 
     def add_vens(
@@ -75,7 +86,7 @@ class VenFleet:
         ven_ids: str | Sequence[str],
         count: int = 1,
         *,
-        profile: str = "2.0a",
+        profile: Profile = "2.0a",
         policy: VtnPolicy = VtnPolicy(),  # noqa: B008  frozen, so one instance may be shared
         vtn_ids: Iterable[str] = (),
         market_contexts: Iterable[str] = (),
@@ -97,6 +108,7 @@ class VenFleet:
         Raises:
             ConfigurationError: an argument is wrong, or an id is taken.
         """
+        self._check_idle()
         number = count if isinstance(ven_ids, str) else len(ven_ids)
         first = self.fleet.add_group(
             number,
@@ -113,9 +125,20 @@ class VenFleet:
             poll_interval=microseconds(poll_interval),
             jitter=jitter,
         )
-        if self._all.on_change is not None or self._all.on_event is not None:
-            self.fleet.hear(first, number)
-        return range(first, first + number)
+        return self._added(RowGroup(first, number, poll_interval, first_number, profile))
+
+    def add_group(self, group: Group) -> range:
+        """Add VENs with all that a group of a scenario can say: how they answer, what they register and
+        report (:class:`oadr2.fleet.scenario.Group`); their rows.
+
+        Raises:
+            ConfigurationError: as :meth:`add_vens`.
+        """
+        self._check_idle()
+        first = add_group(self.fleet, group, 0, group.count, len(self.fleet))
+        return self._added(
+            RowGroup(first, group.count, group.poll_interval, group.first_number, group.profile)
+        )
 
     def listen(
         self, ven_id: str, *, on_change: OnChange | None = None, on_event: OnEvent | None = None
@@ -126,9 +149,73 @@ class VenFleet:
         self._single[row] = own
         self.fleet.hear(row, 1, own.on_change is not None or own.on_event is not None)
 
-    def start(self, spread: float = 0.0) -> None:
-        """Let every VEN poll, the first times spread over so many seconds."""
-        self.fleet.start(0, len(self.fleet), self._now(), microseconds(spread))
+    def start(self, spread: float | None = 0.0) -> None:
+        """Let every VEN poll, the first times spread over so many seconds; None: over its own interval."""
+        over = None if spread is None else microseconds(spread)
+        self.fleet.start(0, len(self.fleet), self._now(), over)
+
+    def run_http(
+        self,
+        vtn_url: str,
+        *,
+        spread: float | None = None,
+        connections: str | ConnectionPlan = "pool:100",
+        timeouts: Timeouts = Timeouts(),  # noqa: B008  frozen, so one instance may be shared
+        tls: Tls = Tls(),  # noqa: B008
+        on_failure: Callable[[Failure], None] | None = None,
+    ) -> HttpRun:
+        """Let the VENs talk to a VTN: ``async with vens.run_http(url) as run: await run.wait(60)``.
+
+        All VENs must have been added, and a fleet does this once. It goes by the clock as it was at the
+        begin: when the machine's is set meanwhile, the VENs do not follow. The soft limit of open files is
+        raised where it must be.
+
+        Args:
+            vtn_url: base address without ``/OpenADR2``; with a user's name and password for HTTP Basic.
+            spread: seconds over which VENs come in, if :meth:`start` was not called; None: each has its
+                first poll within its own interval, as if it had polled for ever.
+            connections: ``"pool:100"``, ``"per-ven"`` or ``"per-poll"``.
+            on_failure: called with the first ten failures of each class. What it raises ends the run.
+
+        Raises:
+            ConfigurationError: an argument makes no sense, or httptools is not installed.
+            LocalProtocolError: there are no VENs, or they are at work already.
+        """
+        from oadr2.fleet.http_run import HttpRun  # noqa: PLC0415 - needs httptools, which is an extra
+        from oadr2.fleet.preflight import raise_file_limit  # noqa: PLC0415
+        from oadr2.fleet.traffic import Traffic, microsecond_clock  # noqa: PLC0415
+
+        self._check_idle()
+        if not self._groups:
+            raise LocalProtocolError("this fleet has no VENs: add_vens() first")
+        if isinstance(connections, str):
+            try:
+                connections = read_connections(connections)
+            except ValueError as error:
+                raise ConfigurationError(f"connections: {error}") from None
+        needed = connections.size if connections.kind == "pool" else len(self.fleet)
+        allowed = raise_file_limit(needed)
+        if connections.kind != "per-poll" and allowed < needed:
+            raise ConfigurationError(
+                f"{needed:,} connections, and this process may open {allowed:,} files:"
+                ' raise "ulimit -n", or take connections="pool:N"'
+            )
+        clock = microsecond_clock() if self._clock is time.time else self._now
+        traffic = Traffic(
+            self.fleet,
+            RowGroups(self._groups),
+            vtn_url,
+            connections=connections,
+            timeouts=timeouts,
+            tls=tls,
+            on_failure=on_failure,
+            clock=clock,
+        )
+        self._at_work = True
+        self._clock = lambda: clock() / 1e6
+        if not self.fleet.polling:
+            self.start(spread)
+        return HttpRun(traffic)
 
     def advance(self) -> None:
         """Let events start, step and end that are due; whoever drives the fleet calls it in time."""
@@ -152,6 +239,16 @@ class VenFleet:
         return self.fleet.events(self._row(ven_id))
 
     # -- inside -----------------------------------------------------------------------------------
+
+    def _check_idle(self) -> None:
+        if self._at_work:
+            raise LocalProtocolError("these VENs are at work with a VTN: make another VenFleet")
+
+    def _added(self, group: RowGroup) -> range:
+        self._groups.append(group)
+        if self._all.on_change is not None or self._all.on_event is not None:
+            self.fleet.hear(group.first, group.count)
+        return range(group.first, group.first + group.count)
 
     def _now(self) -> int:
         return microseconds(self._clock())

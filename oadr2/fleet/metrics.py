@@ -28,6 +28,19 @@ _COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
     "exchanges": ("oadr2_fleet_exchanges_total", "HTTP requests answered."),
     "events_applied": ("oadr2_fleet_events_applied_total", "Events taken by VENs."),
     "replies_sent": ("oadr2_fleet_replies_sent_total", "Answers to events sent."),
+    "registrations": ("oadr2_fleet_registrations_total", "Registrations done, of VENs of 2.0b."),
+    "registrations_lost": (
+        "oadr2_fleet_registrations_lost_total",
+        "Registrations that the VTN did not know any more.",
+    ),
+    "registrations_cancelled": (
+        "oadr2_fleet_registrations_cancelled_total",
+        "Registrations ended by the VTN.",
+    ),
+    "report_requests": ("oadr2_fleet_report_requests_total", "Reports the VTN asked for."),
+    "reports_sent": ("oadr2_fleet_reports_sent_total", "Reports taken by the VTN."),
+    "opts_sent": ("oadr2_fleet_opts_sent_total", "Opts taken by the VTN."),
+    "opts_cancelled": ("oadr2_fleet_opts_cancelled_total", "Opts taken back."),
     "late": ("oadr2_fleet_late_polls_total", "Polls that could not be sent in time."),
 }
 
@@ -42,7 +55,13 @@ def exposition(snapshot: Snapshot | None) -> str:
 
 def _families(snapshot: Snapshot) -> Iterator[str]:
     yield from gauge("oadr2_fleet_vens", "VENs of the run.", snapshot.vens)
-    yield from gauge("oadr2_fleet_vens_active", "VENs that poll now.", snapshot.vens_active)
+    yield from gauge(
+        "oadr2_fleet_vens_active",
+        "VENs that poll now; offline ones do not count.",
+        snapshot.vens_active,
+    )
+    registered = "VENs of 2.0b that are registered now."
+    yield from gauge("oadr2_fleet_vens_registered", registered, snapshot.vens_registered)
     yield from gauge("oadr2_fleet_connections", "Connections open.", snapshot.connections)
     yield from gauge("oadr2_fleet_elapsed_seconds", "Time since the begin.", snapshot.elapsed)
     for key, (name, meaning) in _COUNTERS.items():

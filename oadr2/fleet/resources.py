@@ -17,6 +17,15 @@ def rss_bytes() -> int:
         return most if sys.platform == "darwin" else most * 1024
 
 
+def waited_for_core() -> float:
+    """Seconds for which others had the processor that the main thread wanted; 0 where nobody counts them."""
+    try:
+        with open("/proc/self/schedstat", encoding="ascii") as schedstat:
+            return int(schedstat.read().split()[1]) / 1e9
+    except (OSError, IndexError):  # no Linux, or a kernel that keeps no account
+        return 0.0
+
+
 def cpu_seconds() -> float:
     """Processor time of this process, the system's on its behalf included."""
     return time.process_time()

@@ -165,6 +165,7 @@ class Result:
             "replies_sent": self.counter("replies_sent"),
             "registrations": self.counter("registrations"),
             "reports_sent": self.counter("reports_sent"),
+            "opts_sent": self.counter("opts_sent"),
             "errors": dict(sorted(self.errors.items())),
             "late": self.counter("late"),
             "latency_ms": percentiles_ms(self.durations("latency")),

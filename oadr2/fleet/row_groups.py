@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from oadr2._core.fleet import Fleet
-from oadr2.fleet.scenario import Group, Reports, Scenario, shard_of
+from oadr2.fleet.scenario import Group, Opts, Reports, Scenario, shard_of
 from oadr2.model import Profile, Report, ReportDescription, SamplingRate, Targets, Unit
 from oadr2.schedule import Duration
 
@@ -38,6 +38,11 @@ class RowGroups:
         self.groups = tuple(groups)
         self._firsts = [group.first for group in self.groups]
 
+    @property
+    def profiles(self) -> frozenset[Profile]:
+        """What the VENs speak."""
+        return frozenset(group.profile for group in self.groups)
+
     def of(self, row: int) -> RowGroup:
         """The group that a row belongs to."""
         return self.groups[bisect_right(self._firsts, row) - 1]
@@ -54,14 +59,18 @@ def add_groups(fleet: Fleet, scenario: Scenario, shard: tuple[int, int]) -> RowG
     for group in scenario.groups:
         skipped, count = shard_of(group.count, *shard)
         if count:
-            first = _add(fleet, group, skipped, count, place + skipped)
+            first = add_group(fleet, group, skipped, count, place + skipped)
             number = group.first_number + skipped
             found.append(RowGroup(first, count, group.poll_interval, number, group.profile))
         place += group.count
     return RowGroups(found)
 
 
-def _add(fleet: Fleet, group: Group, skipped: int, count: int, place: int) -> int:
+def add_group(fleet: Fleet, group: Group, skipped: int, count: int, place: int) -> int:
+    """Add ``count`` VENs of a group, after the first ``skipped``; their first row.
+
+    ``place`` is where the first of them stands among all VENs of the run: what is drawn depends on it.
+    """
     ven_ids = group.ven_ids
     if not isinstance(ven_ids, str):
         ven_ids = ven_ids[skipped : skipped + count]
@@ -91,31 +100,55 @@ def _add(fleet: Fleet, group: Group, skipped: int, count: int, place: int) -> in
         register=group.register,
         query=group.query,
         own_ids=group.own_ids,
-        report=None if group.reports is None else announced(group.reports),
+        reports=() if group.reports is None else announced(group.reports),
         load_curve=(1.0,) if group.reports is None else group.reports.curve,
         load_noise=0.0 if group.reports is None else group.reports.noise,
+        opts_every=0 if group.opts is None else max(1, round(group.opts.every * _US)),
+        opts_share=0.0 if group.opts is None else group.opts.share,
+        opts_length=round((group.opts or Opts()).length * _US),
     )
 
 
-def announced(reports: Reports) -> Report:
-    """The METADATA of what a group reports: kilowatts of one resource, read directly."""
+def announced(reports: Reports) -> tuple[Report, ...]:
+    """The METADATA of what a group reports: kilowatts of one resource, read directly, and their status."""
     rate = SamplingRate(Duration(microseconds=round(reports.min_period * _US)), _HOUR)
-    descriptions = tuple(
-        ReportDescription(
-            f"load_{number}",
-            "usage",
-            "Direct Read",
-            unit=_KILOWATT,
-            report_data_source=Targets(resource_ids=(f"load_{number}",)),
-            sampling_rate=rate,
+    usage = []
+    statuses = []
+    for number in range(reports.points):
+        r_id = f"load_{number}"
+        source = Targets(resource_ids=(r_id,))
+        usage.append(
+            ReportDescription(
+                r_id,
+                "usage",
+                "Direct Read",
+                unit=_KILOWATT,
+                report_data_source=source,
+                sampling_rate=rate,
+            )
         )
-        for number in range(reports.points)
-    )
+        statuses.append(
+            ReportDescription(
+                r_id,
+                "x-resourceStatus",
+                "x-notApplicable",
+                report_data_source=source,
+                sampling_rate=rate,
+            )
+        )
+    found = [_metadata(reports.specifier, "METADATA_TELEMETRY_USAGE", usage)]
+    if reports.status:
+        name = "METADATA_TELEMETRY_STATUS"
+        found.append(_metadata(f"{reports.specifier}_status", name, statuses))
+    return tuple(found)
+
+
+def _metadata(specifier: str, name: str, descriptions: Sequence[ReportDescription]) -> Report:
     return Report(
         "0",
-        reports.specifier,
+        specifier,
         datetime(1970, 1, 1, tzinfo=UTC),
-        report_name="METADATA_TELEMETRY_USAGE",
+        report_name=name,
         duration=_HOUR,
-        report_descriptions=descriptions,
+        report_descriptions=tuple(descriptions),
     )

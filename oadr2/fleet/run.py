@@ -1,53 +1,25 @@
-"""One process's part of a load test: the engine, its connections and its stages on one event loop.
-
-Open loop: when a VEN polls is decided beforehand, and what the VTN does cannot slow the schedule down.
-What could not be sent in time is sent late, counted as late, and measured from the moment intended.
-"""
+"""One process's part of a load test: a scenario's VENs, their traffic with the VTN, and its stages."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Final
 
-from oadr2._core.fleet import ERROR_NAMES, Fleet
-from oadr2.errors import one_line
-from oadr2.fleet.certificates import ClientContexts, check_tls
-from oadr2.fleet.connections import Connections, Wiring, make_connections
-from oadr2.fleet.deadlines import Deadlines
-from oadr2.fleet.endpoint import Endpoint
+from oadr2._core.fleet import Fleet
 from oadr2.fleet.failures import Failure
-from oadr2.fleet.http import CLOSED, Connection
-from oadr2.fleet.resources import cpu_seconds, rss_bytes
+from oadr2.fleet.resources import rss_bytes
 from oadr2.fleet.row_groups import add_groups
-from oadr2.fleet.scenario import LAST_ANSWERS_S, Scenario, shard_of
+from oadr2.fleet.scenario import Scenario, shard_of
 from oadr2.fleet.simulated import PlannedChange
-from oadr2.fleet.snapshot import Snapshot
-from oadr2.fleet.stages import Step, steps
-from oadr2.http import retry_after_seconds
+from oadr2.fleet.stages import steps
+from oadr2.fleet.step_player import StepPlayer
+from oadr2.fleet.traffic import Traffic
 
 _US: Final = 1_000_000
-_BATCH: Final = 256  # rows taken from the engine, and sent, before the loop looks at its sockets
-_ADVANCED: Final = 5_000  # rows whose events are moved on in one go
-_LONGEST_TICK: Final = 50_000  # us; the loop's lag is looked at as often
-_SHORTEST_TICK: Final = 1_000  # us; what an event loop's timers can do
 _READY_US: Final = 1.5  # for each VEN, to be given its first poll
-_CHANGED: Final = 20_000  # rows that are given another interval in one go
-_STOP: Final = 0.8  # s for what is in flight, after stop()
-_ERRORS: Final = {name: number for number, name in enumerate(ERROR_NAMES)}
 
 
-def microsecond_clock() -> Callable[[], int]:
-    """Microseconds since 1970 that never jump: the wall clock as it was when this was called, going on."""
-    elapsed = time.perf_counter
-    started = time.time_ns() // 1000 - int(elapsed() * 1e6)
-    return lambda: started + int(elapsed() * 1e6)
-
-
-class FleetRun:
+class FleetRun(Traffic):
     """A run of a scenario against one VTN; made for one ``run()``.
 
     Args:
@@ -74,53 +46,25 @@ class FleetRun:
         changes: Iterable[PlannedChange] = (),
         clock: Callable[[], int] | None = None,
     ) -> None:
-        self._scenario = scenario
-        self._shard = shard
-        self._on_failure = on_failure
-        self._clock = clock or microsecond_clock()
-        plan = scenario.connections
-        check_tls(scenario.tls, plan.kind)
-        self._endpoint = Endpoint(vtn_url)
-        self._rss_before = rss_bytes()
-        self.fleet = Fleet(seed=scenario.seed)
-        self._groups = add_groups(self.fleet, scenario, shard)
-        self.expect(changes)
-        profiles = {group.profile for group in self._groups.groups}
-        self._heads = {profile: self._endpoint.heads(profile) for profile in profiles}
-        self._only_heads = next(iter(self._heads.values())) if len(profiles) == 1 else None
-        self._steps = deque(steps(scenario.stages, self._groups.groups))
-        self._answer_timeout = scenario.timeouts.answer
-        self._backlog: deque[int] = deque()  # taken from the engine, not sent yet
-        self._urgent: deque[int] = (
-            deque()
-        )  # rows in the middle of an exchange that want a connection
-        self._retrying: set[int] = set()
-        self._noted: Counter[str] = Counter()
-        self._under_way = 0
-        self._arrivals: list[tuple[int, int, int]] = []  # begin, spread, how many VENs
-        self._stopped = 0
-        self._unsent = 0
-        self._starved_at: int | None = (
-            None  # late polls when the connections ran out; None: there are some
+        before = rss_bytes()
+        fleet = Fleet(seed=scenario.seed)
+        groups = add_groups(fleet, scenario, shard)
+        super().__init__(
+            fleet,
+            groups,
+            vtn_url,
+            connections=scenario.connections,
+            pool=max(1, shard_of(scenario.connections.size, *shard)[1]),
+            timeouts=scenario.timeouts,
+            tls=scenario.tls,
+            on_failure=on_failure,
+            failures_per_class=scenario.failures.per_class,
+            clock=clock,
+            rss_before=before,
         )
-        self._late_by_plan = 0
-        self._retried = 0
-        self._abandoned = 0
-        self._lag = 0
-        self._begun = 0
-        self._end = 0
-        self._cpu_before = cpu_seconds()
-        self._ending = False
-        self._stopping = False
-        self._closing = False
-        self._tick_at = 0
-        self._crash: BaseException | None = None
-        # Of the event loop, and so made in run().
-        self._loop: asyncio.AbstractEventLoop
-        self._done: asyncio.Future[None] | None = None
-        self._deadlines: Deadlines[Connection]
-        self._connections: Connections
-        self._timer: asyncio.TimerHandle | None = None
+        self._duration = scenario.duration
+        self._player = StepPlayer(fleet, steps(scenario.stages, groups.groups))
+        self.expect(changes)
 
     def expect(self, changes: Iterable[PlannedChange]) -> None:
         """Say when which version of an event is set at the VTN, for the figures of propagation."""
@@ -129,398 +73,18 @@ class FleetRun:
                 change.event_id, change.modification_number, round(change.at * _US)
             )
 
-    async def run(self) -> None:
-        """Play the stages to their end, or until :meth:`stop`; return when all connections are closed."""
-        loop = self._loop = asyncio.get_running_loop()
-        done = self._done = loop.create_future()
-        self._deadlines = Deadlines(loop.time())
-        scenario = self._scenario
-        connections = self._connections = make_connections(
-            scenario.connections,
-            Wiring(
-                owner=self,
-                endpoint=self._endpoint,
-                deadlines=self._deadlines,
-                ven_name=self._ven_name,
-                contexts=ClientContexts(scenario.tls),
-                source_addresses=scenario.connections.source_addresses,
-                connect_timeout=scenario.timeouts.connect,
-            ),
-            max(1, shard_of(scenario.connections.size, *self._shard)[1]),
-        )
+    def _begin_schedule(self, now: int) -> int:
         # What comes first is made ready before its time: with a million VENs that takes a second.
-        self._begun = self._tick_at = self._clock() + round(len(self.fleet) * _READY_US)
-        while self._steps and self._steps[0].at <= 0:
-            self._do(self._steps.popleft())
-        self._end = self._begun + round(scenario.duration * _US)
-        self._cpu_before = cpu_seconds()
-        self._tick()
-        try:
-            await done
-        finally:
-            self._closing = True
-            if self._timer is not None:
-                self._timer.cancel()
-            await connections.close()
-        if self._crash is not None:
-            raise self._crash
-
-    def stop(self) -> None:
-        """Send nothing new, give what is in flight a moment, and end: within a second."""
-        if self._stopping or self._done is None:
-            self._stopping = True
-            return
-        self._stopping = True
-        self._begin_ending(self._clock())
-        self._loop.call_later(_STOP, self._finish)
-        self._finish_when_idle()
-
-    def snapshot(self) -> Snapshot:
-        """The figures so far."""
-        now = self._clock()
-        fleet = self.fleet
-        histograms = fleet.histograms
-        kinds = {
-            name: kind
-            for name, kind in histograms.items()
-            if isinstance(kind, dict) and "latency" in kind
-        }
-        counters = fleet.counters
-        counters["late_by_plan"] = self._late_by_plan
-        if self._starved_at is not None:
-            counters["late_by_plan"] += counters["late"] - self._starved_at
-        counters["late"] += self._unsent
-        counters["unsent"] = self._unsent
-        counters["retried"] = self._retried
-        counters["abandoned"] = self._abandoned
-        # At the limit the timers stand still too: what the tick is late by now counts.
-        lag = max(self._lag, now - self._tick_at if self._running else 0)
-        self._lag = 0
-        return Snapshot(
-            at=now / _US,
-            elapsed=max(0, now - self._begun) / _US if self._begun else 0.0,
-            vens=len(fleet),
-            vens_active=self._active(now),
-            connections=0 if self._done is None else self._connections.open,
-            counters=counters,
-            errors=fleet.errors,
-            latency={name: kind["latency"].copy() for name, kind in kinds.items()},
-            latency_from_intended={
-                name: kind["latency_from_intended"].copy() for name, kind in kinds.items()
-            },
-            propagation={name: each.copy() for name, each in histograms["propagation"].items()},
-            schedule_lag=histograms["schedule_lag"].copy(),
-            under_way=self._under_way,
-            loop_lag=max(0, lag) / _US,
-            rss_bytes=rss_bytes(),
-            rss_bytes_before_vens=self._rss_before,
-            cpu_s=cpu_seconds() - self._cpu_before,
-        )
-
-    # the schedule
-
-    @property
-    def _running(self) -> bool:
-        return self._done is not None and not self._done.done()
-
-    def _tick(self) -> None:
-        try:
-            now = self._clock()
-            self._lag = max(self._lag, now - self._tick_at)
-            if not self._ending:
-                self._play(now)
-            fleet = self.fleet
-            change = fleet.next_change
-            if change is not None and change <= now:
-                fleet.advance(now, _ADVANCED)
-            for connection in self._deadlines.expired(self._loop.time()):
-                self._connections.expired(connection)
-            self._send_due(now)
-            self._finish_when_idle()
-            if self._running:
-                self._tick_at = self._next_tick(self._clock())
-                delay = max(0, self._tick_at - self._clock()) / _US
-                self._timer = self._loop.call_later(delay, self._tick)
-        except Exception as error:  # nobody above would see it
-            self._fail(error)
-
-    def _next_tick(self, now: int) -> int:
-        fleet = self.fleet
-        if self._urgent or self._backlog:
-            return now + _SHORTEST_TICK
-        moments = [now + _LONGEST_TICK, self._end]
-        if self._steps:
-            moments.append(self._begun + round(self._steps[0].at * _US))
-        due, change = fleet.next_due, fleet.next_change
-        if due is not None and not self._ending:
-            moments.append(due)
-        if change is not None:
-            moments.append(change)
-        return max(min(moments), now + _SHORTEST_TICK)
+        begun = now + round(self._player.rows_at_begin * _READY_US)
+        self._player.begin(begun)
+        self._end = begun + round(self._duration * _US)
+        return begun
 
     def _play(self, now: int) -> None:
-        if self._stopping or now >= self._end:
-            self._begin_ending(now)
-            return
-        while self._steps and self._begun + round(self._steps[0].at * _US) <= now:
-            step = self._steps.popleft()
-            if step.action == "interval" and step.count > _CHANGED:
-                # A part now, the rest with the next tick: meanwhile answers are taken.
-                left = step.count - _CHANGED
-                self._steps.appendleft(replace(step, first=step.first + _CHANGED, count=left))
-                self._do(replace(step, count=_CHANGED))
-                return
-            self._do(step)
+        self._player.play(now)
 
-    def _do(self, step: Step) -> None:
-        moment = self._begun + round(step.at * _US)
-        spread = None if step.seconds is None else round(step.seconds * _US)
-        fleet = self.fleet
-        if step.action == "start":
-            fleet.start(step.first, step.count, moment, spread)
-            self._arrivals.append((moment, spread or 0, step.count))
-        elif step.action == "stop":
-            fleet.stop(step.first, step.count)
-            self._stopped += step.count
-        elif step.action == "interval":
-            fleet.set_poll_interval(step.first, step.count, max(1, spread or 0))
-            # Their next polls are planned by the old interval; they do not wait for those.
-            fleet.start(step.first, step.count, moment, None)
-        else:
-            fleet.poll_at(step.first, step.count, moment)
+    def _play_last(self, now: int) -> None:
+        self._player.finish(now)
 
-    def _active(self, now: int) -> int:
-        """VENs that poll: those of a ramp come in evenly."""
-        came = sum(
-            count if now >= begin + spread else count * max(0, now - begin) // spread
-            for begin, spread, count in self._arrivals
-        )
-        return max(0, came - self._stopped)
-
-    def _begin_ending(self, now: int) -> None:
-        """Nothing new from now on. What was due and could not be sent is not forgotten: it was late."""
-        if self._ending:
-            return
-        self._ending = True
-        self._steps.clear()
-        self._unsent += len(self._backlog)
-        self._backlog.clear()
-        self._unsent += len(self.fleet.take_due(min(now, self._end), len(self.fleet)))
-        if self._starved_at is not None:
-            self._late_by_plan += self._unsent
-        if not self._stopping:
-            self._loop.call_later(LAST_ANSWERS_S, self._finish)
-
-    def _finish_when_idle(self) -> None:
-        if self._ending and not self._under_way:
-            self._finish()
-
-    def _finish(self) -> None:
-        if self._done is not None and not self._done.done():
-            self._abandoned += self._under_way
-            self._done.set_result(None)
-
-    def _fail(self, error: Exception) -> None:
-        """A fault of the program: it ends the run."""
-        if self._crash is None:
-            self._crash = error
-        if self._done is not None and not self._done.done():
-            self._done.set_result(None)
-
-    # sending
-
-    def _send_due(self, now: int) -> None:
-        """Send what is due, as long as there are connections."""
-        connections = self._connections
-        room = connections.room()
-        left = min(_BATCH, room)
-        while left > 0 and self._urgent:
-            self._begin(self._urgent.popleft())
-            left -= 1
-        if self._ending:
-            return
-        backlog = self._backlog
-        while left > 0:
-            if not backlog and not self._take(now):
-                self._note_plenty()
-                return
-            self._under_way += 1
-            self._begin(backlog.popleft())
-            left -= 1
-        if room <= _BATCH and (backlog or self._take(now)):
-            self._note_starved()
-
-    def _note_starved(self) -> None:
-        """All connections are in use, and polls wait: being late is the plan's doing, not this process's."""
-        if self._starved_at is None:
-            self._starved_at = self.fleet.counters["late"]
-
-    def _note_plenty(self) -> None:
-        if self._starved_at is not None:
-            self._late_by_plan += self.fleet.counters["late"] - self._starved_at
-            self._starved_at = None
-
-    def _take(self, now: int) -> bool:
-        rows = self.fleet.take_due(now, _BATCH)
-        self._backlog.extend(rows)
-        return len(rows) > 0
-
-    def _begin(self, row: int) -> None:
-        connection = self._connections.take(row)
-        if connection is not None:
-            self._send(connection, row)
-
-    def _send(self, connection: Connection, row: int) -> None:
-        fleet = self.fleet
-        body = fleet.compose(row, self._clock())
-        heads = self._only_heads or self._heads[self._groups.of(row).profile]
-        connection.request = body
-        deadline = self._loop.time() + self._answer_timeout
-        if connection.slot < 0 or not connection.answers:
-            self._deadlines.watch(connection, deadline)
-        else:
-            connection.deadline = deadline
-        connection.send(b"%b%d\r\n\r\n%b" % (heads[fleet.service(row)], len(body), body))
-
-    # what connections tell (oadr2.fleet.connections.ConnectionsOwner)
-
-    def ready(self, connection: Connection) -> None:
-        """A connection that was asked for is open."""
-        try:
-            self._send(connection, connection.row)
-        except Exception as error:  # nobody above would see it
-            self._fail(error)
-
-    def unreachable(self, row: int, error_class: str, message: str) -> None:
-        """There is no connection for this row."""
-        if self._closing:
-            return
-        try:
-            self.fleet.give_up(row, _ERRORS[error_class], self._clock())
-            self._note(row, error_class, message)
-            self._ended(row)
-        except Exception as error:  # nobody above would see it
-            self._fail(error)
-
-    def answered(self, connection: Connection, status: int, body: bytes) -> None:
-        """An answer is complete."""
-        try:
-            self._answered(connection, status, body)
-        except Exception as error:  # a protocol's exceptions end in the loop's log
-            self._fail(error)
-
-    def failed(self, connection: Connection, error_class: str, message: str) -> None:
-        """No answer will come."""
-        if self._closing:
-            return
-        try:
-            row = connection.row
-            unused = error_class == CLOSED and not connection.received and connection.answers
-            if unused and row not in self._retrying:
-                # The VTN closed an idle connection just as it was used: no news, so once more.
-                self._retrying.add(row)
-                self._retried += 1
-                self._urgent.append(row)
-                return
-            self.fleet.give_up(row, _ERRORS[error_class], self._clock())
-            self._note(row, error_class, message, request=connection.request)
-            self._ended(row)
-        except Exception as error:  # a protocol's exceptions end in the loop's log
-            self._fail(error)
-
-    def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
-        self._connections.closed(connection)
-
-    def _answered(self, connection: Connection, status: int, body: bytes) -> None:
-        row = connection.row
-        connections = self._connections
-        if 200 <= status <= 299:
-            more = self.fleet.receive(row, body, self._clock())
-            if more > 0:
-                if connection.reusable:
-                    self._send(connection, row)
-                else:
-                    connections.release(connection)
-                    self._urgent.append(row)
-                return
-            if more < 0:
-                self._not_taken(connection, status, body)
-        else:
-            self._refused(connection, status, body)
-        if self._retrying:
-            self._retrying.discard(row)
-        # At the limit the next goes out at once instead of with the next tick.
-        if self._backlog and connections.shared and connection.reusable and connection.answers > 1:
-            connection.row = row = self._backlog.popleft()
-            self._send(connection, row)
-            if not self._backlog:
-                self._take(self._clock())
-            return
-        connections.release(connection)
-        self._under_way -= 1
-        if self._ending:
-            self._finish_when_idle()
-
-    def _not_taken(self, connection: Connection, status: int, body: bytes) -> None:
-        error_class, message = self.fleet.last_error()
-        row, request = connection.row, connection.request
-        self._note(row, error_class, message, request=request, answer=body, status=status)
-
-    def _refused(self, connection: Connection, status: int, body: bytes) -> None:
-        error_class = {4: "http_4xx", 5: "http_5xx"}.get(status // 100, "http_other")
-        wait = 0.0
-        if status in (429, 503):
-            asked = connection.header("retry-after")
-            wait = retry_after_seconds(asked, connection.header("date")) or 0.0 if asked else 0.0
-        row = connection.row
-        self.fleet.give_up(
-            row, _ERRORS[error_class], self._clock(), round(min(wait, 86400.0) * _US)
-        )
-        self._note(
-            row,
-            error_class,
-            f"HTTP {status}",
-            request=connection.request,
-            answer=body,
-            status=status,
-        )
-
-    def _ended(self, row: int) -> None:
-        """The row's exchanges have come to an end for now."""
-        self._under_way -= 1
-        if self._retrying:
-            self._retrying.discard(row)
-        if self._ending:
-            self._finish_when_idle()
-
-    def _note(
-        self,
-        row: int,
-        error_class: str,
-        message: str,
-        *,
-        request: bytes = b"",
-        answer: bytes = b"",
-        status: int | None = None,
-    ) -> None:
-        if self._on_failure is None:
-            return
-        if self._noted[error_class] >= self._scenario.failures.per_class:
-            return
-        self._noted[error_class] += 1
-        self._on_failure(
-            Failure(
-                at=self._clock() / _US,
-                error_class=error_class,
-                message=one_line(message),
-                ven_id=self.fleet.ven_id(row),
-                request=request,
-                answer=answer,
-                status=status,
-            )
-        )
-
-    def _ven_name(self, row: int) -> tuple[int, str]:
-        group = self._groups.of(row)
-        return group.number + row - group.first, self.fleet.ven_id(row)
+    def _next_step(self) -> int | None:
+        return self._player.next_moment

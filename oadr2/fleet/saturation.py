@@ -32,8 +32,20 @@ BUSY_STEPS: Final = 0.1
 """So many busy steps are too many."""
 
 
+WAITED: Final = 0.05
+"""A process that waited for a core for more of the time shared it with something else."""
+
+
 def saturation_of(snapshot: Snapshot, series: Sequence[Point], step: int) -> Iterator[str]:
-    """Each sign that one process was at its limit, as a sentence with the figure."""
+    """Each sign that one process was at its limit, as a sentence with the figure; and whose doing it was."""
+    signs = list(_signs(snapshot, series, step))
+    yield from signs
+    waited = snapshot.core_wait_s
+    if signs and waited > WAITED * snapshot.elapsed:
+        yield f"it waited {waited:.1f} s of {snapshot.elapsed:.0f} s for a core: the machine had other work"
+
+
+def _signs(snapshot: Snapshot, series: Sequence[Point], step: int) -> Iterator[str]:
     polls, late, by_plan = _counts(snapshot)
     own = late - by_plan
     if own > LATE_SHARE * polls and own > FEW:

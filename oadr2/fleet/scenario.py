@@ -54,6 +54,8 @@ class Reports:
         curve: kW, evenly over a day of UTC and linear in between; one value is a constant.
         noise: share of the value by which a reading differs at most; drawn from the seed.
         min_period: seconds between two readings at least, as announced.
+        status: they announce a second report, TELEMETRY_STATUS, under the specifier with ``_status`` after
+            it: every load is there, and nobody has overridden it.
     """
 
     specifier: str = "load"
@@ -61,6 +63,7 @@ class Reports:
     curve: tuple[float, ...] = (1.0,)
     noise: float = 0.0
     min_period: float = 1.0
+    status: bool = False
 
     def __post_init__(self) -> None:
         _check(bool(self.specifier), "specifier", "it is empty")
@@ -71,6 +74,27 @@ class Reports:
         _check(0 <= self.noise <= 1, "noise", "a share is from 0 to 1, or 0% to 100%")
         whole = self.min_period == int(self.min_period) if self.min_period < inf else False
         _check(whole and self.min_period > 0, "min_period", "it is above 0, in whole seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Opts:
+    """How the VENs of a group use the EiOpt service: they say when they take no part, and take it back.
+
+    Attributes:
+        every: seconds between two such messages of a VEN; oadrCreateOpt and oadrCancelOpt take turns.
+        share: of the VENs that send them.
+        length: seconds for which one takes no part, from the next full minute on.
+    """
+
+    every: float = 3600.0
+    share: float = 1.0
+    length: float = 3600.0
+
+    def __post_init__(self) -> None:
+        _check(0 < self.every < inf, "every", "it is above 0 s")
+        _check(0 <= self.share <= 1, "share", "a share is from 0 to 1, or 0% to 100%")
+        whole = self.length == int(self.length) if self.length < inf else False
+        _check(whole and self.length > 0, "length", "it is above 0, in whole seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +143,7 @@ class Group:
         query: they ask what the VTN offers before they register.
         own_ids: their ids are venIDs that the VTN knows, and they say so when they register.
         reports: what they can report once they are registered; None: nothing.
+        opts: how they say when they take no part; None: they never do.
     """
 
     count: int
@@ -147,6 +172,7 @@ class Group:
     query: bool = True
     own_ids: bool = False
     reports: Reports | None = None
+    opts: Opts | None = None
 
     def __post_init__(self) -> None:
         _check(self.count > 0, "count", "a group has at least one VEN")
@@ -156,6 +182,8 @@ class Group:
         _check(may_register, "register", "only VENs of 2.0b do")
         may_report = self.register or self.reports is None
         _check(may_report, "reports", "only VENs that register report: set register = true")
+        may_opt = self.register or self.opts is None
+        _check(may_opt, "opts", "only VENs that register use EiOpt: set register = true")
         _check(self.first_number >= 0, "first_number", "it is 0 or more")
         _check(0 < self.poll_interval < inf, "poll_interval", "it is above 0 s")
         _check(0 <= self.jitter <= 0.5, "jitter", "it is from 0 to 0.5 of the poll interval")

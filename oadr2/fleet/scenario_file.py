@@ -38,6 +38,7 @@ from oadr2.fleet.scenario import (
     EventChange,
     FailureLimits,
     Group,
+    Opts,
     Reports,
     Scenario,
     ScenarioError,
@@ -189,6 +190,12 @@ _REPORT_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "curve": _curve,
     "noise": _share,
     "min_period": read_duration,
+    "status": _flag,
+}
+_OPT_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "every": read_duration,
+    "share": _share,
+    "length": read_duration,
 }
 _SIMULATED_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "report_every": read_duration,
@@ -315,7 +322,7 @@ class _Reader:
         )
 
     def group(self, keys: Keys, table: dict[str, Any]) -> Group:
-        special = ("ven_ids_file", "ven_ids_sha256", "policy", "reports")
+        special = ("ven_ids_file", "ven_ids_sha256", "policy", "reports", "opts")
         self.check_keys(keys, table, (*_GROUP_READERS, *special))
         plain = {k: v for k, v in table.items() if k not in special}
         more: dict[str, Any] = {}
@@ -338,11 +345,13 @@ class _Reader:
             plain.setdefault("count", len(plain["ven_ids"]))
         if "policy" in table:
             more["policy"] = self.policy((*keys, "policy"), table["policy"])
-        if "reports" in table:
-            if not isinstance(table["reports"], dict):
-                raise self.file.error("reports is a table: write [group.reports]", *keys, "reports")
-            place = (*keys, "reports")
-            more["reports"] = self.make(Reports, _REPORT_READERS, place, table["reports"])
+        of_services = (("reports", Reports, _REPORT_READERS), ("opts", Opts, _OPT_READERS))
+        for name, make, readers in of_services:
+            if name not in table:
+                continue
+            if not isinstance(table[name], dict):
+                raise self.file.error(f"{name} is a table: write [group.{name}]", *keys, name)
+            more[name] = self.make(make, readers, (*keys, name), table[name])
         if plain.get("profile") == "2.0b":
             plain.setdefault("register", True)
         return self.make(Group, _GROUP_READERS, keys, plain, required=("count",), more=more)
@@ -505,6 +514,10 @@ def scenario_text(scenario: Scenario, *, explain: bool = False) -> str:
             lines += ["", "[group.policy]", *policy]
         if group.reports is not None:
             lines += ["", "[group.reports]", *_fields(group.reports, _REPORT_NOTES, explain)]
+        if group.opts is not None:
+            lines += ["", "[group.opts]", *_fields(group.opts, _OPT_NOTES, explain)]
+        elif explain and group.register:
+            lines += ["", "# [group.opts]", *_fields(Opts(), _OPT_NOTES, explain)]
     for stage in scenario.stages:
         notes = {"vens": "share that polls at its end"} if stage.kind == "ramp" else {}
         lines += ["", "[[stage]]", *_fields(stage, notes, explain and stage.kind == "ramp")]
@@ -537,6 +550,12 @@ _REPORT_NOTES: Final = {
     "curve": "kW over a day of UTC",
     "noise": "share of the value",
     "min_period": "between two readings",
+    "status": "announce TELEMETRY_STATUS, too",
+}
+_OPT_NOTES: Final = {
+    "every": "each VEN says that it takes no part, or takes it back",
+    "share": "of the VENs",
+    "length": "for how long it takes no part",
 }
 _IN_SECONDS: Final = frozenset(
     {
@@ -548,6 +567,8 @@ _IN_SECONDS: Final = frozenset(
         "at",
         "starts_in",
         "min_period",
+        "every",
+        "length",
         "report_every",
         "granularity",
     }
@@ -571,7 +592,7 @@ def _fields(value: Any, notes: Mapping[str, str], explain: bool) -> list[str]:
     for item in fields(value):
         if item.name == "ven_ids" and value.ven_ids_file:
             lines.append(f'ven_ids_sha256 = "{ids_digest(value.ven_ids)}"')
-        elif item.name not in ("policy", "reports", "codes_20a", "codes_20b", "limits"):
+        elif item.name not in ("policy", "reports", "opts", "codes_20a", "codes_20b", "limits"):
             note = notes.get(item.name, "")
             lines += _entry(item.name, getattr(value, item.name), _default(item), explain, note)
     return lines

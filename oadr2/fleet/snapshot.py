@@ -17,7 +17,9 @@ class Snapshot:
         at: seconds since the epoch.
         elapsed: seconds since the run began.
         vens: VENs of this process.
-        vens_active: those of them that poll now.
+        vens_active: those of them that poll now: they have come in and were not stopped. Offline ones never
+            do, nor do those whose registration the VTN has ended.
+        vens_registered: VENs of 2.0b that are registered now.
         connections: open now.
         counters: the engine's, whole numbers that only grow: ``polls``, ``exchanges``,
             ``events_applied``, ``replies_sent``, ``late``...
@@ -31,6 +33,8 @@ class Snapshot:
         loop_lag: seconds by which the event loop was late, at worst since the snapshot before.
         rss_bytes: memory of the process; ``rss_bytes_before_vens``: before its VENs were made.
         cpu_s: processor seconds the process used since the run began.
+        core_wait_s: seconds since then that it had to wait for a processor that others used; 0 where the
+            system keeps no account.
     """
 
     at: float
@@ -49,6 +53,8 @@ class Snapshot:
     rss_bytes: int = 0
     rss_bytes_before_vens: int = 0
     cpu_s: float = 0.0
+    core_wait_s: float = 0.0
+    vens_registered: int = 0
 
     @property
     def latency_of_all(self) -> Histogram:
@@ -102,4 +108,6 @@ def merge_snapshots(parts: Sequence[Snapshot]) -> Snapshot:
         rss_bytes=sum(part.rss_bytes for part in parts),
         rss_bytes_before_vens=sum(part.rss_bytes_before_vens for part in parts),
         cpu_s=sum(part.cpu_s for part in parts),
+        core_wait_s=sum(part.core_wait_s for part in parts),
+        vens_registered=sum(part.vens_registered for part in parts),
     )

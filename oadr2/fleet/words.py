@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from oadr2.fleet.result import Verdict
 
 
@@ -30,8 +32,24 @@ def span(us: float) -> str:
     return clock(us / 1e6)
 
 
+def services_text(counters: Mapping[str, int]) -> str:
+    """What VENs of 2.0b have done at the services beside EiEvent; "" when none of them registers."""
+    words = {
+        "registrations": "registrations",
+        "registrations_lost": "lost",
+        "registrations_cancelled": "ended by the VTN",
+        "reports_sent": "reports",
+        "opts_sent": "opts",
+        "opts_cancelled": "opts taken back",
+    }
+    done = (f"{counters[name]:,} {word}" for name, word in words.items() if counters.get(name))
+    return ", ".join(done)
+
+
 def clock(seconds: float) -> str:
-    """``75`` -> ``1:15``; below a minute ``12 s``."""
+    """``75`` -> ``1:15``; below a minute ``12 s``, below a second ``0.5 s``."""
+    if 0 < seconds < 0.95:
+        return f"{seconds:.1f} s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from oadr2.errors import one_line
 from oadr2.points.driver import DeviceError, Driver
 from oadr2.points.point import Read, Write
-from oadr2.points.rules import Released
+from oadr2.points.rules import RELEASED
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -98,7 +98,8 @@ class Device:
     async def _work_once(self) -> None:
         """One batch; every request taken is told of, however it ends."""
         try:
-            await self._limited(self.driver.connect())
+            if self._stuck is not None or not self.driver.is_connected():
+                await self._limited(self.driver.connect())
         except DeviceError as error:
             await self._forget_connection()
             self._fail_all(one_line(str(error)))
@@ -125,20 +126,21 @@ class Device:
         return owners or [next(owner for owner in self._suspects if owner in waiting)]
 
     async def _write_batch(self) -> None:
-        owners = self._next_owners(self._writes)
-        taken = [(owner, *self._writes.pop(owner)) for owner in owners]
-        plain: list[tuple[Hashable, Hashable, Write, float]] = []
+        taken = [(owner, *self._writes.pop(owner)) for owner in self._next_owners(self._writes)]
+        owners: list[Hashable] = []
+        writes: list[Write] = []
+        items: list[tuple[Hashable, float]] = []
         for owner, address, write in taken:
-            if isinstance(write.value, Released):
+            if write.value is RELEASED:
                 await self._release(owner, address, write)
             else:
-                plain.append((owner, address, write, write.value))
-        if not plain:
+                owners.append(owner)
+                writes.append(write)
+                items.append((address, write.value))
+        if not items:
             return
-        items = [(address, value) for _, address, _, value in plain]
-        call = self.driver.write_many(items)
-        results = await self._batched(call, [owner for owner, _, _, _ in plain])
-        for (owner, _, write, _), result in zip(plain, results, strict=True):
+        results = await self._batched(self.driver.write_many(items), owners)
+        for owner, write, result in zip(owners, writes, results, strict=True):
             failed = isinstance(result, DeviceError)
             self._done(owner, write, None, one_line(str(result)) if failed else "")
 
@@ -170,8 +172,9 @@ class Device:
     ) -> Sequence[_Result | DeviceError]:
         """The results of a call for these owners; an error of the whole is one of each."""
         count = len(owners)
-        for owner in owners:
-            self._suspects.pop(owner, None)
+        if self._suspects:
+            for owner in owners:
+                self._suspects.pop(owner, None)
         try:
             results = await self._limited(call)
         except DeviceError as error:

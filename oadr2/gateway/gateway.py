@@ -8,7 +8,6 @@ the safety of the points.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import random as random_module
 import time
@@ -20,6 +19,8 @@ from typing import Final, TypeAlias
 
 from oadr2._core.histogram import Histogram
 from oadr2.errors import LocalProtocolError, OadrError, StoreError
+from oadr2.gateway.agenda import Agenda
+from oadr2.gateway.collector import Calm
 from oadr2.gateway.configuration import (
     DriverClass,
     GatewaySettings,
@@ -29,7 +30,7 @@ from oadr2.gateway.configuration import (
 )
 from oadr2.gateway.devices import Device, Request
 from oadr2.gateway.journal import Journal, to_wall_clock
-from oadr2.gateway.live_point import Changes, LivePoint
+from oadr2.gateway.live_point import Changes, LivePoint, order_of_service
 from oadr2.gateway.notify import Systemd
 from oadr2.gateway.overrides import require_override
 from oadr2.gateway.planner import Planner
@@ -51,6 +52,9 @@ FIRST_WORD: Final = (
     5.0  # seconds a VTN has to answer the first poll before loads are moved without it
 )
 _SLICE: Final = 250  # points between two turns of the event loop, so that writes go out meanwhile
+_LONGEST_SLICE: Final = 1000
+_TURNS_TO_BEGIN: Final = 3  # until a device has handed its first writes to its driver
+_CALM: Final = 2.0  # seconds without garbage collection when many points move
 _CLOCK_STEP: Final = 1.0  # seconds the two clocks may part before that is a step, not drift
 _PRUNE_EVERY: Final = 3600.0
 _RETRY_STORE: Final = 1.0
@@ -102,14 +106,13 @@ class Gateway:
         self._contacts: dict[str, Contact] = {}
         self._answers: list[tuple[LivePoint, Request, float | None, str]] = []
         self._rushing = False
+        self._calm = Calm()
         self._failsafe: list[LivePoint] = []  # those that give a silent VTN up
         self._overrides: dict[str, StoredOverride] = {}
         # Points of which something else may be wanted, and since when, if an event's time has come.
         self._affected: dict[str, float | None] = {}
         self._changed_vens: dict[str, None] = {}
-        self._sharing: Counter[Device] = Counter()  # points of each device
-        self._heap: list[tuple[float, int, LivePoint]] = []
-        self._pushes = 0
+        self._agenda = Agenda()
         self._unheard = 0
         self._ahead = clock() - monotonic()
         self._retry_store = -inf
@@ -251,19 +254,19 @@ class Gateway:
             live for live in self.points.values() if live.settings.rules.failsafe is not None
         ]
         self._unheard = sum(not live.heard for live in self.points.values())
-        self._sharing = Counter(live.device for live in self.points.values())
         for live in old_points.values():
             if self.points.get(live.settings.name) is not live:
                 live.device.drop(live)
         wall = self._clock()
         past = self.planner.past
-        self.planner = Planner(settings.vens, settings.points, past)
+        in_order = order_of_service(self.points.values())
+        self.planner = Planner(settings.vens, [live.settings for live in in_order], past)
         for name, link in links.items():
             self.planner.update(name, link.handler.get_states(wall), wall)
         for name, live in self.points.items():
             if old_points.get(name) is not live:
                 live.point.expect(self.planner.demand(name, wall))
-        self._affected = dict.fromkeys(self.points)
+        self._affected = dict.fromkeys(live.settings.name for live in in_order)
         self.changes.renew(list(self.points))
         self._load_overrides()
         await self._close_unused()
@@ -354,6 +357,7 @@ class Gateway:
                 await device.close()
 
     async def _close(self) -> None:
+        self._calm.end()
         for link in self.links.values():
             await link.close()
         await asyncio.gather(*(device.close() for device in self._devices.values()))
@@ -382,31 +386,30 @@ class Gateway:
     async def _move(self, wall: float, now: float) -> None:
         """Tell the points what is wanted of them; their writes go out meanwhile, slice by slice."""
         affected, self._affected = self._affected, {}
-        names = list(affected)
-        self._rushing = len(names) > _SLICE
+        self._rushing = len(affected) > _SLICE
         if self._rushing:
-            names.sort(key=self._most_shared_first)
+            self._calm.begin(_CALM)
+        told, device = 0, None
         try:
-            for begin in range(0, len(names), _SLICE):
-                for name in names[begin : begin + _SLICE]:
-                    live = self.points.get(name)
-                    if live is not None:
-                        demand = self.planner.demand(name, wall)
-                        outputs = live.point.want(now, demand)
-                        held = any(isinstance(o, Record) and o.kind == "waits" for o in outputs)
-                        # What is there already, or held back by a rule, is not late.
-                        live.wanted_at = None if held or live.point.settled else affected[name]
-                        self._carry_out(live, outputs)
+            for name, wanted_at in affected.items():
+                live = self.points.get(name)
+                if live is None:
+                    continue
+                # What goes to one device goes together.
+                if told >= _SLICE and (live.device is not device or told >= _LONGEST_SLICE):
+                    await asyncio.sleep(0)
+                    told = 0
+                told += 1
+                device = live.device
+                held = self._carry_out(live, live.point.want(now, self.planner.demand(name, wall)))
+                # What is there already, or held back by a rule, is not late.
+                live.wanted_at = None if held or live.point.settled else wanted_at
+            for _ in range(_TURNS_TO_BEGIN if self._rushing else 1):
                 await asyncio.sleep(0)
         finally:
             if self._rushing:
                 self._rushing = False
                 self._take_answers()
-
-    def _most_shared_first(self, name: str) -> int:
-        """A device with many points needs several batches, so it begins first."""
-        live = self.points.get(name)
-        return 0 if live is None else -self._sharing[live.device]
 
     def _mind_clock(self, wall: float, now: float) -> None:
         ahead = wall - now
@@ -437,17 +440,13 @@ class Gateway:
     async def _look_at_due(self) -> None:
         looked = 0
         now = self._monotonic()
-        while self._heap and self._heap[0][0] <= now:
-            due, _, live = heapq.heappop(self._heap)
-            if due != live.due:
-                continue  # it was looked at since
-            live.due = inf
+        while (live := self._agenda.take(now)) is not None:
             if self.points.get(live.settings.name) is not live:
                 continue
             if live.point.deadline <= now:
                 self._carry_out(live, live.point.look(now))
-            else:
-                self._schedule(live)
+            elif live.point.deadline < inf:
+                self._agenda.put(live)
             looked += 1
             if looked % _SLICE == 0:
                 await asyncio.sleep(0)
@@ -473,8 +472,7 @@ class Gateway:
             deadline = link.handler.next_deadline
             if deadline is not None:
                 pause = min(pause, max(deadline, self._retry_store) - wall)
-        if self._heap:
-            pause = min(pause, self._heap[0][0] - now)
+        pause = min(pause, self._agenda.next_due - now)
         return max(pause, 0.001)  # due but not done is rounding; never spin
 
     async def _sleep(self, seconds: float) -> None:
@@ -486,11 +484,14 @@ class Gateway:
 
     # -- points and devices -----------------------------------------------------------------------
 
-    def _carry_out(self, live: LivePoint, outputs: list[Output]) -> None:
+    def _carry_out(self, live: LivePoint, outputs: list[Output]) -> bool:
+        """Do what the point asks for; whether a rule holds its write back."""
+        held = False
         self.changes.note(live.settings.name)
         for output in outputs:
             if isinstance(output, Record):
                 self.records.keep(live, output)
+                held = held or output.kind == "waits"
                 continue
             self.counts["writes" if isinstance(output, Write) else "reads"] += 1
             if self.dry_run and isinstance(output, Write):
@@ -498,16 +499,9 @@ class Gateway:
                 loop.call_soon(self._done, live, output, None, "")
             else:
                 live.device.put(live, live.settings.address, output)
-        self._schedule(live)
-
-    def _schedule(self, live: LivePoint) -> None:
-        deadline = live.point.deadline
-        if deadline < live.due:
-            live.due = deadline
-            self._pushes += 1
-            heapq.heappush(self._heap, (deadline, self._pushes, live))
-            if self._heap[0][2] is live:
-                self._wake.set()
+        if live.point.deadline < live.due and self._agenda.put(live):
+            self._wake.set()
+        return held
 
     def _done(self, live: LivePoint, request: Request, value: float | None, problem: str) -> None:
         """A device is done with a request. In a rush of writes that is looked into afterwards."""

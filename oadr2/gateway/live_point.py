@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 
 from oadr2.gateway.configuration import PointSettings
 from oadr2.gateway.devices import Device
@@ -29,6 +30,20 @@ class LivePoint:
     heard: bool = False
     seen_at: float | None = None
     wanted_at: float | None = None
+
+
+def order_of_service(points: Iterable[LivePoint]) -> list[LivePoint]:
+    """Who comes first when many move: devices that need the most batches, of those that need equally
+    many the ones with the fewest points. What goes to one device stands together."""
+    shared: dict[Device, list[LivePoint]] = {}
+    for live in points:
+        shared.setdefault(live.device, []).append(live)
+
+    def place(device: Device) -> tuple[int, int]:
+        count = len(shared[device])
+        return -ceil(count / device.driver.largest_batch), count
+
+    return [live for device in sorted(shared, key=place) for live in shared[device]]
 
 
 class Changes:

@@ -167,11 +167,18 @@ class Driver(abc.ABC, Generic[DeviceT, AddressT]):
     async def connect(self) -> None:
         """Be ready to read and write; does nothing when it is so already.
 
-        Called before every use, so that a lost connection comes back.
+        Called before every use, unless :meth:`is_connected`, so that a lost connection comes back.
 
         Raises:
             DeviceError: the device cannot be reached.
         """
+
+    def is_connected(self) -> bool:
+        """Whether :meth:`connect` would do nothing; False where that is not known at once.
+
+        Saves a task for each batch, which counts with hundreds of devices.
+        """
+        return False
 
     @abc.abstractmethod
     async def read(self, address: AddressT) -> float | None:

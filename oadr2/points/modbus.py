@@ -25,9 +25,9 @@ from oadr2.points.modbus_register import (
     FUNCTIONS,
     TABLES,
     Cells,
+    LastRuns,
     Register,
     Table,
-    runs,
 )
 
 # It reports at length what becomes a DeviceError here; whoever wants it can set a level of its own.
@@ -223,6 +223,11 @@ class ModbusDriver(Driver[Line, Register]):
         self._quiet_until = 0.0  # by the loop's clock
         # Units that do not know the functions 15 and 16, with the table.
         self._singles_only: set[tuple[int, str]] = set()
+        self._runs_written = LastRuns(_MOST_WORDS_WRITTEN, _MOST_BITS_WRITTEN)
+        self._runs_read = LastRuns(_MOST_WORDS_READ, _MOST_BITS_READ)
+
+    def is_connected(self) -> bool:
+        return self._client is not None and self._client.connected
 
     async def connect(self) -> None:
         async with self._turn:
@@ -250,6 +255,7 @@ class ModbusDriver(Driver[Line, Register]):
     ) -> Sequence[DeviceError | None]:
         """Write several values; neighbouring registers in one request where the device takes it."""
         results: list[DeviceError | None] = [None] * len(items)
+        cells = [address.cells for address, _ in items]
         words: dict[int, list[int]] = {}
         for index, (address, value) in enumerate(items):
             try:
@@ -258,31 +264,22 @@ class ModbusDriver(Driver[Line, Register]):
                 results[index] = error
 
         async def write_group(group: list[int]) -> None:
-            address = items[group[0]][0]
-            cells = _whole([items[index][0].cells for index in group])
             joined = [word for index in group for word in words[index]]
-            await self._write(cells, joined, address.function)
+            await self._write(_whole(cells, group), joined, items[group[0]][0].function)
 
         alone: list[list[int]] = []
         together: list[int] = []
         for index in words:
-            address = items[index][0]
-            unit_table = (address.cells.unit, address.cells.table)
-            if address.function in (5, 6) or unit_table in self._singles_only:
+            one = cells[index]
+            if items[index][0].function in (5, 6) or (one.unit, one.table) in self._singles_only:
                 alone.append([index])
             else:
                 together.append(index)
         groups = [
             [together[place] for place in group]
-            for group in runs(
-                [items[index][0].cells for index in together],
-                _MOST_WORDS_WRITTEN,
-                _MOST_BITS_WRITTEN,
-            )
+            for group in self._runs_written([cells[index] for index in together])
         ]
-        await self._each(
-            [*groups, *alone], [address.cells for address, _ in items], write_group, results
-        )
+        await self._each([*groups, *alone], cells, write_group, results)
         return results
 
     async def read_many(
@@ -294,13 +291,13 @@ class ModbusDriver(Driver[Line, Register]):
         cells = [address.read_cells for address in addresses]
 
         async def read_group(group: list[int]) -> None:
-            whole = _whole([cells[index] for index in group])
+            whole = _whole(cells, group)
             words = await self._read(whole)
             for index in group:
                 start = cells[index].first - whole.first
                 values[index] = addresses[index].decode(words[start : start + cells[index].count])
 
-        await self._each(runs(cells, _MOST_WORDS_READ, _MOST_BITS_READ), cells, read_group, errors)
+        await self._each(self._runs_read(cells), cells, read_group, errors)
         return [
             value if error is None else error for value, error in zip(values, errors, strict=True)
         ]
@@ -492,9 +489,14 @@ class ModbusDriver(Driver[Line, Register]):
             client.close()
 
 
-def _whole(cells: Sequence[Cells]) -> Cells:
+def _whole(cells: Sequence[Cells], group: Sequence[int]) -> Cells:
     """One run of cells from neighbours in order."""
-    return Cells(cells[0].unit, cells[0].table, cells[0].first, cells[-1].end - cells[0].first)
+    first, last = cells[group[0]], cells[group[-1]]
+    return (
+        first
+        if first is last
+        else Cells(first.unit, first.table, first.first, last.end - first.first)
+    )
 
 
 def _line(settings: dict[str, Any]) -> Line:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -32,6 +32,7 @@ FORMATS: Final[dict[str, str]] = {
     "float32": ">f",
     "float64": ">d",
 }
+_ONE_WORD: Final = {"uint16": (0, 0xFFFF), "int16": (-0x8000, 0x7FFF)}
 #: What a function code is called.
 FUNCTIONS: Final[dict[int, str]] = {
     1: "read coils",
@@ -53,16 +54,14 @@ class Cells:
     table: Table
     first: int
     count: int
+    #: Whether each of them holds one bit.
+    is_bit: bool = field(init=False, repr=False, compare=False)
+    #: The one after the last.
+    end: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def is_bit(self) -> bool:
-        """Whether each of them holds one bit."""
-        return self.table in ("coil", "discrete")
-
-    @property
-    def end(self) -> int:
-        """The one after the last."""
-        return self.first + self.count
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_bit", self.table in ("coil", "discrete"))
+        object.__setattr__(self, "end", self.first + self.count)
 
     def __str__(self) -> str:
         last = f" to {self.end - 1}" if self.count > 1 else ""
@@ -107,6 +106,9 @@ class Register:
         if not math.isfinite(steps):
             raise ValueError(f"{value:g} is no number a register can hold")
         raw = steps if self.type.startswith("float") else round(steps)
+        lowest, highest = _ONE_WORD.get(self.type, (0, -1))
+        if lowest <= raw <= highest and not self.low_byte_first:  # nearly always
+            return [int(raw) & 0xFFFF]
         try:
             packed = struct.pack(FORMATS[self.type], raw)
         except (struct.error, OverflowError):
@@ -160,3 +162,17 @@ def runs(cells: Sequence[Cells], longest_words: int, longest_bits: int) -> list[
             group.append(index)
         groups.append(group)
     return groups
+
+
+class LastRuns:
+    """:func:`runs`, which remembers its last answer: an event asks for the same points each time."""
+
+    def __init__(self, longest_words: int, longest_bits: int) -> None:
+        self._limits = longest_words, longest_bits
+        self._cells: list[Cells] = []
+        self._runs: list[list[int]] = []
+
+    def __call__(self, cells: list[Cells]) -> list[list[int]]:
+        if cells != self._cells:
+            self._cells, self._runs = cells, runs(cells, *self._limits)
+        return self._runs

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
 import time
@@ -22,7 +23,7 @@ import aiomqtt
 
 from oadr2.errors import ConfigurationError, one_line
 from oadr2.points.driver import DeviceError, Driver, Setting, SettingError
-from oadr2.points.mqtt_topic import Topic, check_topic
+from oadr2.points.mqtt_topic import Topic, check_topic, topic_of
 from oadr2.security import client_context
 
 _log = logging.getLogger("oadr2.points.mqtt")
@@ -208,7 +209,7 @@ class MqttDriver(Driver[Broker, Topic]):
     @classmethod
     def parse(cls, table: Mapping[str, object]) -> tuple[Broker, Topic]:
         device, address = cls.read_settings(table)
-        return _broker(device), _topic(address)
+        return _broker(device), topic_of(address)
 
     def __init__(self, device: Broker) -> None:
         self.device = device
@@ -220,6 +221,10 @@ class MqttDriver(Driver[Broker, Topic]):
         self._trouble = "no answer yet"
         self._states: dict[str, _State] = {}
         self._announced: set[str] = set()
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    def is_connected(self) -> bool:
+        return self._client is not None and self._session is not None and not self._session.done()
 
     async def connect(self) -> None:
         await self._connected()
@@ -242,13 +247,19 @@ class MqttDriver(Driver[Broker, Topic]):
         await self._subscribe([address.state])
         await self._need_device(address)
         state = self._states[address.state]
-        state.asked = value
-        state.asked_at = asyncio.get_running_loop().time()
-        try:
-            await client.publish(address.command, payload, qos=address.qos, retain=address.retain)
-        except aiomqtt.MqttError as error:
-            reason = "the broker has not confirmed the command"
-            raise self._error(address, f"{reason}: {_words(error)}") from None
+        async with self._room:
+            state.asked = value
+            state.asked_at = asyncio.get_running_loop().time()
+            try:
+                async with asyncio.timeout(self.device.timeout):
+                    # aiomqtt's own timeout would be one more task for each command.
+                    await client.publish(
+                        address.command, payload, address.qos, address.retain, timeout=math.inf
+                    )
+            except (aiomqtt.MqttError, TimeoutError) as error:
+                why = _words(error) or f"no answer within {self.device.timeout:g} s"
+                reason = f"the broker has not confirmed the command: {why}"
+                raise self._error(address, reason) from None
 
     async def read(self, address: Topic) -> float | None:
         await self._subscribe([address.state])
@@ -277,6 +288,9 @@ class MqttDriver(Driver[Broker, Topic]):
         by_topic: dict[str, list[int]] = {}
         for index, (address, _) in enumerate(items):
             by_topic.setdefault(address.command, []).append(index)
+        # A device that may be away is waited for, which must not hold up another.
+        apart = [one for one in by_topic.values() if items[one[0]][0].availability is not None]
+        rest = (one for one in by_topic.values() if items[one[0]][0].availability is None)
 
         async def write_in_order(indexes: list[int]) -> None:
             for index in indexes:
@@ -285,14 +299,19 @@ class MqttDriver(Driver[Broker, Topic]):
                 except DeviceError as error:
                     results[index] = error
 
+        async def write_rest() -> None:
+            for indexes in rest:
+                await write_in_order(indexes)
+
         try:
-            await self._connected()
             await self._subscribe(
-                [one.availability for one, _ in items if one.availability is not None]
+                topic for one, _ in items for topic in (one.state, one.availability) if topic
             )
         except DeviceError as error:
             return [DeviceError(str(error)) for _ in items]
-        await asyncio.gather(*map(write_in_order, by_topic.values()))
+        # A task for each topic would cost half as much as its command.
+        writers = min(_AT_ONCE, len(by_topic) - len(apart))
+        await asyncio.gather(*map(write_in_order, apart), *(write_rest() for _ in range(writers)))
         return results
 
     async def read_many(self, addresses: Sequence[Topic]) -> Sequence[float | DeviceError | None]:
@@ -322,9 +341,13 @@ class MqttDriver(Driver[Broker, Topic]):
         client = await self._connected()
         new = []
         for topic in dict.fromkeys(topics):
-            state = self._states.setdefault(topic, _State())
+            state = self._states.get(topic)
+            if state is None:
+                state = self._states[topic] = _State()
             if not state.subscribed:
                 new.append(topic)
+        if not new:
+            return
         try:
             await self._ask_for(client, new)
         except aiomqtt.MqttError as error:
@@ -483,8 +506,7 @@ class MqttDriver(Driver[Broker, Topic]):
             will=will,
             timeout=broker.timeout,
             queue_type=Inbox,
-            max_inflight_messages=_AT_ONCE,
-            max_concurrent_outgoing_calls=_AT_ONCE,
+            max_inflight_messages=0,  # no limit of the library's: self._room is one
             tls_context=context,
             # A full window would otherwise wait for the broker's delayed acknowledgement, 40 ms.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
@@ -566,35 +588,3 @@ def _broker(settings: dict[str, Any]) -> Broker:
         raise SettingError("password_env", "give it or password_file, not both")
     port = settings["port"] or (8883 if settings["tls"] else 1883)
     return Broker(**settings | {"port": port})
-
-
-def _topic(settings: dict[str, Any]) -> Topic:
-    for one, other in (("payload_on", "payload_off"), ("payload_off", "payload_on")):
-        if settings[one] is not None and settings[other] is None:
-            raise SettingError(one, f"it is given without {other}")
-    if settings["payload_on"] is not None and settings["payload_on"] == settings["payload_off"]:
-        raise SettingError("payload_off", "it must differ from payload_on")
-    path = tuple(settings["json_path"].split(".")) if settings["json_path"] else ()
-    if settings["json_path"] is not None and not all(path or ("",)):
-        raise SettingError("json_path", "it must be names with dots between")
-    return Topic(
-        command=settings["topic"],
-        state=settings["state_topic"] or settings["topic"],
-        json_path=path,
-        on=settings["payload_on"],
-        off=settings["payload_off"],
-        availability=settings["availability_topic"],
-        **{
-            key: settings[key]
-            for key in (
-                "qos",
-                "retain",
-                "payload",
-                "available",
-                "unavailable",
-                "settle",
-                "max_age",
-                "label",
-            )
-        },
-    )

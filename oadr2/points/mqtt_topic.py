@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oadr2.errors import one_line
+from oadr2.points.driver import SettingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,43 @@ class Topic:
             kind = "binary_sensor"
             shown |= {"payload_on": self.on, "payload_off": self.off}
         return f"{kind}/{identity}/config", json.dumps(shown)
+
+
+def topic_of(settings: dict[str, Any]) -> Topic:
+    """The topic that the settings of an address mean.
+
+    Raises:
+        SettingError: they contradict one another.
+    """
+    for one, other in (("payload_on", "payload_off"), ("payload_off", "payload_on")):
+        if settings[one] is not None and settings[other] is None:
+            raise SettingError(one, f"it is given without {other}")
+    if settings["payload_on"] is not None and settings["payload_on"] == settings["payload_off"]:
+        raise SettingError("payload_off", "it must differ from payload_on")
+    path = tuple(settings["json_path"].split(".")) if settings["json_path"] else ()
+    if settings["json_path"] is not None and not all(path or ("",)):
+        raise SettingError("json_path", "it must be names with dots between")
+    return Topic(
+        command=settings["topic"],
+        state=settings["state_topic"] or settings["topic"],
+        json_path=path,
+        on=settings["payload_on"],
+        off=settings["payload_off"],
+        availability=settings["availability_topic"],
+        **{
+            key: settings[key]
+            for key in (
+                "qos",
+                "retain",
+                "payload",
+                "available",
+                "unavailable",
+                "settle",
+                "max_age",
+                "label",
+            )
+        },
+    )
 
 
 def check_topic(topic: str) -> None:

@@ -16,131 +16,44 @@ from __future__ import annotations
 import random as random_module
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import inf
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from oadr2.errors import LocalProtocolError
 from oadr2.points.rules import PointRules, Released, Setting
+from oadr2.points.spoken import (
+    Aim,
+    Cause,
+    Contact,
+    Demand,
+    Kind,
+    Memory,
+    Output,
+    Override,
+    Read,
+    Record,
+    Write,
+)
 
-Cause: TypeAlias = Literal["normal", "event", "override", "failsafe", "limit"]
-Kind: TypeAlias = Literal[
-    "found",
-    "control",
-    "waits",
-    "write",
-    "verified",
-    "disobeyed",
-    "drift",
-    "failed",
-    "answers",
-    "alert",
+__all__ = [
+    "Aim",
+    "Cause",
+    "Contact",
+    "Demand",
+    "Kind",
+    "Memory",
+    "Output",
+    "Override",
+    "Point",
+    "Read",
+    "Record",
+    "Write",
 ]
 
 _MINUTE: Final = 60.0
 _NOTHING: Final = "nothing is wanted"
 _DEMAND_RESPONSE: Final = frozenset({"event", "failsafe"})
-
-
-@dataclass(slots=True)
-class Contact:
-    """When a VTN was heard of last; shared by all points that listen to it."""
-
-    heard_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What the schedule wants of a point now.
-
-    Attributes:
-        value: to write.
-        vtn_id, event_id: the event that rules.
-        reason: in words, such as ``SIMPLE 2``.
-    """
-
-    value: Setting
-    vtn_id: str
-    event_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A person's word, which beats demand response until it ends.
-
-    Attributes:
-        value: to hold.
-        until: when it ends, by the clock of the point.
-        by: who said so.
-    """
-
-    value: Setting
-    until: float
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Have the device take ``value``; with RELEASED it is released."""
-
-    value: Setting
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Read the device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A line of the audit log.
-
-    Attributes:
-        kind: ``found`` (the device's true state after a start or an outage), ``control`` (who rules
-            has changed), ``waits`` (a rule holds a write back), ``write`` (accepted by the device),
-            ``verified``, ``disobeyed`` (read back as something else), ``drift`` (changed by
-            somebody else), ``failed``, ``answers`` (again), ``alert`` (a person should look).
-        old, new: values before and after, or None where there is none.
-        read_back: what the device said.
-    """
-
-    kind: Kind
-    old: Setting | None
-    new: Setting | None
-    read_back: float | None
-    vtn_id: str
-    event_id: str
-    reason: str
-
-
-Output: TypeAlias = Write | Read | Record
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """Where a point should be, and who says so."""
-
-    value: Setting
-    cause: Cause
-    vtn_id: str = ""
-    event_id: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What a point knows of itself that a restart must not take from it.
-
-    Attributes:
-        value: what it was left at.
-        changed_at: when it went on or off last; minus infinity where that is not known.
-        controlled_since: since when it is under control, or None.
-    """
-
-    value: Setting
-    changed_at: float
-    controlled_since: float | None
+_READ: Final = Read()
 
 
 class Point:
@@ -161,6 +74,7 @@ class Point:
 
     __slots__ = (
         "_alerted",
+        "_at_normal",
         "_before",
         "_busy",
         "_changed_at",
@@ -210,7 +124,7 @@ class Point:
         #: When :meth:`look` must be called at the latest.
         self.deadline = now
         #: Where the point should be, and by whom.
-        self.aim = Aim(rules.normal, "normal", reason=_NOTHING)
+        self.aim = self._at_normal = Aim(rules.normal, "normal", reason=_NOTHING)
         #: What the device accepted last, or was found at; None before that.
         self.written: Setting | None = None
         #: What the device said last.
@@ -463,8 +377,8 @@ class Point:
                 return before
             return Aim(before.value, "failsafe", before.vtn_id, before.event_id, why + "held")
         if demand is not None:
-            return Aim(demand.value, "event", demand.vtn_id, demand.event_id, demand.reason)
-        return Aim(self.rules.normal, "normal", reason=_NOTHING)
+            return demand.aim
+        return self._at_normal
 
     def _is_failsafe_value(self, aim: Aim) -> bool:
         """Whether this is the value the owner calls safe, which no limit takes away."""
@@ -507,7 +421,7 @@ class Point:
             self._was_controlled = False
             if self.rules.return_within:
                 self._return_at = now + self.rules.return_within * self._random()
-        if aim == self.aim:
+        if aim is self.aim or aim == self.aim:
             return
         before, self.aim = self.aim, aim
         named = aim.cause in ("event", "override") or self._is_failsafe_value(aim)
@@ -534,14 +448,14 @@ class Point:
 
     def _act(self, now: float, out: list[Output]) -> Write | Read | None:
         if not self._known:
-            return Read() if now >= self._retry_at else None
+            return _READ if now >= self._retry_at else None
         wanted = self.aim.value
         if self._verify_at is not None:
             if self.written == wanted:
-                return Read() if now >= self._verify_at else None
+                return _READ if now >= self._verify_at else None
             self._verify_at = None  # it is to become something else now
         if self._confirmed == wanted:
-            return Read() if now >= self._watch_at else None
+            return _READ if now >= self._watch_at else None
         moment, why = self._held_until(now)
         if now < moment:
             if why and self._waited != (self.aim, why):
@@ -591,15 +505,20 @@ class Point:
         deadline = inf
         if self._override is not None:
             deadline = self._override.until
-        silent_from = self._silent_from()
-        if now < silent_from < deadline:
-            deadline = silent_from
-        limit, since = self.rules.max_control, self._controlled_since
-        may_expire = not self._expired and not self._is_failsafe_value(self.aim)
-        if limit is not None and since is not None and may_expire:
+        failsafe, limit, since = self.rules.failsafe, self.rules.max_control, self._controlled_since
+        if failsafe is not None:
+            silent_from = self._silent_from()
+            if now < silent_from < deadline:
+                deadline = silent_from
+            if self._failures and not self._alerted:
+                deadline = min(deadline, self._heard_at + failsafe.after)
+        if (
+            limit is not None
+            and since is not None
+            and not self._expired
+            and not self._is_failsafe_value(self.aim)
+        ):
             deadline = min(deadline, since + limit)
-        if self._failures and not self._alerted and self.rules.failsafe is not None:
-            deadline = min(deadline, self._heard_at + self.rules.failsafe.after)
         if self._busy is None:
             if not self._known:
                 next_act = self._retry_at

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from oadr2 import decode
 from oadr2._core.fleet import Fleet
 from oadr2.fleet.endpoint import SERVICES
-from oadr2.model import Message, Report, SamplingRate, Unit
+from oadr2.model import Message, Report, ResourceStatus, SamplingRate, Unit
 from oadr2.schedule import Duration
-from oadr2.services.report_source import ReportPoint, ReportSource
+from oadr2.services.report_source import RESOURCE_STATUS, ReportPoint, ReportSource
 from oadr2.sim import SimulatedVtn
 from oadr2.sim.services import VtnServices
 
@@ -40,9 +41,17 @@ def source(points: int, read: Any = float, min_period: float = 1.0) -> ReportSou
     )
 
 
-def metadata(points: int = 2, min_period: float = 1.0) -> Report:
-    from datetime import UTC, datetime  # noqa: PLC0415
+def status_source() -> ReportSource:
+    well = ResourceStatus(online=True, manual_override=False)
+    point = ReportPoint("point_0", lambda: well, RESOURCE_STATUS, "x-notApplicable")
+    return ReportSource("load_status", [point], "TELEMETRY_STATUS")
 
+
+def status_metadata() -> Report:
+    return status_source().metadata(datetime.now(UTC))
+
+
+def metadata(points: int = 2, min_period: float = 1.0) -> Report:
     return source(points, min_period=min_period).metadata(datetime.now(UTC))
 
 
@@ -69,7 +78,7 @@ class FleetTalk:
         self.clock = Clock()
         self.services = services if services is not None else make_vtn(self.clock)
         self.fleet = Fleet(seed=3)
-        group = {"report": metadata(), "load_curve": CURVE, "load_noise": 0.1, **group}
+        group = {"reports": (metadata(),), "load_curve": CURVE, "load_noise": 0.1, **group}
         self.fleet.add_group(
             count, profile="2.0b", register=True, poll_interval=20 * SECOND, jitter=0.0, **group
         )

@@ -102,6 +102,20 @@ def test_a_line_for_a_log() -> None:
     )
 
 
+def test_what_vens_of_20b_do_besides_events() -> None:
+    counters = {"polls": 1000, "exchanges": 3000, "registrations": 1010, "registrations_lost": 10}
+    counters |= {"reports_sent": 1999, "opts_sent": 5, "report_requests": 1000}
+    progress = Progress(SCENARIO, "x")
+    progress.add(snapshot(5.0, 1000, counters=counters, vens_registered=1000))
+    words = "1,010 registrations, 10 lost, 1,999 reports, 5 opts"
+    assert f"registered now 1,000   {words}" in drawn(progress)
+    assert words in progress_line(progress)
+    console = Console(width=120, color_system=None)
+    with console.capture() as captured:
+        console.print(summary_view(replace(a_result(), counters=counters)))
+    assert words in captured.get()
+
+
 def test_the_end() -> None:
     console = Console(width=120, color_system=None)
     result = a_result(thresholds=["p99 < 1s", "errors < 0.1%", "errors dns == 0"])
@@ -110,6 +124,7 @@ def test_the_end() -> None:
     text = captured.get()
     for words in (
         "500 for 30 s",
+        "p50 19.0 ms  p90",
         "1,800, 60 a second",
         "http_5xx 60, timeout 30",
         "passed  p99 < 1s   it was 36.6 ms",
@@ -144,4 +159,5 @@ def test_numbers_in_words() -> None:
         "123 thousand",
         "12.35 million",
     )
+    assert (clock(0.0), clock(0.52), clock(0.97)) == ("0 s", "0.5 s", "1 s")
     assert (clock(59.4), clock(61), clock(3725)) == ("59 s", "1:01", "1:02:05")

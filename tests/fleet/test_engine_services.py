@@ -211,6 +211,7 @@ def test_a_cancelled_ven_is_silent_until_it_is_started_again() -> None:
     assert it.fleet.next_due is None
     assert it.fleet.registered == 0
     assert it.fleet.counters["registrations_cancelled"] == 1
+    assert it.fleet.polling == it.fleet.registered == 0
     it.start()
     it.run(120)
     assert it.fleet.registered == 1
@@ -315,13 +316,18 @@ def test_events_only_stays_possible() -> None:
     [
         ({"profile": "2.0a"}, "2.0b"),
         ({"load_noise": 1.5}, "noise"),
+        ({"reports": (metadata(), metadata())}, "two reports have the same reportSpecifierID"),
+        ({"reports": (metadata(),) * 3}, "3 reports: a VEN announces 2 at most"),
+        ({"opts_share": -0.1}, "opts_share"),
+        ({"opts_every": -1}, "opts_every"),
+        ({"opts_length": 0}, "opts_length"),
         ({"load_curve": ()}, "curve"),
         ({"load_curve": (float("nan"),)}, "curve"),
     ],
 )
 def test_wrong_arguments_are_refused(wrong: dict[str, Any], named: str) -> None:
     fleet = Fleet()
-    options: dict[str, Any] = {"profile": "2.0b", "report": metadata(), **wrong}
+    options: dict[str, Any] = {"profile": "2.0b", "reports": (metadata(),), **wrong}
     with pytest.raises(ConfigurationError, match=named):
         fleet.add_group(1, register=True, poll_interval=SECOND, **options)
     assert len(fleet) == 0

@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oadr2._core.histogram import HIGHEST, Histogram
@@ -34,6 +34,7 @@ def reference() -> Any:
 
 
 @given(many)
+@settings(deadline=None)
 def test_every_counter_is_where_hdrhistogram_has_it(values: list[int]) -> None:
     other = reference()
     for value in values:
@@ -49,6 +50,7 @@ def test_every_counter_is_where_hdrhistogram_has_it(values: list[int]) -> None:
 
 
 @given(many.filter(bool))
+@settings(deadline=None)
 def test_percentiles_are_those_of_the_sorted_list_to_a_thousandth(values: list[int]) -> None:
     histogram = histogram_of(values)
     ordered = sorted(values)
@@ -72,6 +74,7 @@ def test_percentiles_are_hdrhistograms_where_ranks_are_whole(count: int) -> None
 
 
 @given(many)
+@settings(deadline=None)
 def test_count_sum_min_max_and_mean_are_exact(values: list[int]) -> None:
     histogram = histogram_of(values)
     assert histogram.count == len(values)
@@ -82,6 +85,7 @@ def test_count_sum_min_max_and_mean_are_exact(values: list[int]) -> None:
 
 
 @given(many, many)
+@settings(deadline=None)
 def test_merging_is_recording_together(left: list[int], right: list[int]) -> None:
     merged = histogram_of(left)
     merged.merge(histogram_of(right))
@@ -89,6 +93,7 @@ def test_merging_is_recording_together(left: list[int], right: list[int]) -> Non
 
 
 @given(many, many)
+@settings(deadline=None)
 def test_since_a_copy_is_what_was_recorded_after_it(before: list[int], after: list[int]) -> None:
     histogram = histogram_of(before)
     copy = histogram.copy()
@@ -108,6 +113,7 @@ def test_since_something_else_is_refused() -> None:
 
 
 @given(many)
+@settings(deadline=None)
 def test_plain_data_and_pickles_lose_nothing(values: list[int]) -> None:
     histogram = histogram_of([*values, HIGHEST + 5] if len(values) % 2 else values)
     assert Histogram.from_dict(histogram.to_dict()) == histogram
@@ -140,6 +146,7 @@ def test_clear_forgets() -> None:
 
 
 @given(many, durations)
+@settings(deadline=None)
 def test_count_up_to_a_value(values: list[int], bound: int) -> None:
     histogram = histogram_of(values)
     sure = sum(value <= bound for value in values)

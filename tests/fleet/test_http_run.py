@@ -147,7 +147,8 @@ def test_each_plan_polls_applies_and_answers(nginx: NginxVtn, kind: str, require
 
 def test_the_figures_while_it_runs(nginx: NginxVtn) -> None:
     async def main() -> tuple[Snapshot, Snapshot]:
-        run = FleetRun(scenario(connections=PLANS["per-ven"]), nginx.url("never"))
+        plan = scenario(connections=PLANS["per-ven"], group={"offline": 0.3})
+        run = FleetRun(plan, nginx.url("never"))
         before = run.snapshot()
         task = asyncio.ensure_future(run.run())
         await asyncio.sleep(0.6)
@@ -158,7 +159,7 @@ def test_the_figures_while_it_runs(nginx: NginxVtn) -> None:
 
     before, during = run_loop(main())
     assert (before.elapsed, before.vens, before.vens_active, before.connections) == (0, 20, 0, 0)
-    assert (during.vens_active, during.connections) == (20, 20)
+    assert 5 < during.vens_active == during.connections < 20  # without those that are offline
     assert during.elapsed > 0.5
     assert min(during.rss_bytes, during.rss_bytes_before_vens) > 1_000_000
     assert during.cpu_s > 0
@@ -382,6 +383,7 @@ def test_a_herd_on_a_small_pool_is_late_by_the_plan() -> None:
     late = seen.counters["late"]
     assert late > 10
     assert late / 2 < seen.counters["late_by_plan"] <= late
+    assert seen.counters["late_by_generator"] == late - seen.counters["late_by_plan"]
 
 
 def test_the_vens_of_a_ramp_come_in_one_by_one(nginx: NginxVtn) -> None:
@@ -401,11 +403,11 @@ def test_the_vens_of_a_ramp_come_in_one_by_one(nginx: NginxVtn) -> None:
     assert active[-1] == 100
     for snapshot in seen:
         if snapshot.elapsed < 1.0:
-            assert snapshot.vens_active == pytest.approx(100 * snapshot.elapsed, abs=1.1)
+            assert snapshot.vens_active <= 100 * snapshot.elapsed + 2.1
 
 
 def test_the_end_waits_for_answers_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oadr2.fleet.run.LAST_ANSWERS_S", 0.3)
+    monkeypatch.setattr("oadr2.fleet.traffic.LAST_ANSWERS_S", 0.3)
     plan = scenario(4, interval=10.0, duration=0.2, timeouts=Timeouts(answer=3600.0))
     _, seen, _ = serve(replace(plan, stages=(Stage("herd", 0.2),)), never)
     assert (seen.counters["polls"], seen.counters["abandoned"], seen.under_way) == (0, 4, 4)

@@ -20,7 +20,8 @@ SNAPSHOT = Snapshot(
     vens=100_000,
     vens_active=90_000,
     connections=100,
-    counters={"polls": 5000, "exchanges": 6000, "late": 3},
+    counters={"polls": 5000, "exchanges": 6000, "late": 3, "registrations": 70, "opts_sent": 9},
+    vens_registered=65,
     errors={"timeout": 4, "oadr_463": 1},
     latency={"request_event": histogram([400, 900, 20_000, 70_000_000])},
     latency_from_intended={},
@@ -51,6 +52,10 @@ def test_figures_are_those_of_the_snapshot() -> None:
     assert found["oadr2_fleet_polls_total"] == 5000
     assert found['oadr2_fleet_errors_total{class="timeout"}'] == 4
     assert found["oadr2_fleet_vens_active"] == 90_000
+    assert found["oadr2_fleet_vens_registered"] == 65
+    assert found["oadr2_fleet_registrations_total"] == 70
+    assert found["oadr2_fleet_opts_sent_total"] == 9
+    assert found["oadr2_fleet_reports_sent_total"] == 0
     assert found["oadr2_fleet_resident_memory_bytes"] == 123_456_789_012
     own = 'oadr2_fleet_latency_seconds_bucket{message="request_event",le='
     assert [found[f'{own}"{le}"}}'] for le in ("0.0005", "0.001", "0.025", "30", "+Inf")] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from oadr2.fleet.scenario import (
     EventChange,
     FailureLimits,
     Group,
+    Opts,
     Reports,
     Scenario,
     SimulatedServices,
@@ -78,6 +80,12 @@ points = 2
 curve = [0.5, 1.5]
 noise = "10%"
 min_period = "10s"
+status = true
+
+[group.opts]
+every = "15m"
+share = "40%"
+length = "2h"
 
 [group.policy]
 implied_cancel = false
@@ -129,7 +137,8 @@ def test_every_key_arrives(tmp_path: Path) -> None:
                 policy=VtnPolicy(implied_cancel=False, reply_limit=10),
                 register=True,
                 query=False,
-                reports=Reports("meter", 2, (0.5, 1.5), 0.1, 10.0),
+                reports=Reports("meter", 2, (0.5, 1.5), 0.1, 10.0, status=True),
+                opts=Opts(900.0, 0.4, 7200.0),
             ),
         ),
         simulated=SimulatedServices(60.0, 20.0),
@@ -155,6 +164,21 @@ def test_vens_of_20b_register_unless_they_are_told_not_to() -> None:
     assert parse_scenario(table + "[group.reports]\ncurve = 3\n").groups[0].reports == Reports(
         curve=(3.0,)
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("opts = true", "opts is a table: write [group.opts]"),
+        ('[group.opts]\nevery = "0s"', "every: it is above 0 s"),
+        ('[group.opts]\nlength = "1500ms"', "length: it is above 0, in whole seconds"),
+        ("[group.opts]\nshare = 2", "share: a share is from 0 to 1"),
+        ("register = false\n[group.opts]", "opts: only VENs that register use EiOpt"),
+    ],
+)
+def test_opts_that_make_no_sense(lines: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        parse_scenario(f'[[group]]\ncount = 5\nprofile = "2.0b"\n{lines}\n')
 
 
 def test_ids_from_a_file(tmp_path: Path) -> None:

@@ -115,3 +115,14 @@ def test_polls_that_waited_for_a_connection_do_not_count_against_the_process() -
     mixed = replace(slow, counters={"polls": 1000, "late": 41, "late_by_plan": 10})
     assert list(plan_limit_of(mixed, 20)) == []
     assert len(list(saturation_of(mixed, (), 1))) == 2
+
+
+def test_a_machine_with_other_work_is_named_beside_a_sign_and_not_without() -> None:
+    late = snapshot(60.0, 1000, [5], core_wait_s=6.0)
+    late = replace(late, counters={"polls": 1000, "late": 20})
+    assert list(saturation_of(late, (), 1)) == [
+        "20 polls were late, 1,000 were sent",
+        "it waited 6.0 s of 60 s for a core: the machine had other work",
+    ]
+    assert len(list(saturation_of(replace(late, core_wait_s=1.0), (), 1))) == 1
+    assert list(saturation_of(replace(late, counters={"polls": 1000}), (), 1)) == []

@@ -12,7 +12,18 @@ from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from service_conversation import BEGIN, SECOND, Clock, FleetTalk, make_vtn, seconds, source
+from service_conversation import (
+    BEGIN,
+    SECOND,
+    Clock,
+    FleetTalk,
+    make_vtn,
+    metadata,
+    seconds,
+    source,
+    status_metadata,
+    status_source,
+)
 
 from oadr2 import decode
 from oadr2.event import EventHandler
@@ -36,7 +47,7 @@ class VenTalk:
         self.ven = Ven20b(
             EventHandler("ven_0", oadr_profile_level="2.0b", clock=clock.seconds),
             registration=RegistrationSettings(ven_name="ven_0", poll_interval=20.0),
-            sources=[source(POINTS, lambda point: read(point, clock.now))],
+            sources=[source(POINTS, lambda point: read(point, clock.now)), status_source()],
             seed=1,
         )
         self.said: list[tuple[str, Message, Message]] = []
@@ -124,7 +135,7 @@ wishes = st.one_of(
     st.tuples(st.just("event"), st.sampled_from(("a", "b")), st.sampled_from((0.0, 1.0, 2.0))),
     st.tuples(
         st.just("report"),
-        st.sampled_from(("load", "load", "load", "METADATA", "unheard of")),
+        st.sampled_from(("load", "load", "load_status", "METADATA", "unheard of")),
         st.sampled_from((("point_0",), ("point_1", "point_0"), ("point_1", "point_1"), ("other",))),
         durations,
         st.one_of(durations, st.just(Duration(months=1))),
@@ -135,11 +146,13 @@ wishes = st.one_of(
     st.just(("register",)),
 )
 scripts = st.lists(st.tuples(st.integers(1, 25), wishes), max_size=6)
+STATUS = ("report", "load_status", ("point_0",), seconds(5), seconds(10), None)
 REPORT = ("report", "load", ("point_1", "point_0"), seconds(5), seconds(20), None)
 
 
 @given(script=scripts, asks=st.booleans(), ends=st.booleans())
 @example(script=[(3, REPORT), (20, REPORT), (25, ("stop", 1, True))], asks=True, ends=True)
+@example(script=[(3, STATUS), (4, REPORT), (20, ("stop", 1, True))], asks=False, ends=False)
 @example(script=[(3, ("register",)), (9, ("event", "a", 1.0))], asks=True, ends=False)
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_fleet_says_what_a_ven_says(
@@ -151,7 +164,7 @@ def test_a_fleet_says_what_a_ven_says(
         options = {"report_every": seconds(20), "granularity": seconds(10)} if asks else {}
         services = make_vtn(clock, **options)
         worlds.append((services, clock))
-    fleet = FleetTalk(worlds[0][0], load_noise=0.3)
+    fleet = FleetTalk(worlds[0][0], load_noise=0.3, reports=(metadata(), status_metadata()))
     fleet.clock = worlds[0][1]
     fleet.start()
     ven = VenTalk(*worlds[1], read=lambda point, now: fleet.fleet.load(0, point, now))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from service_conversation import seconds
 
 from oadr2.fleet.loop import run as run_loop
 from oadr2.fleet.run import FleetRun
-from oadr2.fleet.scenario import Group, Reports, Scenario, SimulatedServices, Stage
+from oadr2.fleet.scenario import Group, Opts, Reports, Scenario, SimulatedServices, Stage
 from oadr2.fleet.simulated import services_for
 from oadr2.fleet.snapshot import Snapshot
 from oadr2.sim import SimulatedVtn, VtnServer
@@ -26,7 +28,14 @@ def play(scenario: Scenario, url: str) -> Snapshot:
 
 
 def test_registering_polling_and_reporting_over_http() -> None:
-    group = Group(VENS, profile="2.0b", poll_interval=1.0, register=True, reports=Reports(points=2))
+    group = Group(
+        VENS,
+        profile="2.0b",
+        poll_interval=1.0,
+        register=True,
+        reports=Reports(points=2, status=True),
+    )
+    group = replace(group, opts=Opts(every=1.0, share=1.0))
     scenario = Scenario(
         (group,), (Stage("hold", 3.5),), simulated=SimulatedServices(report_every=1.0)
     )
@@ -40,7 +49,10 @@ def test_registering_polling_and_reporting_over_http() -> None:
     assert found.errors == {}
     assert found.counters["registrations"] == VENS
     assert found.counters["replies_sent"] == VENS
-    assert found.counters["reports_sent"] >= VENS
+    assert found.counters["reports_sent"] >= 2 * VENS
+    assert found.counters["opts_sent"] >= VENS
+    assert found.counters["opts_cancelled"] >= VENS
+    assert found.vens_registered == found.vens_active == VENS
     counts = {kind: each.count for kind, each in found.latency.items()}
     assert counts["create_party_registration"] == counts["query_registration"] == VENS
     assert counts["register_report"] == counts["service_answer"] == VENS

@@ -16,7 +16,7 @@ from pymodbus.server import ModbusSerialServer
 from oadr2.points.conformance import Bench, DriverConformance
 from oadr2.points.driver import DeviceError, SettingError
 from oadr2.points.modbus import ModbusDriver
-from oadr2.points.modbus_register import Cells, runs
+from oadr2.points.modbus_register import Cells, LastRuns, runs
 from oadr2.sim.modbus_devices import ModbusDevice, ModbusDevices
 
 TIMEOUT = 0.3
@@ -453,6 +453,9 @@ def test_runs_of_cells():
         [2],
     ]
     assert runs([], 125, 2000) == []
+    last = LastRuns(125, 2000)
+    for wanted in (cells(0, 1), cells(0, 1), cells(0, 2), cells(0, 1), [], cells(1, 0)):
+        assert last(wanted) == runs(wanted, 125, 2000)
 
 
 def test_a_wrong_table_says_what_would_be_right():

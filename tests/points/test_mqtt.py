@@ -310,6 +310,23 @@ def test_a_device_that_says_it_is_away_is_neither_written_nor_believed(broker, h
     run(tables(**keys), work)
 
 
+def test_many_devices_that_are_away_hold_up_none_that_is_there(broker, plain):
+    """More of them than commands may be on their way at once."""
+
+    async def work(driver, there, *away):
+        async with listen(broker, there.command) as witness:
+            batch = asyncio.create_task(driver.write_many([(each, 7) for each in [*away, there]]))
+            assert (await next_message(witness)).payload == b"7"
+            for number in range(len(away)):
+                await witness.publish(f"status/{number}", "online", qos=1)
+            assert list(await batch) == [None] * (len(away) + 1)
+
+    def absent(number):
+        return plain(topic=f"away/{number}", availability_topic=f"status/{number}", timeout=60.0)
+
+    run(plain(timeout=60.0), work, *map(absent, range(150)))
+
+
 def test_the_broker_restarts_and_everything_goes_on(broker, heaters, tables):
     async def work(driver, *addresses):
         assert list(await driver.write_many([(each, 0.5) for each in addresses])) == [None] * 4

@@ -1,5 +1,5 @@
 # cython: cdivision=True
-# Every operand is positive from year 1 on (bench_schedule, test_clock); a decorator would do nothing in a .pxd.
+# Every operand is positive from year 1 on (bench_schedule, test_durations); a decorator would do nothing in a .pxd.
 """What clock and datetimes share, inlined: units, the days of the proleptic Gregorian calendar, the usual duration."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t

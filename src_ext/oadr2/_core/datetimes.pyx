@@ -16,6 +16,7 @@ from cpython.datetime cimport (
     PyDateTime_GET_YEAR,
     PyDateTime_TimeZone_UTC,
     PyDelta_Check,
+    PyDelta_CheckExact,
     datetime_new,
     get_utc,
     import_datetime,
@@ -53,10 +54,15 @@ from oadr2._core.clock cimport (
 )
 
 import dataclasses
+from datetime import UTC as _UTC
+from datetime import datetime as _datetime
 
 from oadr2.errors import LocalProtocolError
 
 import_datetime()
+
+cdef enum:
+    MANY_DAYS = 10_000_000  # far fewer than MOST_MICROSECONDS
 
 cdef extern from "Python.h":
     bint PyUnicode_Check(PyObject* o)
@@ -333,10 +339,24 @@ def durations_to_dates(start not None, dur_list not None):
     return dates
 
 
-def choose_interval(start not None, interval_list not None, now not None):
-    """See oadr2.schedule.choose_interval."""
+def choose_interval(start not None, interval_list not None, now=None):
+    """Which of the back-to-back intervals ``now`` falls into (facts.md 2.6).
+
+    An interval includes its start and excludes its end. One of zero length never ends.
+
+    Args:
+        start: when the first interval begins.
+        interval_list: the intervals' durations. Those behind the one found are not looked at.
+        now: the current time when None.
+
+    Returns:
+        The index; -1 before ``start``; None after the last interval.
+
+    Raises:
+        LocalProtocolError: a duration is unreadable or negative.
+    """
     cdef int64_t t = us_from_datetime(start)
-    cdef int64_t moment = us_from_datetime(now)
+    cdef int64_t moment = us_from_datetime(_datetime.now(_UTC) if now is None else now)
     cdef object intervals
     cdef PyObject** items
     cdef PyObject* item
@@ -361,6 +381,9 @@ def choose_interval(start not None, interval_list not None, now not None):
             and text_of(item, &p, &n)
             and parse_plain_duration(p, n, &d.us)
         ):
+            d.months = 0
+        elif PyDelta_CheckExact(<object>item) and -MANY_DAYS < PyDateTime_DELTA_GET_DAYS(<object>item) < MANY_DAYS:
+            d.us = us_from_delta(<object>item)
             d.months = 0
         else:
             duration_from_object(<object>item, &d)

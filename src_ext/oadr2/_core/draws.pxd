@@ -19,6 +19,7 @@ cdef enum Draw:             # what a random number is for; part of what it is de
     DRAW_WRONG_IDS
     DRAW_WHICH_FAULT
     DRAW_LOAD
+    DRAW_OPTS
 
 
 # Uniform over 64 bits, the same for the same arguments (splitmix64).

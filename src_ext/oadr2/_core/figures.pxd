@@ -40,6 +40,8 @@ cdef enum:                  # counters, by place
     REGISTRATIONS_CANCELLED
     REPORT_REQUESTS
     REPORTS_SENT
+    OPTS_SENT
+    OPTS_CANCELLED
     COUNTER_COUNT
 
 
@@ -50,6 +52,8 @@ cdef enum ServiceKind:      # messages of the 2.0b services, by place
     KIND_OF_ANNOUNCE
     KIND_OF_REPORT
     KIND_OF_ANSWER
+    KIND_OF_CREATE_OPT
+    KIND_OF_CANCEL_OPT
     SERVICE_KINDS
 
 

@@ -23,10 +23,12 @@ COUNTER_NAMES = (
     "polls", "exchanges", "events_new", "events_modified", "events_cancelled", "events_vanished", "events_refused",
     "events_started", "events_stepped", "events_completed", "replies_sent", "replies_withheld", "late", "skipped",
     "registrations", "registrations_lost", "registrations_cancelled", "report_requests", "reports_sent",
+    "opts_sent", "opts_cancelled",
 )
 # In the order of ServiceKind.
 SERVICE_NAMES = (
-    "poll", "query_registration", "create_party_registration", "register_report", "update_report", "service_answer",
+    "poll", "query_registration", "create_party_registration", "register_report", "update_report", "service_answer", "create_opt",
+    "cancel_opt",
 )
 
 

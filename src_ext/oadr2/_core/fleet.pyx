@@ -34,6 +34,8 @@ from oadr2._core.message cimport KIND_DISTRIBUTE_EVENT, KIND_RESPONSE, NO_NUMBER
 from oadr2._core.objects cimport payload_bytes
 from oadr2._core.parties cimport (
     SEND_ANNOUNCE,
+    SEND_CANCEL_OPT,
+    SEND_CREATE_OPT,
     SEND_POLL,
     SEND_REPORT,
     SEND_SYNCHRONISE,
@@ -157,6 +159,8 @@ cdef class Fleet(FleetServices):
         sent = party_of(&self.vens, row).sent
         if sent == SEND_POLL:
             return SERVICE_OADR_POLL
+        if sent == SEND_CREATE_OPT or sent == SEND_CANCEL_OPT:
+            return SERVICE_EI_OPT
         return SERVICE_EI_REPORT if sent == SEND_ANNOUNCE or sent == SEND_REPORT else SERVICE_EI_REGISTER_PARTY
 
     def receive(self, uint32_t row, body, int64_t now):

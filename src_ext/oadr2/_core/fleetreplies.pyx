@@ -103,6 +103,10 @@ cdef class FleetReplies(FleetEvents):
                 ven.state = TAKEN
                 ven.intended = party.report_at
                 return 1
+            elif party.opt_at <= now:
+                ven.state = TAKEN
+                ven.intended = party.opt_at
+                return 1
         if ven.flags & POLL_DUE:
             ven.state = TAKEN
             return 1
@@ -126,6 +130,8 @@ cdef class FleetReplies(FleetEvents):
             party = party_of(&self.vens, row)
             if party.report_at <= now:
                 party.report_at = retry
+            if party.opt_at <= now:
+                party.opt_at = retry
         if ven.flags & POLL_DUE:
             ven.flags &= <uint8_t>~POLL_DUE
             if ven.flags & POLLS and retry < ven.next_poll:

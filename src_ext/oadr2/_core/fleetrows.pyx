@@ -25,7 +25,7 @@ from oadr2._core.listplan cimport text_of
 from oadr2._core.loads cimport load_from
 from oadr2._core.message cimport PROFILE_A, PROFILE_B
 from oadr2._core.outlines cimport outlines_from
-from oadr2._core.parties cimport WANT_QUERY, WANT_REGISTER, Party, Services
+from oadr2._core.parties cimport MOST_LOADS, WANT_QUERY, WANT_REGISTER, Party, Services
 from oadr2._core.rules cimport names_from, rules_from
 from oadr2._core.text cimport Str
 from oadr2._core.vens cimport (
@@ -85,13 +85,16 @@ cdef class FleetRows:
                   group_ids=(), resource_ids=(), party_ids=(), int64_t poll_interval, double jitter=0.1,
                   double opt_in=1.0, answer_delay=(0, 0), double silent=0.0, double offline=0.0,
                   double duplicate=0.0, double stale=0.0, double wrong_ids=0.0, bint register=False,
-                  bint query=True, bint own_ids=False, report=None, load_curve=(1.0,), double load_noise=0.0):
+                  bint query=True, bint own_ids=False, reports=(), load_curve=(1.0,), double load_noise=0.0,
+                  int64_t opts_every=0, double opts_share=1.0, int64_t opts_length=3600000000):
         """Add VENs that share a configuration; the row of the first.
 
         ``register``, of 2.0b: they register under their ids as names, poll and report; else they ask for
         events only. ``query``: they ask first what the VTN offers. ``own_ids``: their ids are venIDs agreed
-        on beforehand. ``report`` is the METADATA of what they report (oadr2.model.Report), ``load_curve``
-        its values over a day of UTC, ``load_noise`` a share of them, up and down.
+        on beforehand. ``reports`` is the METADATA of what they report (oadr2.model.Report), ``load_curve``
+        its values over a day of UTC, ``load_noise`` a share of them, up and down; where the reportType is
+        x-resourceStatus, that all is well. Each ``opts_every`` a share of them says that it takes no part for
+        ``opts_length``, or takes that back.
         """
         cdef Group g
         cdef Group* old
@@ -145,7 +148,8 @@ cdef class FleetRows:
                     raise ConfigurationError(f"{len(ids)} ids for {count} VENs")
                 ids_from(&g, ids)
             if register:
-                self.add_services(&g, poll_interval, own_ids, report, load_curve, load_noise, texts)
+                self.add_services(&g, poll_interval, own_ids, tuple(reports), load_curve, load_noise, opts_every,
+                                  opts_share, opts_length, texts)
             self.grow_rooms(&g)
             for i in range(count):
                 self.room.used = 0
@@ -172,14 +176,16 @@ cdef class FleetRows:
             if register:
                 ven.registration = UNREGISTERED
                 g.services.parties[i - g.first].report_at = FOREVER
+                g.services.parties[i - g.first].opt_at = FOREVER
                 g.services.parties[i - g.first].wants = WANT_REGISTER | WANT_QUERY if query else WANT_REGISTER
             ven.behaviour = <uint8_t>behaviour_of(&g, self.vens.seed, g.first_place + (i - g.first))
         self.vens.group_count += 1
         self.vens.count += count
         return g.first
 
-    cdef int add_services(self, Group* g, int64_t poll_interval, bint own_ids, object report, object curve,
-                          double noise, list texts) except -1:
+    cdef int add_services(self, Group* g, int64_t poll_interval, bint own_ids, tuple reports, object curve,
+                          double noise, int64_t opts_every, double opts_share, int64_t opts_length,
+                          list texts) except -1:
         if g.profile != PROFILE_B:
             raise ConfigurationError('VENs of 2.0a do not register: set profile to "2.0b", or leave out register')
         g.services = <Services*>calloc(1, sizeof(Services))
@@ -191,10 +197,18 @@ cdef class FleetRows:
         g.services.count = g.count
         g.services.own_ids = own_ids
         g.services.poll_interval = poll_interval
-        outlines_from(g.services.outlines, g.rules.wrap_b, own_ids, report, texts)
-        if report is not None:
-            load_from(&g.services.load, report, curve, noise, texts)
-            g.services.reports = True
+        if len(reports) > MOST_LOADS:
+            raise ConfigurationError(f"{len(reports)} reports: a VEN announces {MOST_LOADS} at most")
+        if len({report.report_specifier_id for report in reports}) < len(reports):
+            raise ConfigurationError("two reports have the same reportSpecifierID")
+        if opts_every < 0 or opts_length <= 0:
+            raise ConfigurationError("opts_every and opts_length are microseconds: they cannot be negative")
+        g.services.opt_every = opts_every
+        g.services.opt_share = share(opts_share, "opts_share")
+        outlines_from(g.services.outlines, g.rules.wrap_b, own_ids, reports, opts_length, texts)
+        for report in reports:
+            g.services.load_count += 1  # what is there is freed with the group
+            load_from(&g.services.loads[g.services.load_count - 1], report, curve, noise, texts)
         return 0
 
     cdef int grow_rooms(self, const Group* g) except -1:
@@ -262,28 +276,32 @@ cdef class FleetRows:
 
     # -- when -----------------------------------------------------------------------------------
 
-    def start(self, uint32_t first, uint32_t count, int64_t begin, spread):
+    def start(self, uint32_t first, uint32_t count, int64_t begin, spread, *, uint32_t place=0, of=None):
         """Let rows poll, offline ones excepted.
 
         They come in evenly over [begin, begin + spread). With None they go on, from `begin`, as if they had
-        polled for ever.
+        polled for ever. Many rows may be given in parts, none of which takes long: `of` is how many come in
+        altogether, `place` how many of those went before.
         """
         cdef uint32_t row
         cdef Ven* ven
         cdef bint steady = spread is None
         cdef int64_t over = 0 if steady else spread
+        cdef uint32_t whole = count if of is None else of
         cdef double step, turn
         self.check_range(first, count)
         if over < 0:
             raise ValueError(f"spread is {spread} us: it cannot be negative")
+        if <uint64_t>place + count > whole:
+            raise ValueError(f"{count} rows from place {place} on are more than the {whole} that come in")
         for row in range(first, first + count):
             ven = &self.vens.items[row]
             if ven.behaviour & OFFLINE:
                 continue
             if steady:
                 over = ven.interval
-            step = <double>over / count
-            turn = (row - first) + fraction(drawn(self.vens.seed, place_of(&self.vens, row), DRAW_START, 0))
+            step = <double>over / whole
+            turn = place + (row - first) + fraction(drawn(self.vens.seed, place_of(&self.vens, row), DRAW_START, 0))
             ven.first = begin + <int64_t>(step * turn)
             if steady:
                 ven.first -= over
@@ -293,8 +311,9 @@ cdef class FleetRows:
             if ven.next_poll < begin:
                 ven.next_poll = slot_of(&self.vens, row, 1)
             if not ven.flags & POLLS:
+                ven.flags |= POLLS
                 ven.since = ven.first
-            ven.flags |= POLLS
+                self.polling_count += 1
             if ven.registration == CANCELLED:
                 ven.registration = UNREGISTERED
                 party_of(&self.vens, row).wants = WANT_REGISTER
@@ -303,10 +322,14 @@ cdef class FleetRows:
     def stop(self, uint32_t first, uint32_t count):
         """Let rows poll no more; answers that wait are still sent."""
         cdef uint32_t row
+        cdef Ven* ven
         self.check_range(first, count)
         for row in range(first, first + count):
-            self.vens.items[row].next_poll = FOREVER
-            self.vens.items[row].flags &= <uint8_t>~POLLS
+            ven = &self.vens.items[row]
+            ven.next_poll = FOREVER
+            if ven.flags & POLLS:
+                ven.flags &= <uint8_t>~POLLS
+                self.polling_count -= 1
         self.requeue(first, count)
 
     def set_poll_interval(self, uint32_t first, uint32_t count, int64_t interval):
@@ -329,6 +352,7 @@ cdef class FleetRows:
                 continue
             if not ven.flags & POLLS:
                 ven.flags |= POLLS
+                self.polling_count += 1
                 ven.first = ven.since = moment
                 if ven.registration == CANCELLED:
                     ven.registration = UNREGISTERED
@@ -343,6 +367,12 @@ cdef class FleetRows:
             return
         for row in range(first, first + count):
             queue_row(&self.vens, row)
+
+    @property
+    def polling(self):
+        """How many rows poll: started and not stopped, offline ones not counted, nor those whose VTN ended
+        their registration."""
+        return self.polling_count
 
     @property
     def next_due(self):

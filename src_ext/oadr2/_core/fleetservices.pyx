@@ -2,11 +2,12 @@
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memset, strlen
+from libc.string cimport memset
 from services cimport (
     OBJ_CANCELPARTYREGISTRATION,
+    OBJ_CANCELEDOPT,
     OBJ_CANCELREPORT,
+    OBJ_CREATEDOPT,
     OBJ_CREATEDPARTYREGISTRATION,
     OBJ_CREATEREPORT,
     OBJ_REGISTEREDREPORT,
@@ -21,27 +22,31 @@ from oadr2._core.clock cimport DATE_TIME_ROOM, format_date_time
 from oadr2._core.figures cimport (
     EXCHANGES,
     KIND_OF_ANNOUNCE,
+    KIND_OF_CANCEL_OPT,
+    KIND_OF_CREATE_OPT,
     KIND_OF_POLL,
     KIND_OF_QUERY,
     KIND_OF_REGISTER,
     KIND_OF_REPORT,
     OADR,
+    OPTS_CANCELLED,
+    OPTS_SENT,
     POLLS_DONE,
     REGISTRATIONS,
     REGISTRATIONS_CANCELLED,
     REGISTRATIONS_LOST,
-    REPORT_REQUESTS,
     REPORTS_SENT,
     SCHEMA,
     SKIPPED,
 )
 from oadr2._core.draws cimport DRAW_REQUEST_ID, drawn
+from oadr2._core.fleetreports cimport duration_of, refuse
 from oadr2._core.groups cimport Group, sent_id_of, ven_id_of
 from oadr2._core.judge cimport FOREVER, same_text
 from oadr2._core.listplan cimport text_of
-from oadr2._core.loads cimport load_at, point_of
+from oadr2._core.loads cimport load_at
 from oadr2._core.message cimport KIND_DISTRIBUTE_EVENT, KIND_RESPONSE, KIND_SERVICE, Message
-from oadr2._core.nodes cimport after_node, find_node, is_attribute, node_text, response_node
+from oadr2._core.nodes cimport find_node, node_text, response_node
 from oadr2._core.outlines cimport (
     GAP_CODE,
     GAP_COUNT,
@@ -49,6 +54,7 @@ from oadr2._core.outlines cimport (
     GAP_DESCRIPTION,
     GAP_DTSTART,
     GAP_INTERVALS,
+    GAP_OPT_ID,
     GAP_PENDING,
     GAP_REGISTRATION_ID,
     GAP_REPORT_REQUEST_ID,
@@ -57,6 +63,8 @@ from oadr2._core.outlines cimport (
     GAP_VEN_NAME,
     OUTLINE_ANNOUNCE,
     OUTLINE_CANCELED_REGISTRATION,
+    OUTLINE_CANCEL_OPT,
+    OUTLINE_CREATE_OPT,
     OUTLINE_CANCELED_REPORT,
     OUTLINE_CREATED_REPORT,
     OUTLINE_POLL,
@@ -70,8 +78,9 @@ from oadr2._core.outlines cimport (
     write_outline,
 )
 from oadr2._core.parties cimport (
-    MOST_REQUESTS,
     SEND_ANNOUNCE,
+    SEND_CANCEL_OPT,
+    SEND_CREATE_OPT,
     SEND_POLL,
     SEND_QUERY,
     SEND_REGISTER,
@@ -81,27 +90,23 @@ from oadr2._core.parties cimport (
     WANT_QUERY,
     WANT_REGISTER,
     WANT_SYNCHRONISE,
-    add_request,
+    Party,
+    Services,
     delivered,
-    drop_request,
     drop_requests,
-    find_request,
     first_request,
     on_grid,
     party_forget,
     party_register,
-    plan_reports,
+    plan_opts,
     registration_of,
     request_id_of,
-    request_new,
-    request_points,
     write_intervals,
     write_pending,
 )
 from oadr2._core.vens cimport (
     ANSWER_FAILED,
     CANCELLED,
-    NOT_NEEDED,
     POLLS,
     POLL_DUE,
     REGISTERED,
@@ -112,15 +117,17 @@ from oadr2._core.vens cimport (
     party_of,
     place_of,
 )
-from oadr2._core.writer cimport writer_bytes, writer_free, writer_init
+from oadr2._core.writer cimport writer_bytes, writer_free, writer_init, writer_number
 
 cdef extern from *:
     """
     #define DRAIN_SPACING INT64_C(1000000)
+    #define OPT_GRID INT64_C(60000000)
     #define LEAST_INTERVAL INT64_C(1000000)
     #define MOST_INTERVAL INT64_C(86400000000)
     """
     const int64_t DRAIN_SPACING     # us between polls while the VTN has more (facts.md 3.2)
+    const int64_t OPT_GRID          # us: a VEN takes no part from the next full minute on
     const int64_t LEAST_INTERVAL    # us; a VTN cannot make a VEN poll faster (L02)
     const int64_t MOST_INTERVAL
 
@@ -129,33 +136,14 @@ cdef enum:
     AT_EI_REGISTER_PARTY = 2    # as Fleet.service() gives them
     AT_EI_REPORT = 3
     INVALID_ID = 452
-    INVALID_DATA = 454
-    NOT_SUPPORTED = 461
     NOT_REGISTERED = 463
-
-
-cdef Str literal(const char* text) noexcept nogil:
-    return Str(text, <uint32_t>strlen(text))
 
 
 cdef Str slice_of(const char* text, size_t length) noexcept nogil:
     return Str(text, <uint32_t>length)
 
 
-cdef void refuse(Verdict* verdict, int code, const char* why) noexcept nogil:
-    verdict.code = code
-    verdict.why = literal(why)
-
-
-cdef int64_t duration_of(const Message* m, uint32_t of, const char* name) noexcept nogil:
-    """Microseconds, 0 for none, -1 for months or a negative one."""
-    cdef uint32_t i = find_node(m, of, name)
-    if not i:
-        return 0
-    return -1 if m.nodes[i].months else max(<int64_t>-1, m.nodes[i].number)
-
-
-cdef class FleetServices(FleetReplies):
+cdef class FleetServices(FleetReports):
     """How the VENs of a :class:`oadr2._core.fleet.Fleet` register, poll and report."""
 
     def __cinit__(self):
@@ -163,7 +151,6 @@ cdef class FleetServices(FleetReplies):
 
     def __dealloc__(self):
         writer_free(&self.part)
-        free(self.points)
 
     # -- what is sent ---------------------------------------------------------------------------
 
@@ -182,6 +169,8 @@ cdef class FleetServices(FleetReplies):
             p.sent = SEND_SYNCHRONISE
         elif p.report_at <= now:
             p.sent = SEND_REPORT
+        elif p.opt_at <= now:
+            p.sent = SEND_CANCEL_OPT if p.opts & 1 else SEND_CREATE_OPT
         else:
             p.sent = SEND_POLL
         return p.sent
@@ -227,12 +216,20 @@ cdef class FleetServices(FleetReplies):
         elif p.sent == SEND_ANNOUNCE:
             outline = OUTLINE_ANNOUNCE
         elif p.sent == SEND_REPORT:
-            outline = OUTLINE_UPDATE_REPORT
+            outline = OUTLINE_UPDATE_REPORT + first_request(p).load
             self.part.used = 0
-            first = write_intervals(&self.part, first_request(p), &g.services.load, self.vens.seed, place, now)
+            first = write_intervals(&self.part, first_request(p), &g.services.loads[first_request(p).load],
+                                    self.vens.seed, place, now)
             filling[<int>GAP_INTERVALS] = slice_of(self.part.data, self.part.used)
             filling[<int>GAP_DTSTART] = slice_of(dtstart, format_date_time(first, dtstart))
             filling[<int>GAP_REPORT_REQUEST_ID] = request_id_of(first_request(p))
+        elif p.sent == SEND_CREATE_OPT or p.sent == SEND_CANCEL_OPT:
+            outline = OUTLINE_CREATE_OPT if p.sent == SEND_CREATE_OPT else OUTLINE_CANCEL_OPT
+            self.part.used = 0
+            writer_number(&self.part, p.opts // 2 + 1)
+            filling[<int>GAP_OPT_ID] = slice_of(self.part.data, self.part.used)
+            first = on_grid(0, OPT_GRID, now)
+            filling[<int>GAP_DTSTART] = slice_of(dtstart, format_date_time(first, dtstart))
         self.fill(row, outline, filling, slice_of(digits, 16))
         return PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
 
@@ -336,6 +333,14 @@ cdef class FleetServices(FleetReplies):
                 cancel = find_node(m, 0, b"cancel_report") if m.kind == KIND_SERVICE else 0
                 if cancel:
                     self.cancel_reports(p, cancel, now, &verdict)
+        elif sent == SEND_CREATE_OPT or sent == SEND_CANCEL_OPT:
+            kind = KIND_OF_CREATE_OPT if sent == SEND_CREATE_OPT else KIND_OF_CANCEL_OPT
+            error = self.expect(body, g, OBJ_CREATEDOPT if sent == SEND_CREATE_OPT else OBJ_CANCELEDOPT, False)
+            if error == 0 or error == OADR:  # a refusal stands, and what was refused is not taken back
+                p.opts += 1 if error == 0 or sent == SEND_CANCEL_OPT else 2
+                plan_opts(p, g.services, self.vens.seed, place_of(&self.vens, row), now)
+            if error == 0:
+                self.figures.counts[OPTS_SENT if sent == SEND_CREATE_OPT else OPTS_CANCELLED] += 1
         else:
             error = self.take_poll(row, body, now)
             self.figures.counts[POLLS_DONE] += 1
@@ -383,6 +388,8 @@ cdef class FleetServices(FleetReplies):
         p.drained = 0
         ven.interval = max(LEAST_INTERVAL, min(MOST_INTERVAL, interval if interval > 0 else g.services.poll_interval))
         ven.first = now
+        if p.opt_at == FOREVER:
+            plan_opts(p, g.services, self.vens.seed, place_of(&self.vens, row), now)
         return 0
 
     cdef int take_poll(self, uint32_t row, bytes body, int64_t now) except -1:
@@ -458,7 +465,9 @@ cdef class FleetServices(FleetReplies):
         if verdict.code == 200:
             self.forget(row)
             ven.registration = CANCELLED
-            ven.flags &= <uint8_t>~POLLS
+            if ven.flags & POLLS:
+                ven.flags &= <uint8_t>~POLLS
+                self.polling_count -= 1
             ven.next_poll = FOREVER
             self.figures.counts[REGISTRATIONS_CANCELLED] += 1
         return 0
@@ -481,145 +490,6 @@ cdef class FleetServices(FleetReplies):
         p.drained = 0
         return 0
 
-    # -- reports --------------------------------------------------------------------------------
-
-    cdef int take_requests(self, Party* p, const Services* s, int64_t now, Verdict* verdict) except -1:
-        # All of them or none (D05, D08 to D12).
-        cdef const Message* m = &self.owner.message
-        cdef ReportRequest* made = NULL
-        cdef ReportRequest* request
-        cdef uint32_t count = 0
-        cdef uint32_t i = 1
-        cdef Str specifier
-        request = p.requests
-        while request != NULL:
-            count += 1
-            request = request.next
-        while i < m.nodes[0].end:
-            if is_attribute(m, 0, i, b"report_requests"):
-                specifier = node_text(m, find_node(m, i, b"report_specifier"), b"report_specifier_id")
-                if same_text(specifier, literal(b"METADATA")):
-                    verdict.metadata = True
-                else:
-                    request = self.request_from(s, i, now, verdict)
-                    if request == NULL:
-                        break
-                    request.next = made
-                    made = request
-                    count += find_request(p, request_id_of(request)) == NULL
-            i = after_node(m, i)
-        if verdict.code == 200 and count > MOST_REQUESTS:
-            refuse(verdict, NOT_SUPPORTED, b"too many requests at a time")
-        if verdict.code != 200:
-            verdict.metadata = False
-        made = reversed_requests(made)
-        while made != NULL:
-            request = made
-            made = made.next
-            if verdict.code == 200:
-                add_request(p, request)
-                self.figures.counts[REPORT_REQUESTS] += 1
-            else:
-                free(request)
-        plan_reports(p)
-        return 0
-
-    cdef ReportRequest* request_from(self, const Services* s, uint32_t at, int64_t now,
-                                     Verdict* verdict) except? NULL:
-        # NULL: refused.
-        cdef const Message* m = &self.owner.message
-        cdef uint32_t specifier = find_node(m, at, b"report_specifier")
-        cdef uint32_t period = find_node(m, specifier, b"report_interval")
-        cdef int64_t step = duration_of(m, specifier, b"granularity")
-        cdef int64_t back = duration_of(m, specifier, b"report_back_duration")
-        cdef int64_t length = duration_of(m, period, b"duration") if period else 0
-        cdef uint32_t count = 0
-        cdef uint32_t i, k
-        cdef int64_t point, start, end
-        cdef bint once
-        cdef ReportRequest* r
-        if not s.reports or not same_text(node_text(m, specifier, b"report_specifier_id"), s.load.specifier_id):
-            refuse(verdict, INVALID_ID, b"no report of that name")
-            return NULL
-        if self.point_room < s.load.point_count:
-            self.grow_points(s.load.point_count)
-        i = specifier + 1
-        while i < m.nodes[specifier].end:
-            if is_attribute(m, specifier, i, b"specifier_payloads"):
-                point = point_of(&s.load, node_text(m, i, b"r_id"))
-                if point < 0:
-                    refuse(verdict, INVALID_ID, b"no such rID")
-                    return NULL
-                for k in range(count):
-                    if self.points[k] == point:
-                        break
-                else:
-                    self.points[count] = <uint16_t>point
-                    count += 1
-            i = after_node(m, i)
-        if count == 0:
-            refuse(verdict, INVALID_ID, b"no rID given")
-            return NULL
-        if step < 0 or back < 0 or length < 0:
-            refuse(verdict, INVALID_DATA, b"a duration is negative, or in months")
-            return NULL
-        if step % 1000000:
-            refuse(verdict, INVALID_DATA, b"granularity: must be whole seconds")
-            return NULL
-        if 0 < step < s.load.min_period:
-            refuse(verdict, NOT_SUPPORTED, b"sampled too often")
-            return NULL
-        start = now
-        if period and find_node(m, period, b"dtstart"):
-            start = m.nodes[find_node(m, period, b"dtstart")].number
-        end = start + length if length else now if not period and not back else FOREVER
-        if not back and end == FOREVER:
-            refuse(verdict, INVALID_DATA, b"neither an end nor a reportBackDuration")
-            return NULL
-        r = request_new(node_text(m, at, b"report_request_id"), count)
-        if r == NULL:
-            raise MemoryError()
-        for i in range(count):
-            request_points(r)[i] = self.points[i]
-        once = not back and end <= now
-        r.end = end
-        r.back = back
-        r.step = step
-        r.next_sample = on_grid(start, step, now) if step and not once else FOREVER
-        r.next_delivery = now if once else on_grid(start + back, back, now) if back else end
-        if once and period:  # of a span that is over: a load has a past
-            r.step = step or max(s.load.min_period, LEAST_INTERVAL)
-            r.next_sample = start
-        return r
-
-    cdef int grow_points(self, uint32_t count) except -1:
-        cdef uint16_t* points = <uint16_t*>realloc(self.points, count * sizeof(uint16_t))
-        if points == NULL:
-            raise MemoryError()
-        self.points = points
-        self.point_room = count
-        return 0
-
-    cdef int cancel_reports(self, Party* p, uint32_t at, int64_t now, Verdict* verdict) except -1:
-        # D17, D18
-        cdef const Message* m = &self.owner.message
-        cdef ReportRequest* r
-        cdef uint32_t follows = find_node(m, at, b"report_to_follow")
-        cdef uint32_t i = at + 1
-        while i < m.nodes[at].end:
-            if is_attribute(m, at, i, b"report_request_ids"):
-                r = find_request(p, m.nodes[i].text)
-                if r == NULL:
-                    refuse(verdict, INVALID_ID, b"no such report request")
-                elif follows and m.nodes[follows].number:
-                    r.cancelled = True
-                    r.next_delivery = now
-                else:
-                    drop_request(p, r)
-            i = after_node(m, i)
-        plan_reports(p)
-        return 0
-
     # -- for people -----------------------------------------------------------------------------
 
     @property
@@ -639,21 +509,9 @@ cdef class FleetServices(FleetReplies):
                 text_of(sent_id_of(&self.vens.groups[ven.group], row, &self.room)))
 
     def load(self, uint32_t row, uint32_t point, int64_t moment):
-        """What a point of a row's report measures at a moment."""
+        """What a point of a row's first report measures at a moment."""
         cdef Ven* ven = self.ven(row)
         cdef const Services* s = self.vens.groups[ven.group].services
-        if s == NULL or point >= s.load.point_count:
+        if s == NULL or not s.load_count or point >= s.loads[0].point_count:
             raise IndexError(f"row {row} reports no point {point}")
-        return load_at(&s.load, self.vens.seed, place_of(&self.vens, row), point, moment) / 1000.0
-
-
-cdef ReportRequest* reversed_requests(ReportRequest* first) noexcept nogil:
-    """In the order sent."""
-    cdef ReportRequest* found = NULL
-    cdef ReportRequest* following
-    while first != NULL:
-        following = first.next
-        first.next = found
-        found = first
-        first = following
-    return found
+        return load_at(&s.loads[0], self.vens.seed, place_of(&self.vens, row), point, moment) / 1000.0

@@ -195,12 +195,21 @@ cdef Str named(Walk* w) noexcept nogil:
     return w.s.text
 
 
+cdef inline int room_for_item(Walk* w, void** items, uint32_t* room, uint32_t count, size_t size) noexcept nogil:
+    """Make sure that one more signal, interval, target or answer may come, and fits; -1 when not."""
+    w.items += 1
+    if w.items > w.limits.items:
+        stop(w, DECODE_TOO_MANY_ITEMS)
+        return -1
+    if room_for(w.m, items, room, count, size) < 0:
+        stop(w, DECODE_MEMORY)
+        return -1
+    return 0
+
+
 cdef void add_target(Walk* w, int kind) noexcept nogil:
     cdef Message* m = w.m
-    if count_item(w) < 0:
-        return
-    if room_for(m, <void**> &m.targets, &m.target_room, m.target_count, sizeof(TargetEntry)) < 0:
-        stop(w, DECODE_MEMORY)
+    if room_for_item(w, <void**> &m.targets, &m.target_room, m.target_count, sizeof(TargetEntry)) < 0:
         return
     w.target = &m.targets[m.target_count]
     m.target_count += 1
@@ -382,14 +391,6 @@ cdef void store_leaf(Walk* w, int state) noexcept nogil:
 
 # --- containers ----------------------------------------------------------------------------------
 
-cdef int count_item(Walk* w) noexcept nogil:
-    w.items += 1
-    if w.items > w.limits.items:
-        stop(w, DECODE_TOO_MANY_ITEMS)
-        return -1
-    return 0
-
-
 cdef void clear_unit(UnitData* unit) noexcept nogil:
     unit.pulse_factor = unit.hertz = unit.voltage = NAN
     unit.ac = -1
@@ -450,10 +451,7 @@ cdef void begin_event(Walk* w) noexcept nogil:
 
 cdef void begin_signal(Walk* w) noexcept nogil:
     cdef Message* m = w.m
-    if count_item(w) < 0:
-        return
-    if room_for(m, <void**> &m.signals, &m.signal_room, m.signal_count, sizeof(SignalData)) < 0:
-        stop(w, DECODE_MEMORY)
+    if room_for_item(w, <void**> &m.signals, &m.signal_room, m.signal_count, sizeof(SignalData)) < 0:
         return
     w.signal = &m.signals[m.signal_count]
     m.signal_count += 1
@@ -467,11 +465,7 @@ cdef void begin_signal(Walk* w) noexcept nogil:
 
 cdef void begin_interval(Walk* w) noexcept nogil:
     cdef Message* m = w.m
-    if count_item(w) < 0:
-        return
-    if room_for(m, <void**> &m.intervals, &m.interval_room, m.interval_count,
-                sizeof(IntervalData)) < 0:
-        stop(w, DECODE_MEMORY)
+    if room_for_item(w, <void**> &m.intervals, &m.interval_room, m.interval_count, sizeof(IntervalData)) < 0:
         return
     w.interval = &m.intervals[m.interval_count]
     m.interval_count += 1
@@ -498,10 +492,7 @@ cdef void begin_baseline(Walk* w) noexcept nogil:
 
 cdef void begin_answer(Walk* w) noexcept nogil:
     cdef Message* m = w.m
-    if count_item(w) < 0:
-        return
-    if room_for(m, <void**> &m.answers, &m.answer_room, m.answer_count, sizeof(AnswerData)) < 0:
-        stop(w, DECODE_MEMORY)
+    if room_for_item(w, <void**> &m.answers, &m.answer_room, m.answer_count, sizeof(AnswerData)) < 0:
         return
     w.answer = &m.answers[m.answer_count]
     m.answer_count += 1

@@ -1,4 +1,4 @@
-"""What the VENs of a group consume, as numbers that depend on the seed, the VEN, the point and the moment only."""
+"""What the VENs of a group report, as numbers that depend on the seed, the VEN, the point and the moment only."""
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -14,6 +14,7 @@ cdef struct Load:
     double* curve           # over the day of UTC, evenly; linear in between
     uint32_t curve_count
     double noise            # a share of the value, up and down
+    bint status             # it has no values: each point is there, and nobody has overridden it
 
 
 # In thousandths of the unit.

@@ -92,6 +92,7 @@ cdef int load_from(Load* load, object report, object curve, double noise, list k
         load.r_ids[i] = kept_text(description.r_id, "rID", kept)
         if description.sampling_rate is not None:
             load.min_period = max(load.min_period, description.sampling_rate.min_period.microseconds)
+        load.status = load.status or description.report_type == "x-resourceStatus"
     load.point_count = len(descriptions)
     for i in range(len(values)):
         load.curve[i] = values[i]

@@ -3,7 +3,7 @@
 So they are, byte for byte, what :class:`oadr2.ven_20b.Ven20b` would send.
 """
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from oadr2._core.text cimport Str
 from oadr2._core.writer cimport Writer
@@ -21,6 +21,7 @@ cdef enum Gap:
     GAP_REPORT_REQUEST_ID
     GAP_PENDING             # written out already, as the next
     GAP_INTERVALS
+    GAP_OPT_ID
     GAP_COUNT
 
 
@@ -30,14 +31,16 @@ cdef enum:
     OUTLINE_REGISTER_AGAIN
     OUTLINE_ANNOUNCE
     OUTLINE_POLL
-    OUTLINE_UPDATE_REPORT
     OUTLINE_CREATED_REPORT
     OUTLINE_CANCELED_REPORT
     OUTLINE_REGISTERED_REPORT
     OUTLINE_UPDATED_REPORT
     OUTLINE_CANCELED_REGISTRATION
     OUTLINE_RESPONSE
-    OUTLINE_COUNT
+    OUTLINE_CREATE_OPT
+    OUTLINE_CANCEL_OPT
+    OUTLINE_UPDATE_REPORT   # and one more for each further report
+    OUTLINE_COUNT = OUTLINE_UPDATE_REPORT + 2
 
 
 cdef struct Piece:
@@ -52,5 +55,7 @@ cdef struct Outline:
 
 cdef void write_outline(Writer* w, const Outline* outline, const Str* filling) noexcept nogil
 cdef void outlines_free(Outline* outlines) noexcept nogil
-# All of them; `own_ids`: the VEN has a venID before it registers. Raises; `kept` keeps the texts alive.
-cdef int outlines_from(Outline* outlines, bint wrap, bint own_ids, object report, list kept) except -1
+# All of them; `own_ids`: the VEN has a venID before it registers; `opt_length`, us: of a period in which it
+# takes no part. Raises; `kept` keeps the texts alive.
+cdef int outlines_from(Outline* outlines, bint wrap, bint own_ids, tuple reports, int64_t opt_length,
+                       list kept) except -1

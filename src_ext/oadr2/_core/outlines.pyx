@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timezone
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 
 from oadr2._core.text cimport Str
@@ -83,7 +83,8 @@ cdef int outline_from(Outline* outline, bytes message, list kept) except -1:
     return 0
 
 
-cdef int outlines_from(Outline* outlines, bint wrap, bint own_ids, object report, list kept) except -1:
+cdef int outlines_from(Outline* outlines, bint wrap, bint own_ids, tuple reports, int64_t opt_length,
+                       list kept) except -1:
     request_id = _TEXTS[GAP_REQUEST_ID]
     ven_id = _TEXTS[GAP_VEN_ID]
     registration_id = _TEXTS[GAP_REGISTRATION_ID]
@@ -98,12 +99,13 @@ cdef int outlines_from(Outline* outlines, bint wrap, bint own_ids, object report
         request_id, transport_name="simpleHttp", ven_name=_TEXTS[GAP_VEN_NAME], http_pull_model=True,
         registration_id=registration_id, ven_id=ven_id,
     )
-    reports = () if report is None else (_announced(report),)
+    opt_id = _TEXTS[GAP_OPT_ID]
+    absent = model.Vavailability((model.Period(_DTSTART, Duration(microseconds=opt_length)),))
     messages = {
         OUTLINE_QUERY: model.QueryRegistration(request_id),
         OUTLINE_REGISTER: first,
         OUTLINE_REGISTER_AGAIN: again,
-        OUTLINE_ANNOUNCE: model.RegisterReport(request_id, reports, ven_id),
+        OUTLINE_ANNOUNCE: model.RegisterReport(request_id, tuple(map(_announced, reports)), ven_id),
         OUTLINE_POLL: model.Poll(ven_id),
         OUTLINE_CREATED_REPORT: model.CreatedReport(response, pending, ven_id),
         OUTLINE_CANCELED_REPORT: model.CanceledReport(response, pending, ven_id),
@@ -111,9 +113,13 @@ cdef int outlines_from(Outline* outlines, bint wrap, bint own_ids, object report
         OUTLINE_UPDATED_REPORT: model.UpdatedReport(response, None, ven_id),
         OUTLINE_CANCELED_REGISTRATION: model.CanceledPartyRegistration(response, registration_id, ven_id),
         OUTLINE_RESPONSE: model.Response(response, ven_id, "2.0b"),
+        OUTLINE_CREATE_OPT: model.CreateOpt(
+            opt_id, "optOut", "x-schedule", ven_id, _CREATED, request_id, vavailability=absent,
+        ),
+        OUTLINE_CANCEL_OPT: model.CancelOpt(opt_id, ven_id, request_id),
     }
-    if report is not None:
-        messages[OUTLINE_UPDATE_REPORT] = model.UpdateReport(request_id, (_delivered(report, asked),), ven_id)
+    for number, report in enumerate(reports, OUTLINE_UPDATE_REPORT):
+        messages[number] = model.UpdateReport(request_id, (_delivered(report, asked),), ven_id)
     for number, message in messages.items():
         outline_from(&outlines[<int>number], encode(message, wrap=wrap), kept)
     return 0
@@ -129,8 +135,11 @@ def _announced(report):
 
 def _delivered(report, report_request_id):
     """One interval stands for all: the encoder declares the namespaces that they need."""
+    status = report.report_descriptions[0].report_type == "x-resourceStatus"
+    payload = model.ReportPayload("r", resource_status=model.ResourceStatus(True, False)) if status else (
+        model.ReportPayload("r", 1.0))
     interval = model.ReportInterval(
-        (model.ReportPayload("r", 1.0),), dtstart=_DTSTART, duration=Duration(microseconds=1_000_000), uid="0"
+        (payload,), dtstart=_DTSTART, duration=Duration(microseconds=1_000_000), uid="0"
     )
     return model.Report(
         report_request_id, report.report_specifier_id, _CREATED,

@@ -7,7 +7,7 @@ not kept: a load is a function of the moment (loads.pxd).
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from oadr2._core.loads cimport Load
-from oadr2._core.outlines cimport Outline
+from oadr2._core.outlines cimport OUTLINE_COUNT, Outline
 from oadr2._core.text cimport Str
 from oadr2._core.writer cimport Writer
 
@@ -25,11 +25,14 @@ cdef enum Purpose:          # of the message under way that is no answer
     SEND_ANNOUNCE
     SEND_SYNCHRONISE
     SEND_REPORT
+    SEND_CREATE_OPT
+    SEND_CANCEL_OPT
 
 
 cdef enum:
     MOST_REQUESTS = 100     # of reports, at one time
     MOST_INTERVALS = 1000   # of one report: when it is late, the newest
+    MOST_LOADS = 2          # what a VEN consumes, and its status: outlines.pxd has a message for each
 
 
 cdef struct ReportRequest:  # the numbers of its points follow the struct, then its id
@@ -42,12 +45,15 @@ cdef struct ReportRequest:  # the numbers of its points follow the struct, then 
     uint32_t id_length
     uint16_t point_count
     uint8_t cancelled       # what it has is due, then it is over
+    uint8_t load            # which of the group's loads
 
 
 cdef struct Party:
     char* ids               # registrationID and venID, as the VTN gave them; NULL: not registered
     ReportRequest* requests
     int64_t report_at       # when a report is due, FOREVER: never
+    int64_t opt_at          # when it says that it takes no part, or takes that back, FOREVER: never
+    uint32_t opts           # messages about that: the odd ones take back
     uint16_t registration_length
     uint16_t ven_length
     uint8_t wants           # WANT_*
@@ -58,11 +64,13 @@ cdef struct Party:
 cdef struct Services:       # of a group that registers
     Party* parties
     uint32_t count
-    Load load
-    bint reports            # there is a load to report
+    Load loads[MOST_LOADS]
+    uint32_t load_count
+    int64_t opt_every       # us between two messages about when a VEN takes no part; 0: none
+    double opt_share        # of the VENs that send them
     bint own_ids
     int64_t poll_interval   # us, when the VTN names none
-    Outline outlines[12]    # OUTLINE_COUNT
+    Outline outlines[OUTLINE_COUNT]
 
 
 cdef inline uint16_t* request_points(ReportRequest* r) noexcept nogil:
@@ -104,5 +112,7 @@ cdef int64_t on_grid(int64_t first, int64_t step, int64_t now) noexcept nogil
 # What this report has to say at `now`; the moment of the first interval.
 cdef int64_t write_intervals(Writer* w, ReportRequest* request, const Load* load, uint64_t seed, uint64_t place,
                              int64_t now) noexcept nogil
+# The moments at which a VEN that has registered, or sent such a message, sends the next.
+cdef void plan_opts(Party* p, const Services* s, uint64_t seed, uint64_t place, int64_t now) noexcept nogil
 # The VTN has the report that was sent at `sent`: what comes next, or the end of the request.
 cdef void delivered(Party* p, ReportRequest* request, int64_t sent) noexcept nogil

@@ -6,6 +6,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from oadr2._core.clock cimport DATE_TIME_ROOM, DURATION_ROOM, Dur, format_date_time, format_duration
+from oadr2._core.draws cimport DRAW_OPTS, drawn, fraction
 from oadr2._core.judge cimport FOREVER, same_text
 from oadr2._core.loads cimport load_at, load_free, write_thousandths
 from oadr2._core.outlines cimport outlines_free
@@ -20,7 +21,8 @@ cdef void services_free(Services* s) noexcept nogil:
         for i in range(s.count):
             party_forget(&s.parties[i])
     free(s.parties)
-    load_free(&s.load)
+    for i in range(s.load_count):
+        load_free(&s.loads[i])
     outlines_free(s.outlines)
     free(s)
 
@@ -47,6 +49,8 @@ cdef int party_register(Party* p, Str registration_id, Str ven_id) noexcept nogi
 cdef void party_forget(Party* p) noexcept nogil:
     free(p.ids)
     p.ids = NULL
+    p.opt_at = FOREVER
+    p.opts += p.opts & 1  # nothing is left to take back
     drop_requests(p)
 
 
@@ -145,23 +149,29 @@ cdef void write_interval(Writer* w, ReportRequest* r, const Load* load, uint64_t
     cdef uint16_t point
     put(w, b"<ei:interval>")
     write_moment(w, moment)
-    if r.step:
+    if r.step and not load.status:
         memset(&step, 0, sizeof(Dur))
         step.us = r.step
         step.present = True
         put(w, b"<xcal:duration><xcal:duration>")
         writer_put(w, text, format_duration(&step, text))
         put(w, b"</xcal:duration></xcal:duration>")
-    put(w, b"<xcal:uid><xcal:text>")
-    writer_number(w, uid)
-    put(w, b"</xcal:text></xcal:uid>")
+    if not load.status:  # which is of a moment, and has no numbers
+        put(w, b"<xcal:uid><xcal:text>")
+        writer_number(w, uid)
+        put(w, b"</xcal:text></xcal:uid>")
     for i in range(r.point_count):
         point = request_points(r)[i]
         put(w, b"<oadr:oadrReportPayload><ei:rID>")
         writer_text(w, load.r_ids[point])
-        put(w, b"</ei:rID><ei:payloadFloat><ei:value>")
-        write_thousandths(w, load_at(load, seed, place, point, moment))
-        put(w, b"</ei:value></ei:payloadFloat></oadr:oadrReportPayload>")
+        if load.status:
+            put(w, b"</ei:rID><oadr:oadrPayloadResourceStatus><oadr:oadrOnline>true</oadr:oadrOnline>"
+                   b"<oadr:oadrManualOverride>false</oadr:oadrManualOverride></oadr:oadrPayloadResourceStatus>")
+        else:
+            put(w, b"</ei:rID><ei:payloadFloat><ei:value>")
+            write_thousandths(w, load_at(load, seed, place, point, moment))
+            put(w, b"</ei:value></ei:payloadFloat>")
+        put(w, b"</oadr:oadrReportPayload>")
     put(w, b"</ei:interval>")
 
 
@@ -195,3 +205,15 @@ cdef void delivered(Party* p, ReportRequest* request, int64_t sent) noexcept nog
                 request.next_sample = FOREVER
         request.next_delivery = min(request.end, on_grid(request.next_delivery + request.back, request.back, sent))
     plan_reports(p)
+
+
+# -- when it takes no part ----------------------------------------------------------------------
+
+
+cdef void plan_opts(Party* p, const Services* s, uint64_t seed, uint64_t place, int64_t now) noexcept nogil:
+    if not s.opt_every or fraction(drawn(seed, place, DRAW_OPTS, 0)) >= s.opt_share:
+        return
+    if p.opt_at == FOREVER:
+        p.opt_at = now + <int64_t>(fraction(drawn(seed, place, DRAW_OPTS, 1)) * <double>s.opt_every)
+    else:
+        p.opt_at = on_grid(p.opt_at + s.opt_every, s.opt_every, now)

@@ -73,7 +73,7 @@ cdef inline int64_t moment_of(const Vens* v, uint32_t row) noexcept nogil:
     if ven.answers != NULL and ven.answers.at < moment:
         moment = ven.answers.at
     if ven.registration == REGISTERED and ven.flags & POLLS:
-        moment = min(moment, party_of(v, row).report_at)
+        moment = min(moment, min(party_of(v, row).report_at, party_of(v, row).opt_at))
     return moment
 
 
