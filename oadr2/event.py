@@ -79,7 +79,7 @@ class EventHandler:
         supported_signals: names of the signals this VEN can follow; others are passed over.
         default_opt: the opt of a new event when ``opt_callback`` says nothing.
         opt_callback: ``opt_callback(event)`` gives ``"optIn"``, ``"optOut"`` or None; asked for new
-            and modified events.
+            and modified events. A StoreError that it raises fails the whole list.
         clock: seconds since 1970.
         seed: makes request ids and random offsets repeatable, for tests.
 
@@ -355,6 +355,8 @@ class EventHandler:
                 asked[key] = default
                 try:
                     opt = self._opt_callback(event)
+                except StoreError:  # what was asked could not be remembered
+                    raise
                 except Exception:  # the application's own code; the event counts all the same
                     log.exception("opt_callback failed for event %r: %s", event.event_id, default)
                     opt = None

@@ -16,7 +16,7 @@ from oadr2.arguments import check_names
 from oadr2.background import BackgroundVen, VenClient
 from oadr2.client import Client
 from oadr2.decisions import Decisions, OnEvent
-from oadr2.errors import ConfigurationError, LocalProtocolError, TransportError
+from oadr2.errors import ConfigurationError, LocalProtocolError, StoreError, TransportError
 from oadr2.event import EventHandler
 from oadr2.model import OptType, Period, Targets
 from oadr2.services.registration import RegistrationSettings
@@ -26,6 +26,8 @@ from oadr2.services.seal import PayloadSigner, PayloadVerifier
 from oadr2.ven_20b import Ven20b
 
 _LONGEST_SLEEP: Final = 60.0  # seconds; the clock may be set meanwhile
+_SHORTEST_SLEEP: Final = 0.01
+_AFTER_STORE_ERROR: Final = 1.0
 _CLOCK_STEP: Final = 1.0  # seconds two clocks may part before that is a step, not drift
 
 
@@ -97,6 +99,7 @@ class Exchanges:
         """Go on until cancelled; errors are reported and survived."""
         while True:
             self._wake.clear()
+            pause = _SHORTEST_SLEEP
             try:
                 sent = await self.step()
             # OadrError is expected; anything else is a fault in a callback or in here, which must not
@@ -106,8 +109,10 @@ class Exchanges:
                 delay = 0.0 if deadline is None else max(0.0, deadline - self._clock())
                 self._report(error, delay)
                 sent = False
+                if isinstance(error, StoreError):  # what was due is due still
+                    pause = _AFTER_STORE_ERROR
             if not sent:
-                await self._sleep()
+                await self._sleep(pause)
 
     def _mind_clock(self) -> None:
         ahead = self._clock() - self._monotonic()
@@ -115,12 +120,12 @@ class Exchanges:
             self.ven.shift_clock(ahead - self._ahead)
         self._ahead = ahead
 
-    async def _sleep(self) -> None:
+    async def _sleep(self, at_least: float) -> None:
         deadline = self.ven.next_deadline
         seconds = _LONGEST_SLEEP if deadline is None else deadline - self._clock()
         try:
             # Never at once: an error that left its cause in place would make a busy loop.
-            async with asyncio.timeout(min(_LONGEST_SLEEP, max(0.01, seconds))):
+            async with asyncio.timeout(min(_LONGEST_SLEEP, max(at_least, seconds))):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -144,8 +149,6 @@ class ServiceCalls(Client):
             StoreError: it could not be stored; nothing has changed.
         """
         self._check_open()
-        if self.ven.decisions is not None and self.ven.decisions.decide(event_id, opt_type):
-            return
         self.ven.change_opt(event_id, opt_type, vtn_id)
         self.wake()
 
@@ -156,6 +159,7 @@ class ServiceCalls(Client):
         *,
         reason: str = "notParticipating",
         targets: Targets | None = None,
+        opt_id: str | None = None,
     ) -> str:
         """Qualify our opt of a held event, for some of its resources for instance; the optID (O01).
 
@@ -167,7 +171,9 @@ class ServiceCalls(Client):
         event = self.ven.handler.get_event(event_id)
         if event is None:
             raise LocalProtocolError(f"event {event_id!r} is not held")
-        opt_id = self.ven.create_opt(event, opt_type, time.time(), reason=reason, targets=targets)
+        opt_id = self.ven.create_opt(
+            event, opt_type, time.time(), reason=reason, targets=targets, opt_id=opt_id
+        )
         self.wake()
         return opt_id
 
@@ -179,6 +185,7 @@ class ServiceCalls(Client):
         reason: str = "x-schedule",
         market_context: str | None = None,
         targets: Targets | None = None,
+        opt_id: str | None = None,
     ) -> str:
         """Say when the loads are available, or are not; the optID (O02, O04).
 
@@ -194,6 +201,7 @@ class ServiceCalls(Client):
             reason=reason,
             market_context=market_context,
             targets=targets,
+            opt_id=opt_id,
         )
         self.wake()
         return opt_id

@@ -149,11 +149,7 @@ class VtnConnection:
                 asyncio.timeout(bound),
                 self._client.stream("POST", url, content=data) as response,
             ):
-                if response.is_success:
-                    body = await self._body(url, response)
-                    self._check_content_type(url, response, body)
-                    return body
-                refusal = await self._refusal(url, response)
+                return await self._accepted(url, response)
         except TransportError:
             raise
         except httpx.ConnectTimeout as error:
@@ -171,32 +167,33 @@ class VtnConnection:
             raise self._failure(url, reason) from error
         finally:
             self._client.cookies.clear()  # nobody bounds what a VTN may hang on us
-        raise refusal
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+    async def _accepted(self, url: str, response: httpx.Response) -> bytes:
+        # No error may be named here or below: with its own frame it would make a ring, which keeps
+        # what was read until the next collection.
+        if not response.is_success:
+            raise await self._refusal(url, response)
+        body = await self._body(url, response)
+        self._check_content_type(url, response, body)
+        return body
 
     async def _body(self, url: str, response: httpx.Response) -> bytes:
         size = self._max_response_size
         headers = response.headers
         # Of a compressed reply the length says little; what it inflates to is counted.
         announced = "" if "content-encoding" in headers else headers.get("content-length", "")
-        too_large = self._failure(
-            url,
-            f"the reply is larger than max_response_size ({size} bytes)",
-            status=response.status_code,
-        )
-        if announced.isdigit() and (len(announced) > 18 or int(announced) > size):
-            raise too_large
-        body, complete = await _read(response, size + 1)
-        if len(body) > size:
-            raise too_large
-        if not complete:
-            raise self._failure(
-                url, "the compressed reply is cut short", status=response.status_code
-            )
-        return body
+        fault = f"the reply is larger than max_response_size ({size} bytes)"
+        if not announced.isdigit() or (len(announced) <= 18 and int(announced) <= size):
+            body, complete = await _read(response, size + 1)
+            if len(body) <= size:
+                if complete:
+                    return body
+                fault = "the compressed reply is cut short"
+        raise self._failure(url, fault, status=response.status_code)
 
     async def _refusal(self, url: str, response: httpx.Response) -> TransportError:
         status = response.status_code

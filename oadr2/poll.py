@@ -213,6 +213,8 @@ class PollClient(Client):
         if problem is not None:
             delay = next_poll - now
             self._report(problem, f"next poll in {delay:.1f} s", delay)
+            # An error knows this frame: in a ring they would keep the reply until the next collection.
+            del problem
         elif had_failed:
             _log.info("polling works again")
         return next_poll

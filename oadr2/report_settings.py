@@ -23,26 +23,24 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from oadr2.errors import ConfigurationError
-from oadr2.model import ResourceStatus, SamplingRate
+from oadr2.model import ResourceStatus, SamplingRate, Unit
 from oadr2.schedule import Duration
 from oadr2.services.report_source import RESOURCE_STATUS, Reading, ReportPoint, ReportSource
 from oadr2.services.units import unit
+from oadr2.toml_file import kind_of
 
 _REPORT_KEYS: Final = frozenset(("id", "name", "history", "point"))
-_POINT_KEYS: Final = frozenset(
-    (
-        "r_id",
-        "unit",
-        "scale",
-        "symbol",
-        "sampling",
-        "source",
-        "report_type",
-        "reading_type",
-        "resource_id",
-        "market_context",
-    )
-)
+#: What only some units have.
+_UNIT_DETAILS: Final = ("description", "hertz", "voltage", "ac", "pulse_factor")
+#: The keys of a point, and what their values are; ``r_id`` and ``source`` may be several things.
+_POINT_KINDS: Final[Mapping[str, type[Any]]] = {
+    **dict.fromkeys(("unit", "scale", "symbol", "description"), str),
+    **dict.fromkeys(("hertz", "voltage", "pulse_factor"), float),
+    "ac": bool,
+    "sampling": int,
+    **dict.fromkeys(("report_type", "reading_type", "resource_id", "market_context"), str),
+}
+_POINT_KEYS: Final = frozenset(("r_id", "source", *_POINT_KINDS))
 _NAMES: Final = ("TELEMETRY_USAGE", "TELEMETRY_STATUS", "HISTORY_USAGE")
 _STATUS: Final = {
     "online": ResourceStatus(online=True, manual_override=False),
@@ -149,6 +147,7 @@ def _point(
     for key in ("r_id", "source"):
         if key not in point and (key == "r_id" or reader_of is None):
             raise ConfigurationError(f"{where}: {key} is missing")
+    _check_kinds(point, where)
     status = report_name == "TELEMETRY_STATUS"
     try:
         measured = None if status or "unit" not in point else _unit(point)
@@ -169,8 +168,19 @@ def _point(
     )
 
 
-def _unit(point: Mapping[str, Any]) -> Any:
-    return unit(point["unit"], point.get("scale", "none"), point.get("symbol"))
+def _check_kinds(point: Mapping[str, Any], where: str) -> None:
+    for key, kind in _POINT_KINDS.items():
+        value = point.get(key)
+        found = float if kind is float and type(value) is int else type(value)
+        if value is not None and found is not kind:
+            raise ConfigurationError(
+                f"{where}: {key} must be {kind_of(kind())}, not {kind_of(value)}"
+            )
+
+
+def _unit(point: Mapping[str, Any]) -> Unit:
+    details = {key: point[key] for key in _UNIT_DETAILS if key in point}
+    return unit(point["unit"], point.get("scale", "none"), point.get("symbol"), **details)
 
 
 def _whole_seconds(value: object, what: str) -> Duration:

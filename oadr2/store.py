@@ -69,8 +69,9 @@ _WRITER: Final = "SELECT writer FROM ven WHERE ven_id = ?"
 _CLAIM: Final = """INSERT INTO ven VALUES (?, ?)
     ON CONFLICT DO UPDATE SET writer = excluded.writer"""
 _GET_VALUE: Final = "SELECT value FROM value WHERE ven_id = ? AND key = ?"
+# No key is greater than its prefix and the last character that there is: a range of the index.
 _GET_VALUES: Final = """SELECT key, value FROM value
-    WHERE ven_id = ?1 AND substr(key, 1, length(?2)) = ?2 ORDER BY key"""
+    WHERE ven_id = ?1 AND key >= ?2 AND key < ?2 || char(0x10FFFF) ORDER BY key"""
 _DELETE_VALUE: Final = "DELETE FROM value WHERE ven_id = ? AND key = ?"
 _PUT_VALUE: Final = """INSERT INTO value VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET value = excluded.value"""

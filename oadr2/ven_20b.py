@@ -32,6 +32,7 @@ from oadr2.model import (
     CreatedOpt,
     CreatedPartyRegistration,
     CreatedReport,
+    CreateOpt,
     DistributeEvent,
     EiResponse,
     Event,
@@ -47,7 +48,7 @@ from oadr2.model import (
     UpdateReport,
 )
 from oadr2.services.inbox import NOT_RECOGNIZED, SERVICE_OF, Inbox
-from oadr2.services.opt import Opts
+from oadr2.services.opt import HeldOpt, Opts
 from oadr2.services.outbox import AnswersOwed, OptOutbox
 from oadr2.services.registration import Registration, RegistrationSettings
 from oadr2.services.replies import accepted, expect
@@ -126,6 +127,8 @@ class Ven20b:
         self._seal = Seal(handler.policy, signer, verifier)
         self._on_activity = on_activity
         self._hear = on_heard
+        if decisions is not None:
+            decisions.restore(self._state, handler.get_states())
         self._inbox = Inbox(
             handler,
             self.registration,
@@ -170,7 +173,7 @@ class Ven20b:
         """What to send now, or None until :attr:`next_deadline`. One at a time, in the right order.
 
         Raises:
-            StoreError: a report that is due could not be stored.
+            StoreError: a report that is due, or a decision, could not be stored; it is due still.
         """
         if self.phase == "registered":
             self.reports.advance(now)
@@ -178,7 +181,8 @@ class Ven20b:
                 held = self.handler.get_active_events()
                 self.opts.expire(now, frozenset(event.event_id for event in held))
         if self.decisions is not None:
-            for event_id, opt_type in self.decisions.take_due(now):
+            self.decisions.ask_again(now)
+            for event_id, opt_type in self.decisions.due(now):
                 self._answer_late(event_id, opt_type)
         if now < self._tries.not_before:
             return None
@@ -398,6 +402,8 @@ class Ven20b:
             self.change_opt(event_id, opt_type)
         except LocalProtocolError as error:  # it has gone meanwhile, and needs no answer
             _log.info("no answer to event %r: %s", event_id, error)
+            if self.decisions is not None:
+                self.decisions.settled(event_id)
 
     # -- the replies, one by one ----------------------------------------------------------------
 
@@ -537,6 +543,8 @@ class Ven20b:
             StoreError: it could not be stored; nothing has changed.
         """
         self._owe("EiEvent", self.handler.set_opt(event_id, opt_type, vtn_id))
+        if self.decisions is not None:
+            self.decisions.settled(event_id)
 
     def create_opt(
         self,
@@ -546,19 +554,19 @@ class Ven20b:
         *,
         reason: str = "notParticipating",
         targets: Targets | None = None,
+        opt_id: str | None = None,
     ) -> str:
-        """Qualify an opt with an oadrCreateOpt (O01); the optID.
+        """Qualify an opt with an oadrCreateOpt (O01); the optID, which is ours to choose.
 
         Raises:
-            LocalProtocolError, StoreError: as for :meth:`oadr2.services.opt.Opts.for_event`.
+            LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.for_event`.
+            StoreError: it could not be stored; nothing is to be sent.
         """
-        opt_id = self._id()
-        message = self.opts.for_event(
-            event, opt_type, opt_id=opt_id, request_id=self._id(), ven_id=self._ven_id, now=now,
-            reason=reason, targets=targets,
+        message, held = self.opts.for_event(
+            event, opt_type, opt_id=opt_id or self._id(), request_id=self._id(),
+            ven_id=self._ven_id, now=now, reason=reason, targets=targets,
         )  # fmt: skip
-        self._unsent_opts.put(message, self._seal.encoded(message))
-        return opt_id
+        return self._hold(message, held)
 
     def create_availability(
         self,
@@ -569,19 +577,20 @@ class Ven20b:
         reason: str = "x-schedule",
         market_context: str | None = None,
         targets: Targets | None = None,
+        opt_id: str | None = None,
     ) -> str:
-        """Say when the loads are available, or are not (O02, O04); the optID.
+        """Say when the loads are available, or are not (O02, O04); the optID, which is ours to choose.
 
         Raises:
-            LocalProtocolError, StoreError: as for :meth:`oadr2.services.opt.Opts.schedule`.
+            LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.schedule`.
+            StoreError: it could not be stored; nothing is to be sent.
         """
-        opt_id = self._id()
-        message = self.opts.schedule(
-            opt_type, periods, opt_id=opt_id, request_id=self._id(), ven_id=self._ven_id, now=now,
-            reason=reason, market_context=market_context, targets=targets,
+        message, held = self.opts.schedule(
+            opt_type, periods, opt_id=opt_id or self._id(), request_id=self._id(),
+            ven_id=self._ven_id, now=now, reason=reason, market_context=market_context,
+            targets=targets,
         )  # fmt: skip
-        self._unsent_opts.put(message, self._seal.encoded(message))
-        return opt_id
+        return self._hold(message, held)
 
     def cancel_opt(self, opt_id: str) -> None:
         """Take an opt back with an oadrCancelOpt (O06).
@@ -592,6 +601,11 @@ class Ven20b:
         """
         message = self.opts.cancel(opt_id, request_id=self._id(), ven_id=self._ven_id)
         self._unsent_opts.put(message, self._seal.encoded(message))
+
+    def _hold(self, message: CreateOpt, opt: HeldOpt) -> str:
+        self._unsent_opts.put(message, self._seal.encoded(message), also={opt.key: opt.text})
+        self.opts.add(opt)
+        return opt.opt_id
 
     # -- inside ---------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ FLOORS = {
     "oadr2.ven": 2,
     "oadr2.ven_20b": 2,
     "oadr2.exchanges": 2,
+    "oadr2.orders": 2,
     "oadr2.http": 3,
     "oadr2.points": 3,
     "oadr2.poll": 3,

@@ -54,6 +54,7 @@ OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of
                                               be a VEN that its VTN posts events to
   oadr2 xmpp --jid JID --ven-id ID            be a VEN on an XMPP server
   oadr2 ven status --db FILE                  what a VEN keeps: registration, events, reports
+  oadr2 ven opt-out EVENT --db FILE           have a VEN that runs opt out, or in
   oadr2 gateway -c FILE                       drive many loads behind one or several VENs
   oadr2 audit -c FILE                         what a gateway did, and why
   oadr2 points import REGISTRY.csv            VOLTTRON's device registry as points of a gateway

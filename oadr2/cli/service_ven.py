@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from oadr2.cli.configuration import read_secret
+from oadr2.cli.signatures import signatures_of
 from oadr2.decisions import Decisions
 from oadr2.errors import ConfigurationError
 from oadr2.event import EventHandler
@@ -59,11 +59,23 @@ def opt_callback_of(
     """What answers events, for the event handler; and what does so later, for a whole VEN."""
     if args.on_event is None:
         return None, None
-    function = load_function(args.on_event)
+    function = _later(args) if args.on_event == "later" else load_function(args.on_event)
     if not has_services(args):
         return function, None
     decisions = Decisions(function, time_limit=args.decide_within, default=args.opt)
     return decisions.ask, decisions
+
+
+def _later(args: argparse.Namespace) -> Callable[..., Any]:
+    """Leaves every event to a person with ``oadr2 ven opt-in`` or ``opt-out``."""
+    if not has_services(args):
+        raise ConfigurationError(
+            "--on-event later is for --profile 2.0b, without --events-only: in 2.0a an answer has to"
+            " go out before the next poll"
+        )
+    if args.db is None:
+        raise ConfigurationError("--on-event later needs --db, where oadr2 ven finds the VEN")
+    return lambda _event: "later"
 
 
 def make_service_ven(args: argparse.Namespace, parts: VenParts, **registration: Any) -> Ven20b:
@@ -72,7 +84,7 @@ def make_service_ven(args: argparse.Namespace, parts: VenParts, **registration: 
     Raises:
         ConfigurationError: an option is wrong, or signatures need what is not installed.
     """
-    signer, verifier = _signatures(args)
+    signer, verifier = signatures_of(args)
     settings = RegistrationSettings(
         ven_name=args.ven_name,
         ven_id=args.ven_id,
@@ -89,18 +101,3 @@ def make_service_ven(args: argparse.Namespace, parts: VenParts, **registration: 
         verifier=verifier,
         on_activity=parts.on_activity,
     )
-
-
-def _signatures(args: argparse.Namespace) -> tuple[Any, Any]:
-    signer = verifier = None
-    if args.sign_cert is None and args.sign_key is not None:
-        raise ConfigurationError("--sign-key is of no use without --sign-cert")
-    if args.sign_cert is not None or args.verify_fingerprint or args.verify_ca is not None:
-        from oadr2.signature import Signer, Verifier  # noqa: PLC0415 - it needs an extra
-
-        if args.sign_cert is not None:
-            password = read_secret(args, "key_passphrase")
-            signer = Signer(args.sign_cert, args.sign_key, password=password)
-        if args.verify_fingerprint or args.verify_ca is not None:
-            verifier = Verifier(fingerprints=args.verify_fingerprint, ca_certs=args.verify_ca)
-    return signer, verifier

@@ -63,14 +63,14 @@ def add_ven_options(parser: argparse.ArgumentParser) -> None:
         "--on-event",
         metavar="MODULE:FUNCTION",
         help="asked about each event: gives optIn, optOut or None (what --opt says); in a whole 2.0b"
-        " VEN it may be a coroutine function",
+        " VEN it may be a coroutine function, or the word later: left to oadr2 ven opt-in and opt-out",
     )
     ven.add_argument(
         "--decide-within",
         type=seconds,
         default=60.0,
         metavar="SECONDS",
-        help="for a coroutine function; after that the answer is --opt (default: 60)",
+        help="for a decision that takes its time; after that the answer is --opt (default: 60)",
     )
     ven.add_argument(
         "--db", type=Path, metavar="FILE", help="keep events in this SQLite file over a restart"
@@ -119,6 +119,11 @@ def add_service_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TOML file with [[report]] tables; they may stand in the settings file, too",
     )
+    add_signature_options(services)
+
+
+def add_signature_options(services: argparse._ArgumentGroup) -> None:
+    """Signatures of 2.0b, as :mod:`oadr2.cli.signatures` takes them."""
     services.add_argument(
         "--sign-cert", type=Path, metavar="FILE", help="sign what is sent, with this certificate"
     )

@@ -32,9 +32,11 @@ from oadr2.cli.ven_lines import (
     line_text,
     signal_fields,
 )
+from oadr2.client import end_tasks
 from oadr2.control import EventController
 from oadr2.event import Change, EventHandler, EventState
 from oadr2.model import Event, OptType
+from oadr2.orders import Orders, carry_out_orders
 from oadr2.policy import VtnPolicy
 from oadr2.security import watch_expiry
 from oadr2.services.request import Activity
@@ -49,6 +51,9 @@ class Client(Protocol):
 
     async def run(self) -> None:
         """Talk to the VTN until closed."""
+
+    async def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
+        """Change our opt of a held event and tell the VTN."""
 
     async def __aenter__(self) -> Any: ...
 
@@ -206,9 +211,12 @@ async def _follow(
     try:
         async with client:
             talking = asyncio.create_task(client.run())
-            watching = asyncio.create_task(watch_expiry([cert] if cert else []))
+            watching = [asyncio.create_task(watch_expiry([cert] if cert else []))]
+            if handler.store is not None:  # where oadr2 ven opt-out puts its orders
+                orders = Orders(*handler.store)
+                watching.append(asyncio.create_task(carry_out_orders(client, orders)))
             await asyncio.wait((talking, stop), return_when=asyncio.FIRST_COMPLETED)
-            watching.cancel()
+            await end_tasks(watching)
         await talking
     finally:
         controller.exit()

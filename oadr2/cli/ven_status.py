@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from oadr2 import decode
-from oadr2.cli.event_text import event_end, iso_time, local_time, printable
-from oadr2.cli.message_parts import table_of
+from oadr2.cli.event_text import event_end, iso_time, printable
 from oadr2.cli.message_view import console_for, show
-from oadr2.errors import ConfigurationError
+from oadr2.cli.ven_file import OPT_COLUMNS, open_ven_file, opts_in, table_with, vens_in
+from oadr2.decisions import decision_key
 from oadr2.model import DistributeEvent, Event, UpdateReport
 from oadr2.store import EventStore, StoredEvent
 
@@ -34,17 +34,11 @@ class VenStatus:
     waiting: list[dict[str, Any]]
 
 
-def show_status(path: Path, ven_id: str | None, *, as_json: bool) -> int:
+def show_status(args: argparse.Namespace) -> int:
     """Print it for a person, or as JSON; 0."""
-    if not path.is_file():
-        raise ConfigurationError(f"--db {path}: no such file")
-    with EventStore(path) as store:
-        names = store.ven_ids()
-        if ven_id is not None and ven_id not in names:
-            known = ", ".join(names) or "none"
-            raise ConfigurationError(f"--ven-id {ven_id}: not in {path}; there is {known}")
-        found = [_status(store, name) for name in names if ven_id in (None, name)]
-    if as_json:
+    with open_ven_file(args) as store:
+        found = [_status(store, name) for name in vens_in(store, args)]
+    if args.json:
         vens = [{name: getattr(ven, name) for name in VenStatus.__slots__} for ven in found]
         print(json.dumps({"vens": vens}, indent=2))
     elif not found:
@@ -60,16 +54,12 @@ def _status(store: EventStore, name: str) -> VenStatus:
     return VenStatus(
         name,
         None if registration is None else json.loads(registration),
-        [_event(row) for row in store.look(name)],
-        _under(values, "opt/"),
+        [_event(row, values) for row in store.look(name)],
+        opts_in(values),
         sum(key.startswith("opt_unsent/") for key in values),
         [_request(key, text) for key, text in values.items() if key.startswith("report/request/")],
         [_waiting(text) for key, text in values.items() if key.startswith("report/waiting/")],
     )
-
-
-def _under(values: dict[str, str], prefix: str) -> list[dict[str, Any]]:
-    return [json.loads(text) for key, text in values.items() if key.startswith(prefix)]
 
 
 def _request(key: str, text: str) -> dict[str, Any]:
@@ -95,15 +85,18 @@ def _waiting(text: str) -> dict[str, Any]:
     }
 
 
-def _event(row: StoredEvent) -> dict[str, Any]:
+def _event(row: StoredEvent, values: Mapping[str, str]) -> dict[str, Any]:
     message = decode(row.raw)
     event = message.events[0] if isinstance(message, DistributeEvent) and message.events else None
     start, end = (None, None) if event is None else _times(event, row)
+    undecided = values.get(decision_key(row.event_id, row.modification_number))
+    until = None if undecided is None else json.loads(undecided)["until"]
     return {
         "event_id": row.event_id,
         "modification_number": row.modification_number,
         "vtn_id": row.vtn_id,
         "opt_type": row.opt_type,
+        "undecided_until": None if until is None else iso_time(datetime.fromtimestamp(until, UTC)),
         "phase": row.phase,
         "start": None if start is None else iso_time(start),
         "end": None if end is None else iso_time(end),
@@ -140,6 +133,7 @@ def _view(ven: VenStatus) -> RenderableType:
                 )
             )
         )
+    undecided = {"undecided until (local)": "undecided_until"}
     tables: tuple[tuple[str, Sequence[dict[str, Any]], dict[str, str]], ...] = (
         (
             "events",
@@ -149,11 +143,12 @@ def _view(ven: VenStatus) -> RenderableType:
                 "VTN": "vtn_id",
                 "phase": "phase",
                 "answer": "opt_type",
+                **(undecided if any(event["undecided_until"] for event in ven.events) else {}),
                 "from (local)": "start",
                 "to (local)": "end",
             },
         ),
-        ("opts", ven.opts, {"opt": "opt_id", "says": "opt_type", "event": "event_id"}),
+        ("opts", ven.opts, OPT_COLUMNS),
         (
             "report requests",
             ven.requests,
@@ -174,23 +169,8 @@ def _view(ven: VenStatus) -> RenderableType:
     for title, rows, columns in tables:
         if not rows:
             parts.append(Text(f"no {title}", "dim"))
-            continue
-        parts.append(Text(title))
-        table = table_of(*columns)
-        for row in rows:
-            table.add_row(*(_cell(name, row[key]) for name, key in columns.items()))
-        parts.append(table)
+        else:
+            parts += [Text(title), table_with(rows, columns)]
     if ven.opts_unsent:
         parts.append(Text(f"{ven.opts_unsent} opts wait to be told to the VTN"))
     return Group(*parts)
-
-
-def _cell(column: str, value: object) -> Text:
-    if value is None:
-        return Text("until cancelled" if column.startswith("to") else "-")
-    if column.endswith("(local)"):
-        moment = datetime.fromisoformat(str(value)).replace(microsecond=0)
-        return Text(local_time(moment, weekday=False))
-    if isinstance(value, list):
-        return Text(printable(", ".join(map(str, value))))
-    return Text(printable(f"{value:g}" if isinstance(value, float) else str(value)))

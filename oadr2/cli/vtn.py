@@ -14,7 +14,7 @@ from oadr2.cli.configuration import (
     comma_list,
     duration_seconds,
 )
-from oadr2.cli.ven_options import add_tls_options
+from oadr2.cli.ven_options import add_signature_options, add_tls_options
 from oadr2.errors import ConfigurationError
 
 _EXAMPLE: Final = """\
@@ -67,7 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         default="text",
         help="how lines are printed (default: %(default)s)",
     )
-    services = parser.add_argument_group("profile 2.0b: registration, polls, reports")
+    services = parser.add_argument_group("profile 2.0b: registration, polls, reports, signatures")
     services.add_argument(
         "--poll-freq",
         type=duration_seconds,
@@ -93,6 +93,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         metavar="TIME",
         help="end each registration so long after it was made",
     )
+    add_signature_options(services)
     http = parser.add_argument_group("over HTTP")
     http.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
@@ -150,6 +151,14 @@ def run(args: argparse.Namespace, stop: threading.Event | None = None) -> int:
         raise ConfigurationError("--push is for HTTP: leave out --xmpp")
     if not args.xmpp and (args.jid or args.server or args.ven_jid or args.plaintext):
         raise ConfigurationError("--jid, --server, --ven-jid and --plaintext need --xmpp")
+    if args.sign_cert or args.sign_key or args.verify_fingerprint or args.verify_ca:
+        if args.profile == "2.0a":
+            raise ConfigurationError("only messages of 2.0b are signed: leave out --profile 2.0a")
+        if args.xmpp:
+            raise ConfigurationError(
+                "--sign-cert, --verify-fingerprint and --verify-ca are for HTTP: on XMPP the prefixes"
+                " that a signature covers are not kept"
+            )
     if args.xmpp and importlib.util.find_spec("slixmpp") is None:
         raise ConfigurationError("XMPP needs slixmpp: pip install 'oadr2[xmpp]'")
     # Here, because --help needs no web server.

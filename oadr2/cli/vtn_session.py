@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, NoReturn
 
 from oadr2.cli.line_writer import Fields, LineWriter
+from oadr2.cli.signatures import signatures_of
 from oadr2.cli.vtn_lines import Repetitions, exchange_fields, push_fields, step_fields, words
 from oadr2.cli.vtn_links import Link, Outcome, http_link, xmpp_link
 from oadr2.cli.vtn_services import Registrations, pushed_fields, services_of, told_fields
@@ -27,7 +28,8 @@ _COUNT_S: Final = 60.0  # how often it is told what was not shown
 def run_session(args: argparse.Namespace, stop: threading.Event) -> int:
     """Serve until Ctrl-C, SIGTERM or ``stop``; returns 0. Raises as :func:`oadr2.cli.vtn.run`."""
     lines = LineWriter(sys.stdout, args.log_format, words, stop.set)
-    vtn = SimulatedVtn(args.vtn_id, args.profile, keep_answers=1)
+    signer, verifier = signatures_of(args)
+    vtn = SimulatedVtn(args.vtn_id, args.profile, signer=signer, verifier=verifier, keep_answers=1)
     script = None if args.events is None else EventsScript(vtn, args.events)
     services = services_of(args, vtn)
     session = _Session(vtn, script, lines)

@@ -122,8 +122,11 @@ class Inbox:
         Raises:
             RemoteProtocolError, StoreError: as for :meth:`take`.
         """
-        reply = self._handler.handle_payload(body)
-        pending = frozenset() if self._decisions is None else self._decisions.pending
+        if self._decisions is None:
+            return self._handler.handle_payload(body)
+        with self._decisions.whole_or_not():
+            reply = self._handler.handle_payload(body)
+        pending = self._decisions.pending
         if reply is None or not pending:
             return reply
         answer = decode(reply)

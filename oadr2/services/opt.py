@@ -44,16 +44,35 @@ class HeldOpt:
     Attributes:
         event_id: the event it qualifies; None for a schedule of availability.
         until: when its last period is over, seconds since 1970; None for an event's.
+        periods: of the schedule, from when to when; seconds since 1970.
+        resource_ids: the loads it is about; none: all.
     """
 
     opt_id: str
     opt_type: OptType
     event_id: str | None = None
     until: float | None = None
+    periods: Sequence[tuple[float, float]] = ()
+    reason: str = ""
+    market_context: str | None = None
+    resource_ids: Sequence[str] = ()
+
+    @property
+    def key(self) -> str:
+        """Where it is kept."""
+        return _PREFIX + self.opt_id
+
+    @property
+    def text(self) -> str:
+        """What is kept of it."""
+        return json.dumps(asdict(self))
 
 
 class Opts:
-    """The opts of one VEN; remembered in ``state``."""
+    """The opts of one VEN; remembered in ``state``.
+
+    What :meth:`for_event` and :meth:`schedule` make holds from :meth:`add` on.
+    """
 
     def __init__(self, state: ServiceState) -> None:
         self._state = state
@@ -78,15 +97,18 @@ class Opts:
         now: float,
         reason: str = "notParticipating",
         targets: Targets | None = None,
-    ) -> CreateOpt:
+    ) -> tuple[CreateOpt, HeldOpt]:
         """Qualify our opt of an event, for all of it or for some resources (O01, O03).
 
         Raises:
-            LocalProtocolError: the reason is none of the profile's.
-            StoreError: it could not be stored; nothing is to be sent.
+            LocalProtocolError: the reason is none of the profile's, or the optID is in use.
         """
-        self._keep(HeldOpt(opt_id, opt_type, event.event_id), reason)
-        return CreateOpt(
+        targets = targets or Targets()
+        self._check(opt_id, reason)
+        held = HeldOpt(
+            opt_id, opt_type, event.event_id, reason=reason, resource_ids=targets.resource_ids
+        )
+        message = CreateOpt(
             opt_id,
             opt_type,
             reason,
@@ -94,8 +116,9 @@ class Opts:
             datetime.fromtimestamp(now, UTC),
             request_id,
             qualified_event_id=QualifiedEventId(event.event_id, event.modification_number),
-            targets=targets or Targets(),
+            targets=targets,
         )
+        return message, held
 
     def schedule(
         self,
@@ -109,20 +132,34 @@ class Opts:
         reason: str = "x-schedule",
         market_context: str | None = None,
         targets: Targets | None = None,
-    ) -> CreateOpt:
+    ) -> tuple[CreateOpt, HeldOpt]:
         """Say when the loads are available, or are not (O02, O04).
 
         Raises:
-            LocalProtocolError: there is no period, one has no length, or the reason is unknown.
-            StoreError: it could not be stored; nothing is to be sent.
+            LocalProtocolError: there is no period, one has no length, the reason is unknown, or the
+                optID is in use.
         """
         if not periods:
             raise LocalProtocolError("a schedule of availability needs at least one period")
-        ends = [period.dtstart + period.duration for period in periods]
-        if any(end <= period.dtstart for period, end in zip(periods, ends, strict=True)):
+        spans = [
+            (period.dtstart.timestamp(), (period.dtstart + period.duration).timestamp())
+            for period in periods
+        ]
+        if any(end <= start for start, end in spans):
             raise LocalProtocolError("a period of availability must have a positive duration")
-        self._keep(HeldOpt(opt_id, opt_type, None, max(ends).timestamp()), reason)
-        return CreateOpt(
+        targets = targets or Targets()
+        self._check(opt_id, reason)
+        held = HeldOpt(
+            opt_id,
+            opt_type,
+            None,
+            max(end for _, end in spans),
+            spans,
+            reason,
+            market_context,
+            targets.resource_ids,
+        )
+        message = CreateOpt(
             opt_id,
             opt_type,
             reason,
@@ -130,9 +167,14 @@ class Opts:
             datetime.fromtimestamp(now, UTC),
             request_id,
             vavailability=Vavailability(tuple(periods)),
-            targets=targets or Targets(),
+            targets=targets,
             market_context=market_context,
         )
+        return message, held
+
+    def add(self, opt: HeldOpt) -> None:
+        """It holds from now on; whoever has it told has stored it with that."""
+        self._held[opt.opt_id] = opt
 
     def cancel(self, opt_id: str, *, request_id: str, ven_id: str) -> CancelOpt:
         """Take an opt back (O06).
@@ -163,10 +205,15 @@ class Opts:
             for opt_id in over:
                 del self._held[opt_id]
 
-    def _keep(self, opt: HeldOpt, reason: str) -> None:
-        if reason not in OPT_REASONS and not reason.startswith("x-"):
-            raise LocalProtocolError(
-                f"opt reason {reason!r}: it is one of {', '.join(sorted(OPT_REASONS))}, or begins with x-"
-            )
-        self._state.save({_PREFIX + opt.opt_id: json.dumps(asdict(opt))})
-        self._held[opt.opt_id] = opt
+    def _check(self, opt_id: str, reason: str) -> None:
+        require_reason(reason)
+        if opt_id in self._held:
+            raise LocalProtocolError(f"opt {opt_id!r} is there already")
+
+
+def require_reason(reason: str) -> None:
+    """Raise LocalProtocolError when this is no reason for an opt (O04)."""
+    if reason not in OPT_REASONS and not reason.startswith("x-"):
+        raise LocalProtocolError(
+            f"opt reason {reason!r}: it is one of {', '.join(sorted(OPT_REASONS))}, or begins with x-"
+        )

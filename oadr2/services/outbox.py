@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -98,15 +99,20 @@ class OptOutbox:
         """The oldest. Only while there is one."""
         return next(iter(self._waiting.values()))
 
-    def put(self, message: CreateOpt | CancelOpt, data: bytes) -> None:
-        """Have an opt told, or taken back.
+    def put(
+        self,
+        message: CreateOpt | CancelOpt,
+        data: bytes,
+        also: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Have an opt told, or taken back; ``also`` is stored with it, both or neither.
 
         Raises:
             StoreError: it could not be stored; it is not going to be sent.
         """
         number = max(self._waiting, default=0) + 1
         text = json.dumps({"opt_id": message.opt_id, "data": data.decode()})
-        self._state.save({_key(number): text})
+        self._state.save({_key(number): text, **(also or {})})
         self._waiting[number] = UnsentOpt(number, message.opt_id, data)
 
     def sent(self, number: int) -> None:

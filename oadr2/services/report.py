@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from oadr2._core.encode import encode
 from oadr2._core.objects import decode
-from oadr2.errors import ConfigurationError
+from oadr2.errors import ConfigurationError, StoreError
 from oadr2.model import (
     RegisterReport,
     Report,
     ReportInterval,
+    ReportPayload,
     ReportRequest,
     UpdateReport,
 )
@@ -30,6 +31,7 @@ METADATA: Final = "METADATA"
 _ANNOUNCED: Final = "report/announced"
 _REQUESTS: Final = "report/request/"
 _WAITING: Final = "report/waiting/"
+_SAMPLES: Final = "report/sample/"
 _INVALID_ID: Final = 452
 _INVALID_DATA: Final = 454
 _NOT_SUPPORTED: Final = 461
@@ -70,6 +72,7 @@ class _Running:
     next_delivery: float
     past: bool  # asked for what is kept already
     samples: list[Sample] = field(default_factory=list)
+    sample_keys: list[str] = field(default_factory=list)  # of those that are stored
 
     @property
     def deadline(self) -> float:
@@ -77,7 +80,8 @@ class _Running:
 
 
 class Reports:
-    """The reports of one VEN; requests and what is not delivered yet are remembered in ``state``.
+    """The reports of one VEN; requests, what they have gathered and what is not delivered yet are
+    remembered in ``state``. What is kept for requests of history is not.
 
     Args:
         sources: what can be reported.
@@ -112,6 +116,8 @@ class Reports:
         self._running: dict[str, _Running] = {}
         self._waiting: dict[int, Report] = {}
         self._next_history: dict[str, float] = {}
+        self._sample_number = 0
+        self._samples_stored = True
         self._restore()
 
     # -- announcing -----------------------------------------------------------------------------
@@ -130,8 +136,8 @@ class Reports:
         Raises:
             StoreError: it could not be stored; they go on, and it is to be announced again.
         """
-        self._state.save({_ANNOUNCED: self._description()})
-        self._stop(tuple(self._running))
+        self._state.save({_ANNOUNCED: self._description(), **self._all_kept()})
+        self._running.clear()
 
     @property
     def is_announced(self) -> bool:
@@ -140,8 +146,8 @@ class Reports:
 
     def forget(self) -> None:
         """The registration is over: nobody is left to report to."""
-        self._state.save({_ANNOUNCED: None})
-        self._stop(tuple(self._running))
+        self._state.save({_ANNOUNCED: None, **self._all_kept()})
+        self._running.clear()
 
     # -- being asked ----------------------------------------------------------------------------
 
@@ -172,7 +178,12 @@ class Reports:
         after = {*self._running, *(running.report_request_id for running in taken)}
         if len(after) > self._max_requests:
             return Outcome(_NOT_SUPPORTED, f"more than {self._max_requests} requests at a time")
-        self._save(taken)
+        changes: dict[str, str | None] = {}
+        for running in taken:
+            changes[_REQUESTS + running.report_request_id] = json.dumps(_to_json(running))
+            replaced = self._running.get(running.report_request_id)
+            changes |= dict.fromkeys(() if replaced is None else replaced.sample_keys)
+        self._state.save(changes)
         for running in taken:
             self._running[running.report_request_id] = running
         return Outcome(metadata=metadata)
@@ -190,7 +201,7 @@ class Reports:
         known = [self._running[i] for i in ids if i in self._running]
         if report_to_follow:
             for running in known:
-                self._deliver(running, now)
+                self._deliver(running, now, {})
         self._stop(tuple(running.report_request_id for running in known))
         if unknown:
             return Outcome(_INVALID_ID, f"no such report request: {', '.join(unknown)}")
@@ -294,7 +305,11 @@ class Reports:
             step,
             back,
             next_sample=_grid(start, step, now) if step and not once else math.inf,
-            next_delivery=now if once else _grid(start + back, back, now) if back else end,
+            next_delivery=now
+            if once
+            else min(_grid(start + back, back, now), end)
+            if back
+            else end,
             past=once and period is not None,
         )
 
@@ -302,22 +317,42 @@ class Reports:
         if running.next_sample <= now:
             missed = math.floor((now - running.next_sample) / running.step)
             at = running.next_sample + missed * running.step
-            running.samples.append(running.source.sample(at))
+            sample = running.source.sample(at)
+            running.samples.append(sample)
+            if running.next_delivery > now:  # else it is stored with the report
+                self._store_sample(running, sample, now)
             running.next_sample = at + running.step
             if running.next_sample >= running.end:
                 running.next_sample = math.inf
         if running.next_delivery <= now:
-            self._deliver(running, now)
+            key = _REQUESTS + running.report_request_id
             if not running.back or running.next_delivery >= running.end:
-                self._stop((running.report_request_id,))
+                self._deliver(running, now, {key: None})
+                del self._running[running.report_request_id]
                 return
-            running.next_delivery = _grid(running.next_delivery + running.back, running.back, now)
-            running.next_delivery = min(running.next_delivery, running.end)
-            running.samples.clear()
-            self._save((running,))
+            following = _grid(running.next_delivery + running.back, running.back, now)
+            following = min(following, running.end)
+            kept = {**_to_json(running), "next_delivery": following}
+            self._deliver(running, now, {key: json.dumps(kept)})
+            running.next_delivery = following
 
-    def _deliver(self, running: _Running, now: float) -> None:
-        """Put what it has gathered among the deliveries."""
+    def _store_sample(self, running: _Running, sample: Sample, now: float) -> None:
+        """Keep it over a restart, as a report of its own; without that it is at least in memory."""
+        key = f"{_SAMPLES}{self._sample_number:012}"
+        report = _report(running, (sample,), now, one_payload=False)
+        try:
+            self._state.save({key: _as_text(report)})
+        except StoreError as error:
+            if self._samples_stored:
+                _log.warning("readings are kept in memory only for now: %s", error)
+            self._samples_stored = False
+            return
+        self._samples_stored = True
+        self._sample_number += 1
+        running.sample_keys.append(key)
+
+    def _deliver(self, running: _Running, now: float, also: Mapping[str, str | None]) -> None:
+        """Put what it has gathered among the deliveries; ``also`` is stored with that, or neither is."""
         source = running.source
         samples = running.samples
         if running.past:
@@ -331,15 +366,16 @@ class Reports:
             samples = [source.sample(now)]
         report = _report(running, samples, now, self._one_payload)
         number = max(self._waiting, default=0) + 1
-        changes: dict[str, str | None] = {
-            f"{_WAITING}{number:012}": encode(UpdateReport("", (report,))).decode()
-        }
+        changes: dict[str, str | None] = {f"{_WAITING}{number:012}": _as_text(report), **also}
+        changes |= dict.fromkeys(running.sample_keys)
         dropped = None
         if len(self._waiting) >= self._max_waiting:
             dropped = next(iter(self._waiting))
             changes[f"{_WAITING}{dropped:012}"] = None
         self._state.save(changes)
         self._waiting[number] = report
+        running.samples.clear()
+        running.sample_keys.clear()
         if dropped is not None:
             del self._waiting[dropped]
             _log.error(
@@ -347,15 +383,16 @@ class Reports:
                 self._max_waiting,
             )
 
+    def _all_kept(self) -> dict[str, None]:
+        """To forget every request, those that were given up too, and what they have gathered."""
+        return dict.fromkeys((*self._state.load(_REQUESTS), *self._state.load(_SAMPLES)))
+
     def _stop(self, ids: Sequence[str]) -> None:
-        self._state.save(dict.fromkeys((_REQUESTS + i for i in ids), None))
+        keys = [_REQUESTS + i for i in ids]
+        keys += [k for i in ids if i in self._running for k in self._running[i].sample_keys]
+        self._state.save(dict.fromkeys(keys))
         for report_request_id in ids:
             self._running.pop(report_request_id, None)
-
-    def _save(self, changed: Sequence[_Running]) -> None:
-        self._state.save(
-            {_REQUESTS + r.report_request_id: json.dumps(_to_json(r)) for r in changed}
-        )
 
     def _restore(self) -> None:
         for key, text in self._state.load(_REQUESTS).items():
@@ -371,9 +408,18 @@ class Reports:
             kept["source"], kept["r_ids"] = source, tuple(kept["r_ids"])
             self._running[report_request_id] = _Running(report_request_id, **kept)
         for key, text in self._state.load(_WAITING).items():
-            message = decode(text.encode())
-            if isinstance(message, UpdateReport):
-                self._waiting[int(key.removeprefix(_WAITING))] = message.reports[0]
+            self._waiting[int(key.removeprefix(_WAITING))] = _from_text(text)
+        for key, text in self._state.load(_SAMPLES).items():
+            self._sample_number = int(key.removeprefix(_SAMPLES)) + 1
+            report = _from_text(text)
+            found = self._running.get(report.report_request_id)
+            if found is None:
+                continue  # of a request that was given up
+            (sample,) = _samples_of(report)
+            found.samples.append(sample)
+            found.sample_keys.append(key)
+            following = sample.at + found.step
+            found.next_sample = following if following < found.end else math.inf
 
 
 def _grid(first: float, step: float, now: float) -> float:
@@ -412,6 +458,27 @@ def _report(running: _Running, samples: Sequence[Sample], now: float, one_payloa
 
 
 # -- as texts -----------------------------------------------------------------------------------
+
+
+def _as_text(report: Report) -> str:
+    return encode(UpdateReport("", (report,))).decode()
+
+
+def _from_text(text: str) -> Report:
+    message = decode(text.encode())
+    assert isinstance(message, UpdateReport)  # noqa: S101  nothing else is kept so
+    return message.reports[0]
+
+
+def _samples_of(report: Report) -> list[Sample]:
+    return [
+        Sample(
+            interval.dtstart.timestamp(),
+            tuple((p.r_id, p) for p in interval.payloads if isinstance(p, ReportPayload)),
+        )
+        for interval in report.intervals
+        if interval.dtstart is not None
+    ]
 
 
 def _to_json(running: _Running) -> dict[str, Any]:

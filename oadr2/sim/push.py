@@ -49,7 +49,7 @@ class VtnPusher:
 
         Raises:
             TransportError: the VEN was not reached, or replied with another status than 200.
-            RemoteProtocolError: its reply is no oadrResponse.
+            RemoteProtocolError: its reply is no oadrResponse, or not signed as it must be.
         """
         return self.post(self.vtn.list_for(ven_id, profile), profile)
 
@@ -67,7 +67,7 @@ class VtnPusher:
                 f"POST {url}: HTTP {reply.status_code}: {reply.text[:200]}",
                 status=reply.status_code,
             )
-        message = decode(reply.content)
+        message = decode(self.vtn.opened(reply.content) if profile == "2.0b" else reply.content)
         if not isinstance(message, Response):
             raise RemoteProtocolError(
                 f"the reply to a push is an oadr{type(message).__name__}, not an oadrResponse"

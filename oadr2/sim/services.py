@@ -271,7 +271,7 @@ class VtnServices:
                 push.ven.list_seen = push.revision
             elif push.ven.queue and push.ven.queue[0] is push.message:
                 push.ven.queue.popleft()
-            message = decode(reply) if reply.strip() else None
+            message = decode(self.vtn.opened(reply)) if reply.strip() else None
             if message is not None:
                 self._answer_registered(push.ven, message)
             self._changed.notify_all()
@@ -292,10 +292,15 @@ class VtnServices:
         """
         if service is None:
             service = self._service_of(data)
+        try:
+            data = self.vtn.opened(data)
+        except RemoteProtocolError as error:
+            self.vtn.require_well_formed(data, error)
+            return self._encode(_refusal(error.response_code, str(error)))
         if service == "EiEvent":
-            reply = self.vtn.handle(data, "2.0b")
+            reply = self.vtn.answer(data, "2.0b")
             self._note_synchronised(data)
-            return reply
+            return self.vtn.signed(reply)
         try:
             message = decode(data)
         except RemoteProtocolError as error:
@@ -476,7 +481,7 @@ class VtnServices:
         return f"message-{next(self._numbers)}"
 
     def _encode(self, message: Message) -> bytes:
-        return encode(message, wrap=self.vtn.wrap_20b)
+        return self.vtn.signed(encode(message, wrap=self.vtn.wrap_20b))
 
     def _tell(self, message: Message, code: int, problem: str) -> None:
         if self.on_message is None:

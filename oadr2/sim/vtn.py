@@ -35,6 +35,7 @@ from oadr2.model import (
     Response,
     Targets,
 )
+from oadr2.services.seal import PayloadSigner, PayloadVerifier
 from oadr2.sim.event_list import EventList
 from oadr2.sim.event_spec import EventSettings
 from oadr2.sim.exchange import Answer, Exchange, ListedEvent, Refusal
@@ -91,6 +92,7 @@ class SimulatedVtn:
         reply_to_created: "response" answers an oadrCreatedEvent with an oadrResponse, "empty" with
             an empty body (field-notes.md 5).
         wrap_20b: put 2.0b messages inside oadrPayload.
+        signer, verifier: sign what is sent in 2.0b, and take only what is signed (facts.md 3.6).
         keep_answers: how many ``answers`` and ``refusals`` are kept; None keeps all.
         remember_vens: keep how often each VEN polled and its last answers. False is for load tests:
             memory then does not grow with VENs, except by those that acknowledged a cancellation.
@@ -106,15 +108,21 @@ class SimulatedVtn:
         known_vens: Mapping[str, Targets] | Iterable[str] | None = None,
         reply_to_created: Literal["response", "empty"] = "response",
         wrap_20b: bool = True,
+        signer: PayloadSigner | None = None,
+        verifier: PayloadVerifier | None = None,
         keep_answers: int | None = None,
         remember_vens: bool = True,
     ) -> None:
         if profile not in ("2.0a", "2.0b", "both"):
             raise LocalProtocolError(f'profile {profile!r} is none of "2.0a", "2.0b", "both"')
+        if signer is not None and not wrap_20b:
+            raise LocalProtocolError("only wrapped messages are signed: wrap_20b is off")
         self.vtn_id = vtn_id
         self.profiles: tuple[Profile, ...] = ("2.0a", "2.0b") if profile == "both" else (profile,)
         self.reply_to_created = reply_to_created
         self.wrap_20b = wrap_20b
+        self._signer = signer
+        self._verifier = verifier
         #: Called after each exchange, outside the lock; what it raises is logged.
         self.on_message: Callable[[Exchange], None] | None = None
         numbers = itertools.count(1)
@@ -258,6 +266,35 @@ class SimulatedVtn:
         Raises:
             RemoteProtocolError: the request is not well-formed XML, an error of the transport.
         """
+        if profile != "2.0b":
+            return self.answer(data, profile)
+        try:
+            body = self.opened(data)
+        except RemoteProtocolError as error:
+            self.require_well_formed(data, error)
+            return self.signed(self._response(profile, "", error.response_code, str(error), ""))
+        return self.signed(self.answer(body, profile))
+
+    def opened(self, data: bytes) -> bytes:
+        """What a message in 2.0b says for certain: all of it where nobody has to sign.
+
+        Raises:
+            RemoteProtocolError: it is not signed as it must be, or cannot be read.
+        """
+        if self._verifier is None:
+            return data
+        try:
+            return self._verifier.verify(data)
+        except RemoteProtocolError as error:
+            self._tell("2.0b", "", None, error.response_code, error.reason)
+            raise
+
+    def signed(self, data: bytes) -> bytes:
+        """What is to be sent in 2.0b, signed now if this VTN signs."""
+        return data if self._signer is None or not data else self._signer.sign(data)
+
+    def answer(self, data: bytes, profile: Profile) -> bytes:
+        """The same as :meth:`handle` for a request that is to be believed; not signed."""
         codes = _CODES[profile]
         request: Message | None = None
         try:
@@ -299,8 +336,9 @@ class SimulatedVtn:
         return replace(message, request_id=request_id, response=None)
 
     def list_for(self, ven_id: str, profile: Profile) -> bytes:
-        """The bytes of :meth:`list_message_for`."""
-        return self._encode(self.list_message_for(ven_id, profile))
+        """The bytes of :meth:`list_message_for`, to be sent now."""
+        data = self._encode(self.list_message_for(ven_id, profile))
+        return self.signed(data) if profile == "2.0b" else data
 
     def _distribute(self, request: RequestEvent) -> bytes:
         ven_id, profile = request.ven_id, request.profile

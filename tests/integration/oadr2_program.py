@@ -140,10 +140,10 @@ class Program:
         self.process.kill()
         self.wait()
 
-    def resident_kilobytes(self) -> int:
-        """Memory it has in use now (VmRSS)."""
+    def kilobytes(self, what: str) -> int:
+        """Memory it has in use now (``VmRSS``), or the most it ever had (``VmHWM``)."""
         status = Path(f"/proc/{self.pid}/status").read_text("ascii")
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        line = next(line for line in status.splitlines() if line.startswith(f"{what}:"))
         return int(line.split()[1])
 
     def __enter__(self) -> Self:

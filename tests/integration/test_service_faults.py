@@ -14,3 +14,5 @@ def test_P05_nothing_that_the_VTN_was_told_is_lost(tmp_path: Path) -> None:
     assert harness.problems == []
     assert harness.known.accepted
     assert harness.known.answered
+    assert harness.known.gathered
+    assert harness.known.opted

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from oadr2_program import Program
 from openleadr_vtn import OpenleadrVtn
+
+from oadr2.cli import main
 
 EVENTS = """
 [[event]]
@@ -92,7 +95,9 @@ def pair(
             yield vtn, ven
 
 
-def test_registration_reports_and_an_event(pair: tuple[Program, Program], tmp_path: Path) -> None:
+def test_registration_reports_and_an_event(
+    pair: tuple[Program, Program], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     vtn, ven = pair
     registered = ven.wait_for_record(change="registered")
     assert vtn.wait_for_record(kind="joined")["ven_id"] == registered["ven_id"]
@@ -106,19 +111,36 @@ def test_registration_reports_and_an_event(pair: tuple[Program, Program], tmp_pa
     assert ven.wait_for_record(kind="signal")["level"] == 2.0
     (answer,) = vtn.wait_for_record(kind="answer")["answers"]
     assert (answer["event_id"], answer["opt_type"]) == ("peak", "optIn")
-    with Program("ven", "status", "--db", str(tmp_path / "ven.db"), "--json") as status:
-        assert status.wait() == 0
-        (kept,) = json.loads(status.output)["vens"]
+    file = ("--db", str(tmp_path / "ven.db"))
+    assert main(["ven", "status", *file, "--json"]) == 0
+    (kept,) = json.loads(capsys.readouterr().out)["vens"]
     assert kept["registration"]["ven_id"] == registered["ven_id"]
     assert [event["event_id"] for event in kept["events"]] == ["peak"]
     assert {request["report"] for request in kept["requests"]} == {"meter", "state"}
+    assert main(["ven", "opt-out", "peak", *file, "--no-wait"]) == 0
+    assert main(["ven", "opt-out", "--for", "2h", *file, "--no-wait"]) == 0
+    (answer,) = vtn.wait_for_record(2, kind="answer")["answers"]
+    assert (answer["event_id"], answer["opt_type"]) == ("peak", "optOut")
+    assert " says optOut for a schedule" in vtn.wait_for_record(kind="opt")["text"]
+    assert ven.wait_for_record(2, kind="signal")["level"] == 0.0
     ends_well(ven, vtn)
 
 
-def test_the_VTN_asks_for_another_registration_and_ends_it(settings: Path) -> None:
-    with vtn_program("--reregister-after", "1s", "--cancel-after", "3s") as vtn:
+def test_the_VTN_asks_for_another_registration_and_ends_it_all_signed(
+    settings: Path, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    signed = []
+    for name in ("vtn.pem", "ven.pem"):
+        leaf = authority.issue_cert(name)
+        leaf.private_key_and_cert_chain_pem.write_to_path(tmp_path / name)
+        file, ca = str(tmp_path / name), str(tmp_path / "ca.pem")
+        signed.append(("--sign-cert", file, "--verify-ca", ca))
+    with vtn_program("--reregister-after", "1s", "--cancel-after", "3s", *signed[0]) as vtn:
         url = vtn.wait_for_record(kind="start")["url"]
-        with Program("poll", "-c", str(settings), "--vtn-url", url, "--json") as ven:
+        more = ("-c", str(settings), "--vtn-url", url, "--json", *signed[1])
+        with Program("poll", *more) as ven:
             ven.wait_for_record(2, change="registered")
             ven.wait_for_record(change="cancelled")
             vtn.wait_for_record(kind="left")

@@ -1,13 +1,19 @@
 """Attributes of model objects, checked against what the schema allows, and written."""
 
 cimport cython
+from cpython.datetime cimport (
+    PyDateTime_Check,
+    PyDateTime_DATE_GET_TZINFO,
+    PyDateTime_TimeZone_UTC,
+    import_datetime,
+)
 from cpython.float cimport PyFloat_AsDouble
 from cpython.mem cimport PyMem_Free
 from libc.math cimport fabs, isfinite, isinf, signbit
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from oadr2._core.clock cimport DATE_TIME_ROOM, DURATION_ROOM, Dur, format_date_time, format_duration
-from oadr2._core.datetimes cimport us_from_datetime
+from oadr2._core.datetimes cimport Duration, us_from_datetime
 from oadr2._core.message cimport PROFILE_A
 from oadr2._core.writer cimport (
     Writer,
@@ -21,11 +27,11 @@ from oadr2._core.writer cimport (
 )
 from oadr2._core.text cimport Str
 
-from datetime import datetime
 from decimal import Decimal
 
 from oadr2.errors import LocalProtocolError
-from oadr2.schedule import Duration
+
+import_datetime()
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
@@ -210,14 +216,17 @@ cdef class FieldWriter:
     cdef int date_time(self, object value, const char* name) except -1:
         cdef char text[DATE_TIME_ROOM]
         cdef int64_t us
-        if not isinstance(value, datetime):
+        if not PyDateTime_Check(value):
             raise self.wrong(name, must_be("datetime", value))
-        if value.utcoffset() is None:
-            raise self.wrong(name, "has no time zone; datetimes must be aware")
-        try:
-            us = us_from_datetime(value)
-        except (OverflowError, ValueError):
-            raise self.wrong(name, "lies outside the years 1 to 9999")
+        if PyDateTime_DATE_GET_TZINFO(value) == PyDateTime_TimeZone_UTC:
+            us = us_from_datetime(value)  # as ours are: nothing to ask, and always within the years
+        else:
+            if value.utcoffset() is None:
+                raise self.wrong(name, "has no time zone; datetimes must be aware")
+            try:
+                us = us_from_datetime(value)
+            except (OverflowError, ValueError):
+                raise self.wrong(name, "lies outside the years 1 to 9999")
         writer_put(&self.w, text, format_date_time(us, text))
         return 0
 
@@ -225,13 +234,10 @@ cdef class FieldWriter:
         """The plain duration. Whole seconds only: the schema knows no fractions."""
         cdef char text[DURATION_ROOM]
         cdef Dur d
-        if not isinstance(value, Duration):
+        if type(value) is not Duration:
             raise self.wrong(name, must_be("Duration", value))
-        try:
-            d.months = value.months
-            d.us = value.microseconds
-        except (OverflowError, TypeError):
-            raise self.wrong(name, "is too long")
+        d.months = (<Duration> value).months
+        d.us = (<Duration> value).microseconds
         d.present = 1
         d.bare_months = 0
         if d.months > 0 and d.us < 0 or d.months < 0 and d.us > 0:
