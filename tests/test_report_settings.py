@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from oadr2 import encode
-from oadr2.report_settings import report_sources, report_tables
 from oadr2.errors import ConfigurationError
 from oadr2.model import RegisterReport, Unit
+from oadr2.report_settings import report_sources, report_tables
 from oadr2.services.units import CURRENCIES, UNIT_NAMES, unit
 
 _SCHEMA = Path(__file__).parent.parent / "oadr2" / "schemas" / "2.0b" / "oadr.xsd"
