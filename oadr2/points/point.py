@@ -94,6 +94,7 @@ class Point:
         "_refusals",
         "_retry_at",
         "_return_at",
+        "_returning_since",
         "_tries",
         "_verify_at",
         "_waited",
@@ -141,6 +142,7 @@ class Point:
         self._was_controlled = self._controlled_since is not None
         self._expired = False  # max_control is used up
         self._return_at: float | None = None
+        self._returning_since: float | None = None  # when the control began that it returns from
         self._busy: Write | Read | None = None
         self._known = False  # the device's true state was read since the last failure
         self._confirmed: Setting | None = None  # the device has this value, as far as we know
@@ -190,7 +192,10 @@ class Point:
         """To be kept for the next start; None before anything is known."""
         if self.written is None:
             return self._memory
-        return Memory(self.written, self._changed_at, self._controlled_since)
+        since = self._controlled_since
+        if since is None and self._return_at is not None and self.written != self.rules.normal:
+            since = self._returning_since  # so that the next start spreads the return, too
+        return Memory(self.written, self._changed_at, since)
 
     # -- what happens -----------------------------------------------------------------------------
 
@@ -402,6 +407,7 @@ class Point:
         if followed.cause not in _DEMAND_RESPONSE or followed.value == normal:
             self._expired = False
         controlled = aim.cause in _DEMAND_RESPONSE and aim.value != normal
+        since = self._controlled_since
         if not controlled:
             if not self._expired:  # an override in between does not make it good again
                 self._controlled_since = None
@@ -421,6 +427,7 @@ class Point:
             self._was_controlled = False
             if self.rules.return_within:
                 self._return_at = now + self.rules.return_within * self._random()
+                self._returning_since = since
         if aim is self.aim or aim == self.aim:
             return
         before, self.aim = self.aim, aim

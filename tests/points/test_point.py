@@ -432,6 +432,23 @@ def test_after_a_restart_in_the_return_it_is_spread_again() -> None:
     assert again.writes == [(started + 150.0, 100.0)]
 
 
+def test_a_restart_between_the_event_and_the_return_does_not_end_the_wait() -> None:
+    rig = PointRig(rules(return_within=300.0))
+    rig.run_for(1)
+    rig.want(demand(40.0))
+    rig.run_for(60)
+    rig.want(None)
+    rig.run_for(60)
+    assert rig.values == [40.0]
+    again = rig.restart()
+    started = again.now
+    again.run_for(600)
+    assert again.writes == [(started + 150.0, 100.0)]
+    memory = again.point.memory
+    assert memory is not None
+    assert memory.controlled_since is None
+
+
 def test_a_failsafe_release_is_spread_too() -> None:
     rig = PointRig(rules(return_within=300.0, failsafe=Failsafe(30.0, "release")))
     rig.run_for(1)
