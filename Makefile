@@ -44,7 +44,7 @@ types: $(VENV)/installed-test ## mypy --strict, and the stubs of the compiled mo
 
 tests: $(VENV)/installed-test ## the tests alone (TEST_ARGS='-k name')
 	@tools/install_servers.sh prosody nginx mosquitto
-	@echo "== pytest" && $(BIN)/python -m pytest -n 6 $(TEST_ARGS)
+	@echo "== pytest" && $(BIN)/python -m pytest -n 6 --maxschedchunk 8 $(TEST_ARGS)
 
 test-sanitize: $(VENV)/installed-test ## the tests on a core with AddressSanitizer and UBSan, in build/sanitized
 	@echo "== pytest, sanitized" && $(BIN)/python tools/run_sanitized.py $(TEST_ARGS)
