@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
@@ -119,8 +120,11 @@ def test_registration_reports_and_an_event(
     assert {request["report"] for request in kept["requests"]} == {"meter", "state"}
     assert main(["ven", "opt-out", "peak", *file, "--no-wait"]) == 0
     assert main(["ven", "opt-out", "--for", "2h", *file, "--no-wait"]) == 0
-    (answer,) = vtn.wait_for_record(2, kind="answer")["answers"]
-    assert (answer["event_id"], answer["opt_type"]) == ("peak", "optOut")
+    for number in itertools.count(2):  # a list that is told twice is answered twice
+        (answer,) = vtn.wait_for_record(number, kind="answer")["answers"]
+        assert answer["event_id"] == "peak"
+        if answer["opt_type"] == "optOut":
+            break
     assert " says optOut for a schedule" in vtn.wait_for_record(kind="opt")["text"]
     assert ven.wait_for_record(2, kind="signal")["level"] == 0.0
     ends_well(ven, vtn)
