@@ -28,7 +28,7 @@ from oadr2.security import client_context
 
 _log = logging.getLogger("oadr2.points.mqtt")
 # The library reports at length what becomes a DeviceError here.
-_library_log = logging.getLogger("oadr2.points.mqtt.library")
+_library_log = logging.getLogger("oadr2.points.mqtt.aiomqtt")
 if _library_log.level == logging.NOTSET:
     _library_log.setLevel(logging.CRITICAL)
 
