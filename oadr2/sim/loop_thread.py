@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
 
+_CANCEL_AGAIN = 1.0  # seconds
+
 
 class LoopThread:
     """Runs coroutines for callers on other threads, from :meth:`start` to :meth:`stop`."""
@@ -37,7 +39,11 @@ class LoopThread:
 
 
 async def _cancel_the_rest() -> None:
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
+    """Until all have ended: a library may make something else of a cancellation, and go on."""
+    while rest := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in rest:
+            task.cancel()
+        done, _ = await asyncio.wait(rest, timeout=_CANCEL_AGAIN)
+        for task in done:
+            if not task.cancelled():
+                task.exception()  # it is nobody's concern any more
