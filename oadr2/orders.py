@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, Protocol, TypeAlias
 
+from oadr2.client import end_tasks
 from oadr2.errors import (
     LocalProtocolError,
     OadrError,
@@ -116,7 +117,7 @@ class OptClient(Protocol):
     """A transport's client; one that has :class:`oadr2.exchanges.ServiceCalls` does all there is."""
 
     async def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
-        """Change our opt of a held event and tell the VTN."""
+        """Change our opt of a held event and tell the VTN; it has changed before this first waits."""
 
 
 async def carry_out_orders(
@@ -135,16 +136,20 @@ async def carry_out_orders(
         clock: seconds since 1970.
     """
     trouble = ""
-    while True:
-        try:
-            for order in _possible(client, orders, clock()):
-                await _carry_out(client, orders, order, clock())
-            trouble = ""
-        except StoreError as error:  # they wait, and so do we
-            if str(error) != trouble:
-                trouble = str(error)
-                _log.error("orders cannot be carried out: %s", trouble)
-        await asyncio.sleep(look_every)
+    telling: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            try:
+                for order in _possible(client, orders, clock()):
+                    await _carry_out(client, orders, order, clock(), telling)
+                trouble = ""
+            except StoreError as error:  # they wait, and so do we
+                if str(error) != trouble:
+                    trouble = str(error)
+                    _log.error("orders cannot be carried out: %s", trouble)
+            await asyncio.sleep(look_every)
+    finally:
+        await end_tasks(telling)
 
 
 def _possible(client: OptClient, orders: Orders, now: float) -> list[Order]:
@@ -167,14 +172,15 @@ def _possible(client: OptClient, orders: Orders, now: float) -> list[Order]:
     return waiting
 
 
-async def _carry_out(client: OptClient, orders: Orders, order: Order, now: float) -> None:
+async def _carry_out(
+    client: OptClient, orders: Orders, order: Order, now: float, telling: set[asyncio.Task[None]]
+) -> None:
     try:
-        await _obey(client, order, now)
+        await _obey(client, order, now, telling)
     except StoreError:
         raise
     except (TransportError, RemoteProtocolError) as error:
-        # The opt has changed all the same; the answer to the VTN's next list says so.
-        _log.warning("the VTN is not told of event %r yet: %s", order.event_id, error)
+        _note_untold(order, error)
     except Exception as error:  # an order that cannot be carried out must not stand for ever
         if not isinstance(error, OadrError):
             _log.exception("order about %r failed", order.event_id or order.opt_id)
@@ -185,9 +191,37 @@ async def _carry_out(client: OptClient, orders: Orders, order: Order, now: float
     orders.done((order,))
 
 
-async def _obey(client: OptClient, order: Order, now: float) -> None:
+def _note_untold(order: Order, error: Exception) -> None:
+    """The opt has changed all the same; the answer to the VTN's next list says so."""
+    _log.warning("the VTN is not told of event %r yet: %s", order.event_id, error)
+
+
+async def _change_opt(client: OptClient, order: Order, telling: set[asyncio.Task[None]]) -> None:
+    """Change it now; a VTN that takes its time to be told holds up no other order."""
+    task = asyncio.create_task(client.change_opt(order.event_id, order.opt_type, order.vtn_id))
+    telling.add(task)
+
+    def told(_task: object) -> None:
+        telling.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, (TransportError, RemoteProtocolError)):
+            _note_untold(order, error)
+        elif error is not None:
+            _log.error("telling the VTN of event %r failed", order.event_id, exc_info=error)
+
+    await asyncio.sleep(0)  # its first step, which changes the opt or says why not
+    if not task.done():
+        task.add_done_callback(told)
+        return
+    telling.discard(task)
+    task.result()
+
+
+async def _obey(
+    client: OptClient, order: Order, now: float, telling: set[asyncio.Task[None]]
+) -> None:
     if order.kind == "event":
-        await client.change_opt(order.event_id, order.opt_type, order.vtn_id)
+        await _change_opt(client, order, telling)
         return
     if not isinstance(client, ServiceCalls):
         raise LocalProtocolError("this VEN only takes events: it can opt in and out of whole ones")
