@@ -1,4 +1,4 @@
-"""What a person orders of a VEN that runs in another process: opts, through its file.
+"""What a person orders of a VEN that runs in another process, through its file: opts, its registration.
 
 Whoever gives an order writes it beside the VEN's events and settings (:class:`Orders`); the VEN looks
 there twice a second and carries it out (:func:`carry_out_orders`). One that does not run does so when it
@@ -37,7 +37,10 @@ _PREFIX: Final = "order/"
 _LOOK_S: Final = 0.5
 _REFUSALS_KEPT_S: Final = 60.0
 
-OrderKind: TypeAlias = Literal["event", "qualify", "schedule", "cancel"]
+OrderKind: TypeAlias = Literal["event", "qualify", "schedule", "cancel", "register", "withdraw"]
+
+# What needs no registration.
+_ALWAYS: Final = frozenset({"event", "register", "withdraw"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,9 @@ class Order:
 
     Attributes:
         kind: ``event``: our opt of a whole event; ``qualify``: an opt for part of one, ``schedule``:
-            when loads are there, or are not; ``cancel``: take such an opt back. All but the first
-            are of 2.0b.
-        opt_type: of all but ``cancel``.
+            when loads are there, or are not; ``cancel``: take such an opt back; ``register``: do
+            that, or do it again; ``withdraw``: end the registration. All but the first are of 2.0b.
+        opt_type: of the first three.
         event_id, vtn_id: of ``event`` and ``qualify``; the vtnID only where several use the eventID.
         opt_id: of the opt to be taken back, or to be made.
         periods: of a ``schedule``: from when to when, seconds since 1970.
@@ -159,7 +162,7 @@ def _possible(client: OptClient, orders: Orders, now: float) -> list[Order]:
     waiting = [order for order in known if not order.refused]
     if isinstance(client, ServiceCalls):
         if client.ven.registration.registered is None:  # it has no venID to opt with
-            waiting = [order for order in waiting if order.kind == "event"]
+            waiting = [order for order in waiting if order.kind in _ALWAYS]
         held = {opt.opt_id for opt in client.ven.opts.held}
         taken_back = {o.opt_id for o in waiting if o.kind == "cancel"} - held
         made = {o.opt_id for o in waiting if o.kind in ("qualify", "schedule")}
@@ -224,7 +227,14 @@ async def _obey(
         await _change_opt(client, order, telling)
         return
     if not isinstance(client, ServiceCalls):
-        raise LocalProtocolError("this VEN only takes events: it can opt in and out of whole ones")
+        can = "never registers" if order.kind in _ALWAYS else "can opt in and out of whole ones"
+        raise LocalProtocolError(f"this VEN only takes events: it {can}")
+    if order.kind == "register":
+        await client.register()
+        return
+    if order.kind == "withdraw":
+        await client.withdraw()
+        return
     if order.kind == "cancel":
         await client.cancel_opt(order.opt_id)
         return

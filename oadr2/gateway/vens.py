@@ -103,6 +103,8 @@ class VenLink:
     @property
     def asks(self) -> bool:
         """Whether it asks for its events at the start, or can only wait until they are pushed."""
+        if self.withdrawn:
+            return False
         pushed = self.settings.push is not None and self.settings.services is None
         return not pushed or self.settings.heartbeat is not None
 
@@ -117,9 +119,23 @@ class VenLink:
         known = None if self.ven is None else self.ven.registration.registered
         if self.ven is None:
             return ""
+        if self.withdrawn:
+            return "the registration was ended by order"
         if self.ven.phase == "cancelled":
             return "the VTN has ended the registration"
-        return "not registered yet" if known is None else f"registered as {known.ven_id}"
+        if known is None:
+            return "not registered yet"
+        ends = ", to be ended" if self.ven.registration.last_word == "end" else ""
+        return f"registered as {known.ven_id}{ends}"
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether a person has ended its registration, so that its VTN says nothing more."""
+        return (
+            self.ven is not None
+            and self.ven.phase == "cancelled"
+            and self.ven.registration.last_word == "end"
+        )
 
     def start(self) -> None:
         """Talk to the VTN from now on."""
