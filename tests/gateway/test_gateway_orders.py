@@ -14,6 +14,8 @@ from vtn_rig import PASSWORD, WAYS, RigVtn, write
 
 from oadr2.errors import StoreError
 from oadr2.gateway.configuration import read_configuration
+from oadr2.gateway.gateway import Gateway
+from oadr2.gateway.page.health import metrics_text, unready_reasons
 from oadr2.model import OptType
 from oadr2.orders import Order, Orders
 from oadr2.sim.prosody import ProsodyServer
@@ -23,6 +25,7 @@ EVERY_WAY = [("http", "2.0a"), *WAYS]
 every_way = pytest.mark.parametrize(
     "rig", EVERY_WAY, ids=[" ".join(way) for way in EVERY_WAY], indirect=True
 )
+FAILSAFE = 'failsafe = { after = "500ms", action = 55 }'
 over_http = pytest.mark.parametrize("rig", [("http", "2.0a")], indirect=True)
 
 
@@ -72,7 +75,7 @@ def answers(rig: RigVtn) -> list[str]:
     return found
 
 
-async def peak(rig: RigVtn, gateway: Any, device: FakeFolder) -> None:
+async def peak(rig: RigVtn, gateway: Gateway, device: FakeFolder) -> None:
     """The event is at work."""
     await eventually(lambda: gateway.ready and gateway.links["gw"].heard, "the start")
     rig.vtn.add_event("peak", start="now", levels=[(3600, 2)])
@@ -232,5 +235,97 @@ def test_a_file_that_cannot_be_read_for_a_while(
                 await eventually(lambda: "orders cannot be carried out" in caplog.text, "the line")
             person.opt("optOut")
             await eventually(lambda: device["chiller"] == 100.0, "the end of its part in it")
+
+    asyncio.run(scenario())
+
+
+# -- registration ---------------------------------------------------------------------------------
+
+over_services = pytest.mark.parametrize(
+    "rig", [("http", "2.0b"), ("push", "2.0b"), ("xmpp", "2.0b")], indirect=True
+)
+
+
+@over_services
+def test_a_registration_that_a_person_ends_and_begins(rig: RigVtn, tmp_path: Path) -> None:
+    assert rig.services is not None
+    services = rig.services
+    device, person = chiller(tmp_path), Person(tmp_path)
+    path = write(tmp_path, [rig.table()], [point("chiller", more=FAILSAFE)])
+
+    def is_ended(gateway: Gateway) -> None:
+        (ven,) = gateway.view().vens
+        assert (ven.registered, ven.withdrawn) == (False, True)
+        assert ven.registration == "the registration was ended by order"
+        assert 'oadr2_gateway_ven_registered{ven="gw"} 0' in metrics_text(gateway)
+        assert unready_reasons(gateway) == []
+        assert not gateway.links["gw"].asks  # so that a start does not wait for it
+
+    async def scenario() -> None:
+        async with running(path) as gateway:
+            await eventually(lambda: services.vens and gateway.links["gw"].heard, "the VTN")
+            person.give(Order("withdraw"))
+            await eventually(lambda: not services.vens, "the end")
+            await eventually(lambda: device["chiller"] == 55.0, "the fail-safe")
+            is_ended(gateway)
+        async with running(path) as gateway:
+            await eventually(lambda: gateway.ready and gateway.points["chiller"].seen_at, "it")
+            is_ended(gateway)
+            changed = [rig.table('resource_ids = ["roof"]')]
+            write(tmp_path, changed, [point("chiller", more=FAILSAFE)])
+            before = gateway.links["gw"]
+            await gateway.reload(read_configuration(path))
+            assert gateway.links["gw"] is not before
+            is_ended(gateway)
+            assert services.vens == {}
+            person.give(Order("register"))
+            await eventually(lambda: services.vens, "the registration")
+            await eventually(lambda: device["chiller"] == 100.0, "the VTN's return")
+            (ven,) = gateway.view().vens
+            assert (ven.registered, ven.withdrawn) == (True, False)
+
+    asyncio.run(scenario())
+    assert person.waiting == ()
+
+
+@pytest.mark.parametrize("rig", [("http", "2.0b")], indirect=True)
+def test_what_the_VTN_has_ended_is_begun_again_by_order(rig: RigVtn, tmp_path: Path) -> None:
+    assert rig.services is not None
+    services = rig.services
+    device, person = chiller(tmp_path), Person(tmp_path)
+    path = write(tmp_path, [rig.table()], [point("chiller", more=FAILSAFE)])
+
+    async def scenario() -> None:
+        async with running(path) as gateway:
+            await eventually(lambda: services.vens, "the registration")
+            services.cancel_registration(next(iter(services.vens)))
+            await eventually(lambda: device["chiller"] == 55.0, "the fail-safe")
+            person.give(Order("register"))
+            await eventually(lambda: device["chiller"] == 100.0, "the VTN's return")
+            assert gateway.view().vens[0].registered
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("rig", [("http", "2.0b")], indirect=True)
+def test_a_registration_that_is_to_end_when_the_VTN_is_back(rig: RigVtn, tmp_path: Path) -> None:
+    assert rig.services is not None
+    services = rig.services
+    chiller(tmp_path)
+    person = Person(tmp_path)
+    path = write(tmp_path, [rig.table()], [point("chiller")])
+
+    async def scenario() -> None:
+        async with running(path) as gateway:
+            await eventually(lambda: services.vens and gateway.links["gw"].heard, "the VTN")
+            (known,) = services.vens
+            await asyncio.to_thread(rig.go)
+            person.give(Order("withdraw"))
+            await eventually(lambda: person.waiting == (), "the order")
+            (ven,) = gateway.view().vens
+            assert (ven.registered, ven.withdrawn) == (True, False)
+            assert ven.registration == f"registered as {known}, to be ended"
+            await asyncio.to_thread(rig.come)
+            await eventually(lambda: not services.vens, "the end")
 
     asyncio.run(scenario())
