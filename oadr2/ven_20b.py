@@ -155,7 +155,8 @@ class Ven20b:
         self._cancelled = ends and not self._cancel
         if self._cancelled:
             _log.warning(
-                "VEN %r was told to end its registration: it asks for nothing", handler.ven_id
+                "VEN %r asks for nothing: its registration was ended by order (oadr2 ven register)",
+                handler.ven_id,
             )
         self._queried = not self.registration.settings.query
         again = not self.registration.holds or self.registration.last_word == "register"

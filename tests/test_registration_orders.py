@@ -103,7 +103,10 @@ def test_it_stays_ended_over_a_restart_until_it_is_ordered_anew(
     house.obey()
     told.clear()
     restart(house)
-    assert "VEN 'house' was told to end its registration: it asks for nothing" in caplog.text
+    assert (
+        "VEN 'house' asks for nothing: its registration was ended by order (oadr2 ven register)"
+        in caplog.text
+    )
     a_day_passes(house)
     assert (told.since(), house.ven.phase) == ([], "cancelled")
     person.give(register())

@@ -279,10 +279,10 @@ def test_a_registration_that_a_person_ends_and_begins(rig: RigVtn, tmp_path: Pat
             is_ended(gateway)
             assert services.vens == {}
             person.give(Order("register"))
-            await eventually(lambda: services.vens, "the registration")
+            await eventually(lambda: gateway.view().vens[0].registered, "the registration")
             await eventually(lambda: device["chiller"] == 100.0, "the VTN's return")
-            (ven,) = gateway.view().vens
-            assert (ven.registered, ven.withdrawn) == (True, False)
+            assert services.vens
+            assert not gateway.view().vens[0].withdrawn
 
     asyncio.run(scenario())
     assert person.waiting == ()
@@ -327,5 +327,35 @@ def test_a_registration_that_is_to_end_when_the_VTN_is_back(rig: RigVtn, tmp_pat
             assert ven.registration == f"registered as {known}, to be ended"
             await asyncio.to_thread(rig.come)
             await eventually(lambda: not services.vens, "the end")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("rig", [("http", "2.0b")], indirect=True)
+def test_an_override_is_told_anew_after_a_new_registration(rig: RigVtn, tmp_path: Path) -> None:
+    assert rig.services is not None
+    services = rig.services
+    device, person = chiller(tmp_path), Person(tmp_path)
+    cooler = point("chiller", more='resource_id = "chiller"')
+    path = write(tmp_path, [rig.table("opt_overrides = true")], [cooler])
+
+    def opts() -> list[Any]:
+        return [opt for ven in services.vens.values() for opt in ven.opts.values()]
+
+    async def scenario() -> None:
+        async with running(path) as gateway:
+            await peak(rig, gateway, device)
+            gateway.override("chiller", 100.0, 3600, "eve")
+            await eventually(lambda: len(opts()) == 1, "the opt-out")
+            person.give(Order("withdraw"))
+            await eventually(lambda: not services.vens, "the end")
+            person.give(Order("register"))
+            await eventually(lambda: len(opts()) == 1, "the opt-out again")
+            (opt,) = opts()
+            assert (opt.opt_type, opt.targets.resource_ids) == ("optOut", ("chiller",))
+            services.forget(next(iter(services.vens)))
+            await eventually(lambda: len(opts()) == 1, "the opt-out once more")
+            gateway.end_override("chiller")
+            await eventually(lambda: services.vens and not opts(), "its end")
 
     asyncio.run(scenario())
