@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from fake_driver import FakeFolder
-from gateway_rig import audit, eventually, point, running
+from gateway_rig import GatewayProcess, audit, eventually, point, running, wait_for
 from vtn_rig import PASSWORD, WAYS, RigVtn, write
 
+from oadr2.cli import main
 from oadr2.errors import StoreError
 from oadr2.gateway.configuration import read_configuration
 from oadr2.gateway.gateway import Gateway
@@ -359,3 +360,37 @@ def test_an_override_is_told_anew_after_a_new_registration(rig: RigVtn, tmp_path
             await eventually(lambda: services.vens and not opts(), "its end")
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("rig", [("http", "2.0b")], indirect=True)
+def test_orders_at_a_terminal_and_a_kill_in_between(
+    rig: RigVtn, tmp_path: Path, plugin_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rig.services is not None
+    services, device = rig.services, chiller(tmp_path)
+    path = write(tmp_path, [rig.table()], [point("chiller")])
+
+    def ven(*words: str) -> str:
+        assert main(["ven", *words, "-c", str(path)]) == 0
+        return capsys.readouterr().out
+
+    with GatewayProcess(path, plugin_folder) as gateway:
+        rig.vtn.add_event("peak", start="now", levels=[(3600, 2)])
+        wait_for(lambda: gateway.works() and device["chiller"] == 40.0, "the event")
+        assert ven("opt-out", "peak") == "optOut of event peak: taken by the VEN\n"
+        wait_for(lambda: device["chiller"] == 100.0, "the end of its part in it")
+        rig.go()
+        taken = ven("cancel-registration")
+        assert taken == "end of the registration: taken by the VEN\n"
+        assert "; to be ended" in ven("status")
+        gateway.kill()
+    rig.come()
+    with GatewayProcess(path, plugin_folder) as gateway:
+        wait_for(lambda: gateway.works() and not services.vens, "the end")
+        wait_for(lambda: "not registered: ended by order" in ven("status"), "its note of it")
+        gateway.kill()
+    assert "waits in" in ven("register", "--no-wait")
+    with GatewayProcess(path, plugin_folder) as gateway:
+        wait_for(lambda: gateway.works() and services.vens, "the registration")
+        wait_for(lambda: "registered with VTN vtn_1" in ven("status"), "its note of it")
+        assert gateway.end()[0] == 0
