@@ -202,11 +202,18 @@ class Ven20b:
             return self._owed.first
         if self._cancelled:
             return None
-        if self._register:
-            return self._registering() if self._ready("register", now) else None
+        if self._register and self._ready("register", now):
+            return self._registering()
+        if not self._goes_on:
+            return None
         if self._cancel and self._ready("cancel", now):
             return self._request("EiRegisterParty", self.registration.cancel(self._id()), "cancel")
         return self._next_registered(now)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether there is more to do than to register: what we have holds until it is renewed."""
+        return not self._register or self.registration.holds
 
     def _registering(self) -> Request:
         if not self._queried:
@@ -237,11 +244,9 @@ class Ven20b:
         times = [self._tries.ready_at("answer")] if self._owed else []
         if self.decisions is not None and self.decisions.next_deadline is not None:
             times.append(self.decisions.next_deadline)
-        if self._cancelled:
-            pass
-        elif self._register:
+        if self._register and not self._cancelled:
             times.append(self._tries.ready_at("register"))
-        else:
+        if self._goes_on and not self._cancelled:
             wanted: tuple[tuple[Purpose, object], ...] = (
                 ("cancel", self._cancel),
                 ("announce", self._announce),

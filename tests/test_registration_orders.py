@@ -10,11 +10,13 @@ import pytest
 from ordered_ven import OrderedVen
 
 from oadr2 import encode
-from oadr2.errors import StoreError, TransportError
+from oadr2.errors import RemoteProtocolError, StoreError, TransportError
 from oadr2.model import (
     CanceledPartyRegistration,
+    CreatedPartyRegistration,
     CreatePartyRegistration,
     EiResponse,
+    SupportedProfile,
 )
 from oadr2.orders import Order, Orders
 from oadr2.services.registration import Registration
@@ -409,3 +411,35 @@ def test_a_VEN_that_never_registers_refuses(
     assert found is not None
     assert found.refused == "this VEN only takes events: it never registers"
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("trouble", ["refused", "HTTP 500"])
+def test_events_come_while_the_VTN_does_not_renew_the_registration(
+    house: OrderedVen, person: Orders, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    person.give(register())
+    carried_out(house, person, monkeypatch)
+    house.services.vtn.add_event("more", start="+2h", levels=[(3600, 1.0)])
+    profiles = (SupportedProfile("2.0b", ("simpleHttp",)),)
+    refusal = EiResponse(403, "not now", "r")
+    no = encode(CreatedPartyRegistration("vtn", refusal, profiles=profiles))
+    tries, end = 0, house.now + 60
+    while house.now < end:
+        action = house.ven.next_action(house.now)
+        if action is None:
+            assert house.ven.next_deadline is not None
+            house.now = max(house.now + 0.001, house.ven.next_deadline)
+        elif action.purpose != "register":
+            reply = house.services.handle(action.service, action.data)
+            house.ven.receive(action, reply, house.now)
+        elif trouble == "refused":
+            tries += 1
+            with pytest.raises(RemoteProtocolError, match="refused to register us"):
+                house.ven.receive(action, no, house.now)
+        else:
+            tries += 1
+            house.ven.failed(action, TransportError("HTTP 500", status=500), house.now)
+    assert 2 <= tries <= 60
+    assert house.handler.get_event("more") is not None
+    a_day_passes(house)
+    assert house.ven.registration.last_word == ""  # renewed in the end
