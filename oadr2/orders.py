@@ -90,30 +90,30 @@ class Orders:
 
     def __init__(self, store: EventStore, ven_id: str) -> None:
         self._store = store
-        self._ven_id = ven_id
+        self.ven_id = ven_id
 
     def give(self, order: Order) -> None:
         """Write it down. Raises StoreError when it cannot be; it is not given then."""
-        self._store.put_value(self._ven_id, order.key, json.dumps(asdict(order)))
+        self._store.put_value(self.ven_id, order.key, json.dumps(asdict(order)))
 
     def all(self) -> tuple[Order, ...]:
         """Those that wait, and those refused a short while ago. Raises StoreError."""
-        texts = self._store.get_values(self._ven_id, _PREFIX).values()
+        texts = self._store.get_values(self.ven_id, _PREFIX).values()
         return tuple(map(_order, texts))
 
     def find(self, order: Order) -> Order | None:
         """It as it is now, ``refused`` perhaps; None once it is carried out. Raises StoreError."""
-        text = self._store.get_value(self._ven_id, order.key)
+        text = self._store.get_value(self.ven_id, order.key)
         return None if text is None else _order(text)
 
     def done(self, orders: Sequence[Order]) -> None:
         """For the VEN: forget them. Raises StoreError."""
-        self._store.put_values(self._ven_id, dict.fromkeys((o.key for o in orders), None))
+        self._store.put_values(self.ven_id, dict.fromkeys((o.key for o in orders), None))
 
     def refuse(self, order: Order, reason: str, now: float) -> None:
         """For the VEN: have the giver know why not. Raises StoreError."""
         refused = replace(order, refused=reason, refused_at=now)
-        self._store.put_values(self._ven_id, {order.key: json.dumps(asdict(refused))})
+        self._store.put_values(self.ven_id, {order.key: json.dumps(asdict(refused))})
 
 
 class OptClient(Protocol):
@@ -144,6 +144,8 @@ async def carry_out_orders(
         while True:
             try:
                 for order in _possible(client, orders, clock()):
+                    if _waits(client, order):
+                        continue
                     await _carry_out(client, orders, order, clock(), telling)
                 trouble = ""
             except StoreError as error:  # they wait, and so do we
@@ -161,8 +163,6 @@ def _possible(client: OptClient, orders: Orders, now: float) -> list[Order]:
     over = [o for o in known if o.refused and not 0 <= now - o.refused_at < _REFUSALS_KEPT_S]
     waiting = [order for order in known if not order.refused]
     if isinstance(client, ServiceCalls):
-        if client.ven.registration.registered is None:  # it has no venID to opt with
-            waiting = [order for order in waiting if order.kind in _ALWAYS]
         held = {opt.opt_id for opt in client.ven.opts.held}
         taken_back = {o.opt_id for o in waiting if o.kind == "cancel"} - held
         made = {o.opt_id for o in waiting if o.kind in ("qualify", "schedule")}
@@ -173,6 +173,14 @@ def _possible(client: OptClient, orders: Orders, now: float) -> list[Order]:
     if over:
         orders.done(over)
     return waiting
+
+
+def _waits(client: OptClient, order: Order) -> bool:
+    """Whether it needs a registration, and there is none, or none that lasts."""
+    if order.kind in _ALWAYS or not isinstance(client, ServiceCalls):
+        return False
+    registration = client.ven.registration
+    return registration.registered is None or registration.last_word == "end"
 
 
 async def _carry_out(
@@ -188,7 +196,7 @@ async def _carry_out(
         if not isinstance(error, OadrError):
             _log.exception("order about %r failed", order.event_id or order.opt_id)
         else:
-            _log.warning("an order is refused: %s", error)
+            _log.warning("VEN %s refuses an order: %s", orders.ven_id, error)
         orders.refuse(order, str(error), now)
         return
     orders.done((order,))

@@ -198,6 +198,20 @@ def test_an_opt_waits_for_the_registration_that_begins_anew(
     assert list(house.told) == [order.opt_id]
 
 
+def test_an_opt_ordered_after_the_end_waits_and_is_not_lost(
+    house: OrderedVen, person: Orders
+) -> None:
+    person.give(withdraw())
+    order = Order("schedule", "optOut", periods=((NOW, NOW + 7200),), reason="x-schedule")
+    person.give(order)
+    house.obey()
+    assert person.all() == (order,)
+    person.give(register())
+    house.obey()
+    house.obey()
+    assert list(house.told) == [order.opt_id]
+
+
 def test_opts_end_with_the_registration(house: OrderedVen, person: Orders) -> None:
     order = Order("schedule", "optOut", periods=((NOW, NOW + 7200),), reason="x-schedule")
     person.give(order)
