@@ -151,8 +151,10 @@ class VenLink:
 
     async def close(self) -> None:
         """Stop, and close the store."""
-        await end_tasks(self._tasks[1:])  # before the client: no order is to meet a closed one
+        for task in self._tasks[1:]:
+            task.cancel()  # before the client is closed: it would refuse what is ordered now
         await self.client.aclose()
+        await end_tasks(self._tasks[1:])
         if self._tasks:
             await asyncio.wait(self._tasks[:1])
         self.handler.close()
