@@ -237,6 +237,9 @@ class Traffic:
             now = self._clock()
             self._lag = max(self._lag, now - self._tick_at)
             if not self._ending and (self._stopping or now >= self._end):
+                if not self._stopping:  # what was due in the last moment is in time still
+                    self._play(self._end)
+                    self._send_due(self._end)
                 self._begin_ending(now)
             elif self._ending:
                 self._count_unsent(_COUNTED)
