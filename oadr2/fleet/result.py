@@ -101,9 +101,20 @@ class Result:
     @property
     def attempts(self) -> int:
         """Exchanges begun: answered ones and those that got no answer."""
-        return self.counter("exchanges") + sum(
-            count for name, count in self.errors.items() if name in UNANSWERED
-        )
+        failed = sum(count for name, count in self.errors.items() if name in UNANSWERED)
+        return self.counter("exchanges") + failed + self.unanswered
+
+    @property
+    def unanswered(self) -> int:
+        """Exchanges that the VTN had not answered long after the time was up; an interrupted run
+        does not wait for them, and says nothing of it.
+        """
+        return 0 if self.interrupted else self.counter("abandoned")
+
+    @property
+    def failed(self) -> int:
+        """Exchanges that came to nothing: errors of every class, and those never answered."""
+        return sum(self.errors.values()) + self.unanswered
 
     def durations(self, metric: str) -> Histogram:
         """The histogram behind a metric of kind ``duration``; see ``thresholds.METRICS``."""
@@ -132,7 +143,7 @@ class Result:
         elif threshold.error_class:
             value = self.errors.get(threshold.error_class, 0)
         else:
-            value = sum(self.errors.values())
+            value = self.failed
         if threshold.unit != "%":
             return float(value)
         whole = self.attempts if metric.share_of == "attempts" else self.counter(metric.share_of)

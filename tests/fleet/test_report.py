@@ -231,3 +231,11 @@ def test_a_page_with_hardly_anything_is_drawn_too(browse: Browse) -> None:
     assert complaints == ""
     assert 'data-drawn="5"' in dom
     assert "NaN" not in dom
+
+
+def test_exchanges_never_answered_are_errors_on_the_page() -> None:
+    silent = replace(a_result(), errors={}, counters={"polls": 20, "abandoned": 20})
+    text = read(report_page(silent))[0]
+    assert "20 failed" in text
+    assert "unanswered" in text
+    assert "20 failed" not in read(report_page(replace(silent, interrupted=True)))[0]

@@ -128,7 +128,7 @@ def _states(result: Result) -> Iterator[str]:
 def _tiles(result: Result) -> Iterator[str]:
     latency, seen = result.durations("latency"), result.durations("propagation")
     intended = result.durations("intended")
-    errors = sum(result.errors.values())
+    errors = result.failed
     share = 100 * errors / result.attempts if result.attempts else 0.0
     tiles = [
         ("Exchanges a second", f"{result.rate('exchanges'):,.0f}", _total(result, "exchanges")),
@@ -242,6 +242,8 @@ def _message_name(kind: str) -> str:
 
 def _error_table(result: Result) -> Iterator[str]:
     errors = [(name, number) for name, number in result.errors.items() if number]
+    if result.unanswered:
+        errors.append(("unanswered", result.unanswered))
     if not errors:
         return
     yield '<section class="card wide"><h2>Errors by class</h2><div class="scroll"><table>'
@@ -266,6 +268,7 @@ _ERRORS: Final = {
     "http_other": "another HTTP status than 200",
     "xml": "the answer was no well-formed XML",
     "schema": "the answer was not a message that fits",
+    "unanswered": "still without an answer when the run ended, long after the last poll",
 }
 
 
