@@ -28,6 +28,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -100,6 +101,8 @@ def read_base_url(text: object) -> str:
         raise ValueError("it is no address such as https://vtn.example") from None
     if "@" in parts.netloc:
         raise ValueError("a user name or password does not belong in an address")
+    if parts.query or parts.fragment or re.search(r"\s", text):
+        raise ValueError("it is no address such as https://vtn.example")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it must start with http:// or https:// and name a host")
     return text
@@ -150,7 +153,14 @@ def _delay(value: object) -> tuple[float, float]:
 
 
 def _limit(value: object) -> int | None:
-    return None if value == 0 else int(_whole(value))
+    number = int(_whole(value))
+    if not 0 <= number < 1 << 31:
+        raise ValueError("it is a whole number from 1 on, or 0 for no limit")
+    return number or None
+
+
+def _url_or_none(value: object) -> str | None:
+    return None if value == "" else read_base_url(value)
 
 
 def _curve(value: object) -> tuple[float, ...]:
@@ -311,7 +321,7 @@ class _Reader:
             stages=tuple(stages),
             name=self.value((), data, "name", _text, self.file.path.stem),
             seed=self.value((), data, "seed", _whole, 0),
-            vtn_url=self.value((), data, "vtn_url", read_base_url, None),
+            vtn_url=self.value((), data, "vtn_url", _url_or_none, None),
             connections=self.connections(),
             timeouts=self.table(Timeouts, _TIMEOUT_READERS, "timeouts"),
             tls=self.tls(),
@@ -324,6 +334,8 @@ class _Reader:
     def group(self, keys: Keys, table: dict[str, Any]) -> Group:
         special = ("ven_ids_file", "ven_ids_sha256", "policy", "reports", "opts")
         self.check_keys(keys, table, (*_GROUP_READERS, *special))
+        if table.get("ven_ids_file") == "":  # as --print-scenario shows it
+            table = {key: value for key, value in table.items() if key != "ven_ids_file"}
         plain = {k: v for k, v in table.items() if k not in special}
         more: dict[str, Any] = {}
         if "ven_ids_file" in table:
@@ -389,7 +401,9 @@ class _Reader:
         table = self.subtable("tls", _TLS_READERS)
         folder = self.file.path.parent
         for key in ("ca_file", "cert_file", "key_file"):
-            if isinstance(table.get(key), str):
+            if table.get(key) == "":  # as --print-scenario shows it
+                del table[key]
+            elif isinstance(table.get(key), str):
                 table[key] = str(folder / Path(table[key]).expanduser())
         return self.make(Tls, _TLS_READERS, ("tls",), table)
 
@@ -465,7 +479,8 @@ class _Reader:
         for key in table:
             if key not in names:
                 hint = nearest(key, names) or f"; there are {', '.join(names)}"
-                where = f" in [{keys[0]}]" if keys else ""
+                names_of = ".".join(part for part in keys if isinstance(part, str))
+                where = f" in [{names_of}]" if keys else ""
                 raise self.file.error(f"unknown key {key}{where}{hint}", *keys, key)
 
 
@@ -478,7 +493,7 @@ def duration_text(seconds: float) -> str:
         return f"{seconds * 1000:g}ms" if seconds else "0s"
     minutes, rest = divmod(seconds, 60)
     if minutes < 1 or rest != int(rest):
-        return f"{seconds:g}s" if float(f"{seconds:g}") == seconds else f"{seconds!r}s"
+        return f"{Decimal(repr(float(seconds))).normalize():f}s"
     hours, minutes = divmod(int(minutes), 60)
     parts = ((hours, "h"), (minutes, "m"), (int(rest), "s"))
     return "".join(f"{amount}{unit}" for amount, unit in parts if amount)

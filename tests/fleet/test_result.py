@@ -123,6 +123,9 @@ def test_strangers_are_not_merged(changes: dict[str, Any], reason: str) -> None:
     [
         (lambda text: text[:500], "no JSON document"),
         (lambda text: "[]", "no result of oadr2 fleet"),
+        (lambda text: "[" * 100_000, "no result of oadr2 fleet"),
+        (lambda text: text.replace('"cpu_s": 6.0', '"cpu_s": NaN'), "NaN is no number"),
+        (lambda text: text.replace('"parts": [0]', '"parts": [7]'), "it has the parts 7 of 1"),
         (lambda text: text.replace('"format": 1', '"format": 9'), "its format is 9"),
         (lambda text: text.replace('"cpu_s": 6.0', '"cpus": 6.0'), "'cpu_s' is missing"),
         (lambda text: text.replace('"count": 100', '"count": 99', 1), "changed or damaged"),
