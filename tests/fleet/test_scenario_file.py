@@ -348,7 +348,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, reason: st
 
 def test_an_id_that_two_groups_have_is_said_with_the_group() -> None:
     scenario = parse_scenario("[[group]]\ncount = 5\n[[group]]\nven_ids = ['a', 'ven_3']")
-    with pytest.raises(ConfigurationError, match="group.* number 2: VEN id 'ven_3' is in the"):
+    with pytest.raises(ConfigurationError, match=r"group.* number 2: VEN id 'ven_3' is in the"):
         add_groups(Fleet(seed=0), scenario, (0, 1))
 
 
