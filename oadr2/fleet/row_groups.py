@@ -36,8 +36,13 @@ class RowGroups:
     """The groups of a fleet, to be found by row."""
 
     def __init__(self, groups: Sequence[RowGroup]) -> None:
-        self.groups = tuple(groups)
+        self.groups = list(groups)
         self._firsts = [group.first for group in self.groups]
+
+    def add(self, group: RowGroup) -> None:
+        """A group whose rows follow all others."""
+        self.groups.append(group)
+        self._firsts.append(group.first)
 
     @property
     def profiles(self) -> frozenset[Profile]:
