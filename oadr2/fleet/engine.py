@@ -18,7 +18,7 @@ from oadr2.errors import ConfigurationError, LocalProtocolError
 from oadr2.event import Change
 from oadr2.fleet.failures import Failure
 from oadr2.fleet.row_groups import RowGroup, RowGroups, add_group
-from oadr2.fleet.scenario import ConnectionPlan, Group, Timeouts, Tls
+from oadr2.fleet.scenario import MAX_VENS, ConnectionPlan, Group, Timeouts, Tls
 from oadr2.fleet.scenario_file import read_connections
 from oadr2.model import Event, OptType, Profile
 from oadr2.policy import VtnPolicy
@@ -34,6 +34,7 @@ OnEvent: TypeAlias = Callable[[str, Event], OptType | None]
 
 # How many refused versions of events are remembered, so that each is told once and not at each poll.
 _REFUSALS_REMEMBERED = 10_000
+_ENDLESS_S = 9e12
 
 
 @dataclass(slots=True)
@@ -43,8 +44,17 @@ class _Listener:
 
 
 def microseconds(seconds: float) -> int:
-    """Whole microseconds."""
+    """Whole microseconds. Raises ConfigurationError for what the engine cannot count."""
+    if not abs(seconds) < _ENDLESS_S:  # NaN is none either
+        raise ConfigurationError(f"{seconds} is no number of seconds that could be waited for")
     return round(seconds * 1e6)
+
+
+def _spread_us(spread: float | None) -> int | None:
+    over = None if spread is None else microseconds(spread)
+    if over is not None and over < 0:
+        raise ConfigurationError(f"spread: {spread} s is below 0 s")
+    return over
 
 
 class VenFleet:
@@ -116,6 +126,8 @@ class VenFleet:
             LocalProtocolError: the fleet has ended its talk with a VTN.
         """
         number = count if isinstance(ven_ids, str) else len(ven_ids)
+        if not 0 < number <= MAX_VENS:
+            raise ConfigurationError(f"{number} VENs: it is from 1 to {MAX_VENS:,}")
         self._check_room(number)
         first = self.fleet.add_group(
             number,
@@ -157,9 +169,11 @@ class VenFleet:
         self.fleet.hear(row, 1, own.on_change is not None or own.on_event is not None)
 
     def start(self, spread: float | None = 0.0) -> None:
-        """Let every VEN poll, the first times spread over so many seconds; None: over its own interval."""
-        over = None if spread is None else microseconds(spread)
-        self.fleet.start(0, len(self.fleet), self._now(), over)
+        """Let every VEN poll, the first times spread over so many seconds; None: over its own interval.
+
+        Raises ConfigurationError: `spread` is no such time.
+        """
+        self.fleet.start(0, len(self.fleet), self._now(), _spread_us(spread))
 
     def run_http(
         self,
@@ -174,8 +188,8 @@ class VenFleet:
         """Let the VENs talk to a VTN: ``async with vens.run_http(url) as run: await run.wait(60)``.
 
         A fleet does this once; VENs may join it later (:meth:`add_vens`). It goes by the clock as it was at
-        the begin: when the machine's is set meanwhile, the VENs do not follow. The soft limit of open files is
-        raised where it must be.
+        the begin: when the machine's is set meanwhile, the VENs do not follow. The soft limit of open files
+        is raised where it must be.
 
         Args:
             vtn_url: base address without ``/OpenADR2``; with a user's name and password for HTTP Basic.
@@ -200,6 +214,7 @@ class VenFleet:
             except ValueError as error:
                 raise ConfigurationError(f"connections: {error}") from None
         self._check_files(connections, len(self.fleet))
+        _spread_us(spread)
         clock = microsecond_clock() if self._clock is time.time else self._now
         traffic = Traffic(
             self.fleet,

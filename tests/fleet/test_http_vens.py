@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,21 @@ def test_what_makes_no_sense_is_said() -> None:
         vens.run_http("http://127.0.0.1:9", connections="pool:none")
     with pytest.raises(ConfigurationError):
         vens.run_http("127.0.0.1:9")
+    for spread in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigurationError):
+            VenFleet().start(spread)
+        with pytest.raises(ConfigurationError):
+            vens.run_http("http://127.0.0.1:9", spread=spread)
+    wrong: list[dict[str, Any]] = [
+        {"count": -1},
+        {"count": 0},
+        {"poll_interval": float("nan")},
+        {"poll_interval": float("inf")},
+        {"poll_interval": -1.0},
+    ]
+    for arguments in wrong:
+        with pytest.raises(ConfigurationError):
+            vens.add_vens("b_{n}", **{"count": 1, **arguments})
     vens.run_http("http://127.0.0.1:9")
     with pytest.raises(LocalProtocolError, match="at work with a VTN"):
         vens.run_http("http://127.0.0.1:9")
