@@ -41,8 +41,8 @@ from oadr2.fleet.scenario_file import (
     DEFAULT_DURATION,
     read_base_url,
     read_scenario,
-    scenario_text,
 )
+from oadr2.fleet.scenario_text import scenario_text
 
 THRESHOLD_BROKEN: Final = 99
 

@@ -1,11 +1,13 @@
 """What a load test does: groups of VENs, stages, connections, thresholds, as plain data.
 
 A scenario says everything that decides a run; two runs of one scenario send the same messages at the same
-moments. Durations are float seconds, shares are from 0.0 to 1.0. ``scenario_file`` reads one from TOML.
+moments. Durations are float seconds, shares are from 0.0 to 1.0. ``scenario_file`` reads one from
+TOML, ``scenario_text`` writes one.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -432,6 +434,11 @@ def numbered(groups: Iterable[Group]) -> tuple[Group, ...]:
         else:
             found.append(group)
     return tuple(found)
+
+
+def ids_digest(ids: Iterable[str]) -> str:
+    """A fingerprint of a list of ids: so that a run is repeated with those it had."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
 
 def default_stages(duration: float, poll_interval: float) -> tuple[Stage, ...]:

@@ -29,12 +29,11 @@ from oadr2.fleet.scenario import (
     shard_of,
 )
 from oadr2.fleet.scenario_file import (
-    duration_text,
     parse_scenario,
     read_duration,
     read_scenario,
-    scenario_text,
 )
+from oadr2.fleet.scenario_text import duration_text, scenario_text
 from oadr2.fleet.thresholds import parse_threshold
 from oadr2.policy import VtnPolicy
 
