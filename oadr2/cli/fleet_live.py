@@ -266,6 +266,9 @@ def summary_rows(result: Result) -> Sequence[tuple[str, str]]:
     rows.append(("errors", errors or "none"))
     if result.counter("late"):
         rows.append(("late", f"{result.counter('late'):,} polls"))
+    if result.counter("skipped"):
+        skipped = f"{result.counter('skipped'):,} polls, while the VEN still waited for an answer"
+        rows.append(("skipped", skipped))
     if result.counter("abandoned"):
         rows.append(("unanswered", f"{result.counter('abandoned'):,} exchanges when the run ended"))
     memory = f"{result.rss_bytes / 1e6:,.0f} MB, {result.rss_bytes_before_vens / 1e6:,.0f} MB of it"

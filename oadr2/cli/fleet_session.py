@@ -41,8 +41,8 @@ from oadr2.fleet.scenario_file import (
     DEFAULT_DURATION,
     read_base_url,
     read_scenario,
-    scenario_text,
 )
+from oadr2.fleet.scenario_text import scenario_text
 
 THRESHOLD_BROKEN: Final = 99
 
@@ -243,6 +243,8 @@ def _play(args: argparse.Namespace, scenario: Scenario, make_run: RunMaker) -> t
     if failures.kept:
         words = ", ".join(f"{count} {name}" for name, count in sorted(failures.kept.items()))
         console.print(f"the first failures of each class are in {failures.path}: {words}")
+    if failures.trouble:
+        console.print(f"note: --failures {failures.path}: {failures.trouble}")
     return result, 128 + interrupts.signal if interrupts.signal else 0
 
 
@@ -302,26 +304,37 @@ def _conclude(args: argparse.Namespace, result: Result) -> int:
     if to_stdout:
         sys.stdout.write(result.to_json())
     show(console_for(sys.stderr if to_stdout else sys.stdout), summary_view(result))
+    troubles = []
     if args.json is not None and not to_stdout:
-        _write("--json", args.json, result.to_json())
+        troubles.append(_write("--json", args.json, result.to_json()))
     if args.report is not None:
-        _write("--report", args.report, report_page(result))
+        troubles.append(_write("--report", args.report, report_page(result)))
+    if any(troubles):
+        raise TransportError("; ".join(filter(None, troubles)))
     return 0 if all(verdict.passed for verdict in result.verdicts) else THRESHOLD_BROKEN
 
 
-def _write(option: str, path: Path, text: str) -> None:
+def _write(option: str, path: Path, text: str) -> str:
+    """Write a file; what went wrong, or "": the other file is written all the same."""
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
-        raise TransportError(f"{option} {path}: {error.strerror}") from None
+        return f"{option} {path}: {error.strerror}"
+    return ""
 
 
 def _why_not_written(path: Path) -> str:
     """Why a file cannot be written, "" when it can: tried, for a permission is not the only way to fail."""
-    new = not path.exists()
     try:
+        if path.is_dir():
+            return "it is a folder"
+        if not path.parent.is_dir():
+            return f"there is no folder {path.parent}"
+        new = not path.exists()
         path.open("ab").close()
-    except OSError as error:
+    except (
+        OSError
+    ) as error:  # looking may fail too: a name that is too long, a folder that is locked
         return f"it cannot be written: {error.strerror}"
     if new:
         path.unlink()
@@ -330,16 +343,14 @@ def _why_not_written(path: Path) -> str:
 
 def _check_places(args: argparse.Namespace) -> None:
     """Say before the run, not after it, that a file cannot be written."""
+    taken: dict[Path, str] = {}
     for option in ("json", "report", "failures"):
         path: Path | None = getattr(args, option)
         if path is None or str(path) == "-":
             continue
-        problem = ""
-        if path.is_dir():
-            problem = "it is a folder"
-        elif not path.parent.is_dir():
-            problem = f"there is no folder {path.parent}"
-        else:
-            problem = _why_not_written(path)
+        problem = _why_not_written(path)
         if problem:
             raise ConfigurationError(f"--{option} {path}: {problem}")
+        if path in taken and (path.is_file() or not path.exists()):  # /dev/null may take all
+            raise ConfigurationError(f"--{option} {path}: --{taken[path]} has that file already")
+        taken[path] = option

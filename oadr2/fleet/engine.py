@@ -18,13 +18,14 @@ from oadr2.errors import ConfigurationError, LocalProtocolError
 from oadr2.event import Change
 from oadr2.fleet.failures import Failure
 from oadr2.fleet.row_groups import RowGroup, RowGroups, add_group
-from oadr2.fleet.scenario import ConnectionPlan, Group, Timeouts, Tls
+from oadr2.fleet.scenario import MAX_VENS, ConnectionPlan, Group, Timeouts, Tls
 from oadr2.fleet.scenario_file import read_connections
 from oadr2.model import Event, OptType, Profile
 from oadr2.policy import VtnPolicy
 
 if TYPE_CHECKING:
     from oadr2.fleet.http_run import HttpRun
+    from oadr2.fleet.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ OnEvent: TypeAlias = Callable[[str, Event], OptType | None]
 
 # How many refused versions of events are remembered, so that each is told once and not at each poll.
 _REFUSALS_REMEMBERED = 10_000
+_ENDLESS_S = 9e12
 
 
 @dataclass(slots=True)
@@ -42,8 +44,17 @@ class _Listener:
 
 
 def microseconds(seconds: float) -> int:
-    """Whole microseconds."""
+    """Whole microseconds. Raises ConfigurationError for what the engine cannot count."""
+    if not abs(seconds) < _ENDLESS_S:  # NaN is none either
+        raise ConfigurationError(f"{seconds} is no number of seconds that could be waited for")
     return round(seconds * 1e6)
+
+
+def _spread_us(spread: float | None) -> int | None:
+    over = None if spread is None else microseconds(spread)
+    if over is not None and over < 0:
+        raise ConfigurationError(f"spread: {spread} s is below 0 s")
+    return over
 
 
 class VenFleet:
@@ -78,7 +89,8 @@ class VenFleet:
         self._single: dict[int, _Listener] = {}
         self._refused: dict[tuple[int, str, str], tuple[int, str]] = {}
         self._groups: list[RowGroup] = []
-        self._at_work = False
+        self._traffic: Traffic | None = None
+        self._connections: ConnectionPlan | None = None
         self.fleet.listen(self._changed, self._asked)
 
     def add_vens(
@@ -100,16 +112,23 @@ class VenFleet:
     ) -> range:
         """Add VENs that are configured alike; their rows.
 
+        Those that are added while the fleet talks to a VTN join in, each with its first poll within its
+        interval. Every call makes a group, of which there are 65,535 at most: add many VENs at a time.
+
         Args:
             ven_ids: the ids, or one pattern with ``{n}`` for `count` VENs. The other ids may be
                 patterns, too.
             poll_interval: seconds.
 
         Raises:
-            ConfigurationError: an argument is wrong, or an id is taken.
+            ConfigurationError: an argument is wrong, an id is taken, or a connection for each VEN takes
+                more open files than are allowed.
+            LocalProtocolError: the fleet has ended its talk with a VTN.
         """
-        self._check_idle()
         number = count if isinstance(ven_ids, str) else len(ven_ids)
+        if not 0 < number <= MAX_VENS:
+            raise ConfigurationError(f"{number} VENs: it is from 1 to {MAX_VENS:,}")
+        self._check_room(number)
         first = self.fleet.add_group(
             number,
             ven_ids=ven_ids,
@@ -132,9 +151,9 @@ class VenFleet:
         report (:class:`oadr2.fleet.scenario.Group`); their rows.
 
         Raises:
-            ConfigurationError: as :meth:`add_vens`.
+            ConfigurationError, LocalProtocolError: as :meth:`add_vens`.
         """
-        self._check_idle()
+        self._check_room(group.count)
         first = add_group(self.fleet, group, 0, group.count, len(self.fleet))
         return self._added(
             RowGroup(first, group.count, group.poll_interval, group.first_number, group.profile)
@@ -150,9 +169,11 @@ class VenFleet:
         self.fleet.hear(row, 1, own.on_change is not None or own.on_event is not None)
 
     def start(self, spread: float | None = 0.0) -> None:
-        """Let every VEN poll, the first times spread over so many seconds; None: over its own interval."""
-        over = None if spread is None else microseconds(spread)
-        self.fleet.start(0, len(self.fleet), self._now(), over)
+        """Let every VEN poll, the first times spread over so many seconds; None: over its own interval.
+
+        Raises ConfigurationError: `spread` is no such time.
+        """
+        self.fleet.start(0, len(self.fleet), self._now(), _spread_us(spread))
 
     def run_http(
         self,
@@ -166,9 +187,9 @@ class VenFleet:
     ) -> HttpRun:
         """Let the VENs talk to a VTN: ``async with vens.run_http(url) as run: await run.wait(60)``.
 
-        All VENs must have been added, and a fleet does this once. It goes by the clock as it was at the
-        begin: when the machine's is set meanwhile, the VENs do not follow. The soft limit of open files is
-        raised where it must be.
+        A fleet does this once; VENs may join it later (:meth:`add_vens`). It goes by the clock as it was at
+        the begin: when the machine's is set meanwhile, the VENs do not follow. The soft limit of open files
+        is raised where it must be.
 
         Args:
             vtn_url: base address without ``/OpenADR2``; with a user's name and password for HTTP Basic.
@@ -182,7 +203,6 @@ class VenFleet:
             LocalProtocolError: there are no VENs, or they are at work already.
         """
         from oadr2.fleet.http_run import HttpRun  # noqa: PLC0415 - needs httptools, which is an extra
-        from oadr2.fleet.preflight import raise_file_limit  # noqa: PLC0415
         from oadr2.fleet.traffic import Traffic, microsecond_clock  # noqa: PLC0415
 
         self._check_idle()
@@ -193,13 +213,8 @@ class VenFleet:
                 connections = read_connections(connections)
             except ValueError as error:
                 raise ConfigurationError(f"connections: {error}") from None
-        needed = connections.size if connections.kind == "pool" else len(self.fleet)
-        allowed = raise_file_limit(needed)
-        if connections.kind != "per-poll" and allowed < needed:
-            raise ConfigurationError(
-                f"{needed:,} connections, and this process may open {allowed:,} files:"
-                ' raise "ulimit -n", or take connections="pool:N"'
-            )
+        self._check_files(connections, len(self.fleet))
+        _spread_us(spread)
         clock = microsecond_clock() if self._clock is time.time else self._now
         traffic = Traffic(
             self.fleet,
@@ -211,7 +226,7 @@ class VenFleet:
             on_failure=on_failure,
             clock=clock,
         )
-        self._at_work = True
+        self._traffic, self._connections = traffic, connections
         self._clock = lambda: clock() / 1e6
         if not self.fleet.polling:
             self.start(spread)
@@ -241,13 +256,37 @@ class VenFleet:
     # -- inside -----------------------------------------------------------------------------------
 
     def _check_idle(self) -> None:
-        if self._at_work:
+        if self._traffic is not None:
             raise LocalProtocolError("these VENs are at work with a VTN: make another VenFleet")
+
+    def _check_room(self, more: int) -> None:
+        """May so many VENs join?"""
+        if self._traffic is None or self._connections is None:
+            return
+        if self._traffic.ended:
+            raise LocalProtocolError(
+                "these VENs have been at work with a VTN: make another VenFleet"
+            )
+        self._check_files(self._connections, len(self.fleet) + more)
+
+    def _check_files(self, connections: ConnectionPlan, vens: int) -> None:
+        from oadr2.fleet.preflight import raise_file_limit  # noqa: PLC0415
+
+        needed = connections.size if connections.kind == "pool" else vens
+        allowed = raise_file_limit(needed)
+        if connections.kind != "per-poll" and allowed < needed:
+            raise ConfigurationError(
+                f"{needed:,} connections, and this process may open {allowed:,} files:"
+                ' raise "ulimit -n", or take connections="pool:N"'
+            )
 
     def _added(self, group: RowGroup) -> range:
         self._groups.append(group)
         if self._all.on_change is not None or self._all.on_event is not None:
             self.fleet.hear(group.first, group.count)
+        if self._traffic is not None:
+            self._traffic.join(group)
+            self.fleet.start(group.first, group.count, self._now(), None)
         return range(group.first, group.first + group.count)
 
     def _now(self) -> int:

@@ -78,22 +78,24 @@ class FailureGate:
 class FailureFile:
     """Writes failures as lines of JSON. The file is made, anew, with the first one.
 
-    Raises OSError when it cannot be written.
+    Attributes:
+        kept: how many of each class are in it.
+        trouble: why no more can be written, such as a full disk; "" while all is well. A run is worth more
+            than its failures, so nothing is raised.
     """
 
     def __init__(self, path: Path, limits: FailureLimits) -> None:
         self.path = path
         self.kept: Counter[str] = Counter()
+        self.trouble = ""
         self._gate = FailureGate(limits)
-        self._stream: IO[str] | None = None
+        self._stream: IO[bytes] | None = None
 
     def add(self, failure: Failure) -> None:
         """Write the failure, unless its class has enough."""
-        taken = self._gate.take(failure)
+        taken = None if self.trouble else self._gate.take(failure)
         if taken is None:
             return
-        if self._stream is None:
-            self._stream = self.path.open("w", encoding="utf-8")
         at = datetime.fromtimestamp(taken.at, UTC).isoformat(timespec="milliseconds")
         line = {
             "at": at.replace("+00:00", "Z"),
@@ -104,9 +106,15 @@ class FailureFile:
             "request": without_secrets(taken.request.decode("utf-8", "replace")),
             "answer": without_secrets(taken.answer.decode("utf-8", "replace")),
         }
-        self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()
-        self.kept[taken.error_class] += 1
+        try:
+            if self._stream is None:
+                # Unbuffered: what could not be written does not come up again when it is closed.
+                self._stream = self.path.open("wb", buffering=0)
+            self._stream.write(json.dumps(line).encode() + b"\n")
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+        else:
+            self.kept[taken.error_class] += 1
 
     def close(self) -> None:
         """Close the file, if there is one."""

@@ -224,7 +224,7 @@ class Connection(asyncio.Protocol):
         if self._pieces is not None:
             body = b"".join(self._pieces)
             self._pieces = None
-        if body.startswith(_GZIP):
+        if self._status < 300 and body.startswith(_GZIP):  # what comes with an error is not read
             self.give_up(HTTP_OTHER, "the answer is compressed, which was not asked for")
             return
         self.answers += 1

@@ -24,7 +24,7 @@ from oadr2.fleet.messages import Begin, Done, Failed, Ready, Stop
 from oadr2.fleet.preflight import connections_needed, preflight
 from oadr2.fleet.result import Result, result_of
 from oadr2.fleet.scenario import Scenario
-from oadr2.fleet.scenario_file import scenario_text
+from oadr2.fleet.scenario_text import scenario_text
 from oadr2.fleet.series import SeriesRecorder, step_for
 from oadr2.fleet.simulated import PlannedChange, planned_changes
 from oadr2.fleet.snapshot import Snapshot

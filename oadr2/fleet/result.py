@@ -101,9 +101,20 @@ class Result:
     @property
     def attempts(self) -> int:
         """Exchanges begun: answered ones and those that got no answer."""
-        return self.counter("exchanges") + sum(
-            count for name, count in self.errors.items() if name in UNANSWERED
-        )
+        failed = sum(count for name, count in self.errors.items() if name in UNANSWERED)
+        return self.counter("exchanges") + failed + self.unanswered
+
+    @property
+    def unanswered(self) -> int:
+        """Exchanges that the VTN had not answered long after the time was up; an interrupted run
+        does not wait for them, and says nothing of it.
+        """
+        return 0 if self.interrupted else self.counter("abandoned")
+
+    @property
+    def failed(self) -> int:
+        """Exchanges that came to nothing: errors of every class, and those never answered."""
+        return sum(self.errors.values()) + self.unanswered
 
     def durations(self, metric: str) -> Histogram:
         """The histogram behind a metric of kind ``duration``; see ``thresholds.METRICS``."""
@@ -132,7 +143,7 @@ class Result:
         elif threshold.error_class:
             value = self.errors.get(threshold.error_class, 0)
         else:
-            value = sum(self.errors.values())
+            value = self.failed
         if threshold.unit != "%":
             return float(value)
         whole = self.attempts if metric.share_of == "attempts" else self.counter(metric.share_of)
@@ -296,11 +307,13 @@ def result_of(
 def read_result(path: str | Path) -> Result:
     """Read a document that ``--json`` wrote. Raises ConfigurationError, in one line."""
     try:
-        data = json.loads(Path(path).read_text("utf-8"))
+        data = json.loads(Path(path).read_text("utf-8"), parse_constant=_no_number)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise ConfigurationError(f"{path}: no JSON document: {error}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{path}: no result of oadr2 fleet --json") from None
     if not isinstance(data, dict) or "format" not in data:
         raise ConfigurationError(f"{path}: no result of oadr2 fleet --json")
     if data["format"] != FORMAT:
@@ -308,11 +321,22 @@ def read_result(path: str | Path) -> Result:
             f"{path}: its format is {data['format']}, this oadr2 reads format {FORMAT}"
         )
     try:
-        return Result.from_dict(data)
+        result = Result.from_dict(data)
     except KeyError as error:
         raise ConfigurationError(f"{path}: {error} is missing: it was cut or changed") from None
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigurationError(f"{path}: it was changed or damaged: {error}") from None
+    if not result.parts or not all(0 <= part < result.shards for part in result.parts):
+        parts = ", ".join(map(str, result.parts)) or "none"
+        raise ConfigurationError(
+            f"{path}: it was changed or damaged: it has the parts {parts} of {result.shards}"
+        )
+    return result
+
+
+def _no_number(text: str) -> None:
+    """JSON has no NaN and no Infinity, and no figure of a run is one."""
+    raise ValueError(f"{text} is no number")
 
 
 def merge_results(parts: Sequence[tuple[str, Result]]) -> Result:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from oadr2._core.fleet import Fleet
+from oadr2.errors import ConfigurationError
 from oadr2.fleet.scenario import Group, Opts, Reports, Scenario, shard_of
 from oadr2.model import Profile, Report, ReportDescription, SamplingRate, Targets, Unit
 from oadr2.schedule import Duration
@@ -35,8 +36,13 @@ class RowGroups:
     """The groups of a fleet, to be found by row."""
 
     def __init__(self, groups: Sequence[RowGroup]) -> None:
-        self.groups = tuple(groups)
+        self.groups = list(groups)
         self._firsts = [group.first for group in self.groups]
+
+    def add(self, group: RowGroup) -> None:
+        """A group whose rows follow all others."""
+        self.groups.append(group)
+        self._firsts.append(group.first)
 
     @property
     def profiles(self) -> frozenset[Profile]:
@@ -56,12 +62,15 @@ def add_groups(fleet: Fleet, scenario: Scenario, shard: tuple[int, int]) -> RowG
     """
     found: list[RowGroup] = []
     place = 0
-    for group in scenario.groups:
+    for number, group in enumerate(scenario.groups, 1):
         skipped, count = shard_of(group.count, *shard)
         if count:
-            first = add_group(fleet, group, skipped, count, place + skipped)
-            number = group.first_number + skipped
-            found.append(RowGroup(first, count, group.poll_interval, number, group.profile))
+            try:
+                first = add_group(fleet, group, skipped, count, place + skipped)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"[[group]] number {number}: {error}") from None
+            first_number = group.first_number + skipped
+            found.append(RowGroup(first, count, group.poll_interval, first_number, group.profile))
         place += group.count
     return RowGroups(found)
 

@@ -1,11 +1,14 @@
 """What a load test does: groups of VENs, stages, connections, thresholds, as plain data.
 
 A scenario says everything that decides a run; two runs of one scenario send the same messages at the same
-moments. Durations are float seconds, shares are from 0.0 to 1.0. ``scenario_file`` reads one from TOML.
+moments. Durations are float seconds, shares are from 0.0 to 1.0. ``scenario_file`` reads one from
+TOML, ``scenario_text`` writes one.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -28,6 +31,13 @@ MAX_OPENING: Final = 1000
 LAST_ANSWERS_S: Final = 10.0
 """How long a run waits, when its time is up, for what is in flight; what has not come is abandoned."""
 
+SHORTEST_S: Final = 0.001
+LONGEST_S: Final = 10 * 365 * 86400.0
+"""What a time may be: whole microseconds in the engine, and none of them runs over."""
+
+_MAX_NUMBER: Final = 10**15  # of a VEN, in its ids
+_LARGEST_LEVEL: Final = 3.4e38  # that xs:float holds
+
 _SHARES: Final = ("opt_in", "silent", "offline", "duplicate", "stale", "wrong_ids")
 
 
@@ -42,6 +52,16 @@ class ScenarioError(ConfigurationError):
 def _check(holds: bool, setting: str, reason: str) -> None:
     if not holds:
         raise ScenarioError(setting, reason)
+
+
+def _check_time(seconds: float, setting: str) -> None:
+    _check(0 < seconds < inf, setting, "it is above 0 s")
+    _check(SHORTEST_S <= seconds <= LONGEST_S, setting, "it is from 1 ms to ten years")
+
+
+def _check_whole(seconds: float, setting: str, reason: str, *, least: float = 1.0) -> None:
+    whole = least <= seconds <= LONGEST_S and seconds == int(seconds)
+    _check(whole, setting, f"{reason}, in whole seconds, and ten years at most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +92,7 @@ class Reports:
         within = all(-1e9 <= value <= 1e9 for value in self.curve)
         _check(within, "curve", "its values are from -1e9 to 1e9")
         _check(0 <= self.noise <= 1, "noise", "a share is from 0 to 1, or 0% to 100%")
-        whole = self.min_period == int(self.min_period) if self.min_period < inf else False
-        _check(whole and self.min_period > 0, "min_period", "it is above 0, in whole seconds")
+        _check_whole(self.min_period, "min_period", "it is above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +110,9 @@ class Opts:
     length: float = 3600.0
 
     def __post_init__(self) -> None:
-        _check(0 < self.every < inf, "every", "it is above 0 s")
+        _check_time(self.every, "every")
         _check(0 <= self.share <= 1, "share", "a share is from 0 to 1, or 0% to 100%")
-        whole = self.length == int(self.length) if self.length < inf else False
-        _check(whole and self.length > 0, "length", "it is above 0, in whole seconds")
+        _check_whole(self.length, "length", "it is above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +129,7 @@ class SimulatedServices:
 
     def __post_init__(self) -> None:
         for name in ("report_every", "granularity"):
-            value = getattr(self, name)
-            whole = 0 <= value < inf and value == int(value)
-            _check(whole, name, "it is 0 or more, in whole seconds")
+            _check_whole(getattr(self, name), name, "it is 0 or more", least=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +201,25 @@ class Group:
         may_opt = self.register or self.opts is None
         _check(may_opt, "opts", "only VENs that register use EiOpt: set register = true")
         _check(self.first_number >= 0, "first_number", "it is 0 or more")
-        _check(0 < self.poll_interval < inf, "poll_interval", "it is above 0 s")
+        _check(self.first_number <= _MAX_NUMBER, "first_number", f"it is {_MAX_NUMBER:,} at most")
+        _check_time(self.poll_interval, "poll_interval")
         _check(0 <= self.jitter <= 0.5, "jitter", "it is from 0 to 0.5 of the poll interval")
         shortest, longest = self.answer_delay
-        _check(0 <= shortest <= longest < inf, "answer_delay", "the shortest comes first")
+        within = 0 <= shortest <= LONGEST_S and 0 <= longest <= LONGEST_S
+        _check(within, "answer_delay", "it is from 0 s to ten years")
+        _check(shortest <= longest, "answer_delay", "the shortest comes first")
         for name in _SHARES:
             _check(0 <= getattr(self, name) <= 1, name, "a share is from 0 to 1, or 0% to 100%")
         if isinstance(self.ven_ids, str):
             alike = self.count > 1 and "{n}" not in self.ven_ids
             _check(not alike, "ven_ids", "{n} is missing: it stands for the number of the VEN")
+            _check(self.ven_ids.count("{n}") < 2, "ven_ids", "{n} stands in it once")
         else:
             enough = len(self.ven_ids) == self.count
             _check(enough, "ven_ids", f"{len(self.ven_ids)} ids for {self.count} VENs")
+            if len(set(self.ven_ids)) < self.count:
+                twice = Counter(self.ven_ids).most_common(1)[0][0]
+                raise ScenarioError("ven_ids", f"{twice!r} is there twice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +243,7 @@ class Stage:
     def __post_init__(self) -> None:
         kinds = get_args(StageKind)
         _check(self.kind in kinds, "kind", f"it is one of {', '.join(kinds)}")
-        _check(0 < self.duration < inf, "duration", "it is above 0 s")
+        _check_time(self.duration, "duration")
         _check(0 <= self.vens <= 1, "vens", "a share is from 0 to 1, or 0% to 100%")
         _check(0 < self.factor <= 1000, "factor", "it is above 0 and up to 1000")
 
@@ -257,8 +280,8 @@ class Timeouts:
     answer: float = 30.0
 
     def __post_init__(self) -> None:
-        _check(0 < self.connect < inf, "connect", "it is above 0 s")
-        _check(0 < self.answer < inf, "answer", "it is above 0 s")
+        _check_time(self.connect, "connect")
+        _check_time(self.answer, "answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,8 +329,11 @@ class EventChange:
         actions = get_args(EventAction)
         _check(self.action in actions, "action", f"it is one of {', '.join(actions)}")
         _check(bool(self.event_id), "event_id", "it is empty")
-        _check(0 <= self.at < inf, "at", "it is 0 s or more after the run's begin")
-        _check(0 < self.duration < inf, "duration", "it is above 0 s")
+        _check(0 <= self.at <= LONGEST_S, "at", "it is 0 s or more after the run's begin")
+        _check_whole(self.duration, "duration", "it is above 0 s")
+        _check(0 <= self.starts_in <= LONGEST_S, "starts_in", "it is from 0 s to ten years")
+        finite = -_LARGEST_LEVEL <= self.level <= _LARGEST_LEVEL
+        _check(finite, "level", "it is a number that xs:float can hold")
         answers = self.response_required in ("always", "never")
         _check(answers, "response_required", 'it is "always" or "never"')
 
@@ -353,14 +379,28 @@ class Scenario:
     def __post_init__(self) -> None:
         _check(bool(self.groups), "group", "there is none: a load test needs VENs")
         _check(bool(self.stages), "stage", "there is none: a load test needs stages or a duration")
-        _check(0 <= self.seed < 1 << 63, "seed", "it is 0 or more")
+        _check(self.seed >= 0, "seed", "it is 0 or more")
+        _check(self.seed < 1 << 63, "seed", "it is below 9223372036854775808")
         self._check_numbers()
-        known = set()
+        self._check_events()
+
+    def _check_events(self) -> None:
+        """What the simulated VTN could not do when the time comes is said before the run."""
+        listed: dict[str, bool] = {}  # False: cancelled
         for change in sorted(self.events, key=lambda change: change.at):
-            if change.action == "add":
-                known.add(change.event_id)
-            wanted = f"{change.action} of {change.event_id!r} before it is added"
-            _check(change.event_id in known, "event", wanted)
+            name, action = repr(change.event_id), change.action
+            if action == "add":
+                _check(
+                    not listed.get(change.event_id),
+                    "event",
+                    f"add of {name}, which is there: modify it",
+                )
+            else:
+                _check(change.event_id in listed, "event", f"{action} of {name} before it is added")
+                _check(
+                    listed[change.event_id], "event", f"{action} of {name} after it was cancelled"
+                )
+            listed[change.event_id] = action != "cancel"
 
     def _check_numbers(self) -> None:
         ends: dict[str, int] = {}
@@ -396,6 +436,11 @@ def numbered(groups: Iterable[Group]) -> tuple[Group, ...]:
     return tuple(found)
 
 
+def ids_digest(ids: Iterable[str]) -> str:
+    """A fingerprint of a list of ids: so that a run is repeated with those it had."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
 def default_stages(duration: float, poll_interval: float) -> tuple[Stage, ...]:
     """VENs come in evenly over one poll interval, then go on to the end.
 
@@ -408,7 +453,7 @@ def default_stages(duration: float, poll_interval: float) -> tuple[Stage, ...]:
 
 def default_events(duration: float) -> tuple[EventChange, ...]:
     """An event that is announced, changed and called off, with time in between for VENs to poll."""
-    length = max(2 * duration, 60.0)
+    length = float(max(round(2 * duration), 60))
     return (
         EventChange(round(0.1 * duration, 1), "add", "peak", length, starts_in=5.0, level=1.0),
         EventChange(round(0.4 * duration, 1), "modify", "peak", length, starts_in=5.0, level=2.0),

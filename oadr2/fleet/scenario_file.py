@@ -1,4 +1,4 @@
-"""Scenarios as TOML: :func:`read_scenario` reads one, :func:`scenario_text` writes one.
+"""Scenarios read from TOML; :mod:`oadr2.fleet.scenario_text` writes them.
 
 ::
 
@@ -22,12 +22,10 @@ such as ``"5%"``, or numbers from 0 to 1.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -48,6 +46,7 @@ from oadr2.fleet.scenario import (
     Tls,
     default_events,
     default_stages,
+    ids_digest,
     numbered,
 )
 from oadr2.fleet.thresholds import Threshold, parse_threshold
@@ -100,6 +99,8 @@ def read_base_url(text: object) -> str:
         raise ValueError("it is no address such as https://vtn.example") from None
     if "@" in parts.netloc:
         raise ValueError("a user name or password does not belong in an address")
+    if parts.query or parts.fragment or re.search(r"\s", text):
+        raise ValueError("it is no address such as https://vtn.example")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it must start with http:// or https:// and name a host")
     return text
@@ -150,7 +151,14 @@ def _delay(value: object) -> tuple[float, float]:
 
 
 def _limit(value: object) -> int | None:
-    return None if value == 0 else int(_whole(value))
+    number = int(_whole(value))
+    if not 0 <= number < 1 << 31:
+        raise ValueError("it is a whole number from 1 on, or 0 for no limit")
+    return number or None
+
+
+def _url_or_none(value: object) -> str | None:
+    return None if value == "" else read_base_url(value)
 
 
 def _curve(value: object) -> tuple[float, ...]:
@@ -311,7 +319,7 @@ class _Reader:
             stages=tuple(stages),
             name=self.value((), data, "name", _text, self.file.path.stem),
             seed=self.value((), data, "seed", _whole, 0),
-            vtn_url=self.value((), data, "vtn_url", read_base_url, None),
+            vtn_url=self.value((), data, "vtn_url", _url_or_none, None),
             connections=self.connections(),
             timeouts=self.table(Timeouts, _TIMEOUT_READERS, "timeouts"),
             tls=self.tls(),
@@ -324,6 +332,8 @@ class _Reader:
     def group(self, keys: Keys, table: dict[str, Any]) -> Group:
         special = ("ven_ids_file", "ven_ids_sha256", "policy", "reports", "opts")
         self.check_keys(keys, table, (*_GROUP_READERS, *special))
+        if table.get("ven_ids_file") == "":  # as --print-scenario shows it
+            table = {key: value for key, value in table.items() if key != "ven_ids_file"}
         plain = {k: v for k, v in table.items() if k not in special}
         more: dict[str, Any] = {}
         if "ven_ids_file" in table:
@@ -389,7 +399,9 @@ class _Reader:
         table = self.subtable("tls", _TLS_READERS)
         folder = self.file.path.parent
         for key in ("ca_file", "cert_file", "key_file"):
-            if isinstance(table.get(key), str):
+            if table.get(key) == "":  # as --print-scenario shows it
+                del table[key]
+            elif isinstance(table.get(key), str):
                 table[key] = str(folder / Path(table[key]).expanduser())
         return self.make(Tls, _TLS_READERS, ("tls",), table)
 
@@ -465,160 +477,6 @@ class _Reader:
         for key in table:
             if key not in names:
                 hint = nearest(key, names) or f"; there are {', '.join(names)}"
-                where = f" in [{keys[0]}]" if keys else ""
+                names_of = ".".join(part for part in keys if isinstance(part, str))
+                where = f" in [{names_of}]" if keys else ""
                 raise self.file.error(f"unknown key {key}{where}{hint}", *keys, key)
-
-
-# --- writing -------------------------------------------------------------------
-
-
-def duration_text(seconds: float) -> str:
-    """``90.0`` -> ``"1m30s"``: what :func:`read_duration` reads back."""
-    if seconds < 1 and round(seconds * 1000, 6) == seconds * 1000:
-        return f"{seconds * 1000:g}ms" if seconds else "0s"
-    minutes, rest = divmod(seconds, 60)
-    if minutes < 1 or rest != int(rest):
-        return f"{seconds:g}s" if float(f"{seconds:g}") == seconds else f"{seconds!r}s"
-    hours, minutes = divmod(int(minutes), 60)
-    parts = ((hours, "h"), (minutes, "m"), (int(rest), "s"))
-    return "".join(f"{amount}{unit}" for amount, unit in parts if amount)
-
-
-def scenario_text(scenario: Scenario, *, explain: bool = False) -> str:
-    """The scenario as TOML that :func:`read_scenario` reads back.
-
-    ``explain`` adds what else could be set, as comments: a file to start from.
-    """
-    lines = [
-        *_entry("name", scenario.name, "", explain, "of the report"),
-        *_entry("seed", scenario.seed, 0, explain, "the same seed sends the same at the same time"),
-        *_entry("vtn_url", scenario.vtn_url or "", "", explain, "empty: a simulated VTN"),
-    ]
-    texts = [threshold.text for threshold in scenario.thresholds]
-    if texts or explain:
-        lines += ["", *_comment(explain, "Broken thresholds end the command with code 99.")]
-        lines += ["thresholds = [", *(f"    {json.dumps(text)}," for text in texts), "]"]
-    lines += ["", "[connections]"]
-    lines += _entry("plan", str(scenario.connections), "", explain, "per-ven, pool:N or per-poll")
-    lines += _entry("source_addresses", scenario.connections.source_addresses, (), explain, "")
-    lines += _section("timeouts", scenario.timeouts, Timeouts(), explain)
-    lines += _section("tls", scenario.tls, Tls(), explain)
-    lines += _section("simulated", scenario.simulated, SimulatedServices(), explain)
-    lines += _section("failures", scenario.failures, FailureLimits(), explain)
-    for group in scenario.groups:
-        lines += ["", "[[group]]", *_fields(group, _GROUP_NOTES, explain)]
-        if group.profile == "2.0b" and not group.register:
-            lines.append("register = false")
-        policy = _fields(group.policy, {}, False)
-        if policy:
-            lines += ["", "[group.policy]", *policy]
-        if group.reports is not None:
-            lines += ["", "[group.reports]", *_fields(group.reports, _REPORT_NOTES, explain)]
-        if group.opts is not None:
-            lines += ["", "[group.opts]", *_fields(group.opts, _OPT_NOTES, explain)]
-        elif explain and group.register:
-            lines += ["", "# [group.opts]", *_fields(Opts(), _OPT_NOTES, explain)]
-    for stage in scenario.stages:
-        notes = {"vens": "share that polls at its end"} if stage.kind == "ramp" else {}
-        lines += ["", "[[stage]]", *_fields(stage, notes, explain and stage.kind == "ramp")]
-    if scenario.vtn_url is None:
-        for change in scenario.events:
-            lines += ["", "[[event]]", *_fields(change, {}, False)]
-    return "\n".join(lines) + "\n"
-
-
-def ids_digest(ids: Iterable[str]) -> str:
-    """A fingerprint of a list of ids: so that a run is repeated with those it had."""
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
-
-
-_GROUP_NOTES: Final = {
-    "ven_ids": "{n} is the number; or a list, or ven_ids_file",
-    "jitter": "share of the interval",
-    "answer_delay": "shortest and longest",
-    "opt_in": "share that opts in",
-    "silent": "share that never answers",
-    "offline": "share that never polls",
-    "duplicate": "share that answers twice",
-    "stale": "share that answers an old modification number",
-    "wrong_ids": "share that answers an unknown event",
-    "register": "of 2.0b: false only asks for events",
-    "query": "ask what the VTN offers first",
-    "own_ids": "the ids are venIDs that the VTN knows",
-}
-_REPORT_NOTES: Final = {
-    "curve": "kW over a day of UTC",
-    "noise": "share of the value",
-    "min_period": "between two readings",
-    "status": "announce TELEMETRY_STATUS, too",
-}
-_OPT_NOTES: Final = {
-    "every": "each VEN says that it takes no part, or takes it back",
-    "share": "of the VENs",
-    "length": "for how long it takes no part",
-}
-_IN_SECONDS: Final = frozenset(
-    {
-        "poll_interval",
-        "duration",
-        "connect",
-        "answer",
-        "answer_delay",
-        "at",
-        "starts_in",
-        "min_period",
-        "every",
-        "length",
-        "report_every",
-        "granularity",
-    }
-)
-
-
-def _comment(explain: bool, text: str) -> list[str]:
-    return [f"# {text}"] if explain else []
-
-
-def _section(name: str, value: Any, default: Any, explain: bool) -> list[str]:
-    lines = _fields(value, {}, explain)
-    if value == default:
-        return ["", f"# [{name}]", *lines] if lines else []
-    return ["", f"[{name}]", *lines]
-
-
-def _fields(value: Any, notes: Mapping[str, str], explain: bool) -> list[str]:
-    """A line for each field that is not at its default; with ``explain`` those too, as comments."""
-    lines = []
-    for item in fields(value):
-        if item.name == "ven_ids" and value.ven_ids_file:
-            lines.append(f'ven_ids_sha256 = "{ids_digest(value.ven_ids)}"')
-        elif item.name not in ("policy", "reports", "opts", "codes_20a", "codes_20b", "limits"):
-            note = notes.get(item.name, "")
-            lines += _entry(item.name, getattr(value, item.name), _default(item), explain, note)
-    return lines
-
-
-def _default(item: Field[Any]) -> Any:
-    if item.default is not MISSING:
-        return item.default
-    return item.default_factory() if item.default_factory is not MISSING else MISSING
-
-
-def _entry(name: str, value: Any, default: Any, explain: bool, note: str) -> list[str]:
-    if value == default and not explain:
-        return []
-    remark = f"  # {note}" if explain and note else ""
-    shown = '""' if value is None else _toml(name, value)
-    return [f"{'# ' if value == default else ''}{name} = {shown}{remark}"]
-
-
-def _toml(name: str, value: Any) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(name, item) for item in value) + "]"
-    if name in _IN_SECONDS:
-        return json.dumps(duration_text(value))
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    return json.dumps(value, ensure_ascii=False)

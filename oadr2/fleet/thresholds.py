@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from oadr2._core.fleet import ERROR_NAMES
 from oadr2.errors import ConfigurationError
 
 Kind: TypeAlias = Literal["duration", "count", "rate"]
@@ -50,8 +51,9 @@ METRICS: Final[Mapping[str, Metric]] = {
     "propagation": Metric("duration", "from an event's change at the VTN until a VEN has it"),
     "acknowledged": Metric("duration", "the same until the VTN has taken the VEN's answer"),
     "schedule_lag": Metric("duration", "from the moment a poll is due until it is sent"),
-    "errors": Metric("count", "failed exchanges of every class", "attempts"),
+    "errors": Metric("count", "failed exchanges of every class, and unanswered ones", "attempts"),
     "late": Metric("count", "polls that could not be sent in time", "polls"),
+    "skipped": Metric("count", "polls left out: their VEN still waited for an answer", "polls"),
     "late_by_generator": Metric("count", "those that waited for no connection", "polls"),
     "polls": Metric("count", "polls sent"),
     "exchanges": Metric("count", "HTTP requests answered"),
@@ -72,6 +74,8 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "==": operator.eq,
 }
 _UNITS_MS: Final = {"us": 0.001, "µs": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+
+_CLASSES: Final = tuple(name for name in ERROR_NAMES if name not in ("", "oadr"))
 
 _SHAPE: Final = re.compile(
     r"\s*([a-z_]+[a-z_0-9]*)(?:\s+([a-z0-9_]+))?\s*(<=|>=|==|<|>)\s*"
@@ -133,6 +137,7 @@ def parse_threshold(text: str) -> Threshold:
     else:
         if first == "errors":
             error_class = second
+            _check_class(text, error_class)
         elif second:
             raise ConfigurationError(f"{text!r}: {first} is one number and has no {second}")
         allowed = _units_of(metric)
@@ -142,6 +147,13 @@ def parse_threshold(text: str) -> Threshold:
         if metric.kind == "rate":
             unit = "/s"
     return Threshold(shown, first, statistic, comparison, limit, unit, error_class)
+
+
+def _check_class(text: str, name: str) -> None:
+    """A class that there is not would never have an error, and the threshold always hold."""
+    if name and name not in _CLASSES and not re.fullmatch(r"oadr_\d{1,3}", name, re.ASCII):
+        classes = _either((*_CLASSES, "oadr_463 and the like"))
+        raise ConfigurationError(f"{text!r}: no class of errors {name}; {classes}")
 
 
 def _units_of(metric: Metric) -> tuple[str, ...]:

@@ -21,10 +21,11 @@ from oadr2.fleet.endpoint import Endpoint
 from oadr2.fleet.failures import Failure
 from oadr2.fleet.http import CLOSED, Connection
 from oadr2.fleet.resources import cpu_seconds, rss_bytes, waited_for_core
-from oadr2.fleet.row_groups import RowGroups
+from oadr2.fleet.row_groups import RowGroup, RowGroups
 from oadr2.fleet.scenario import LAST_ANSWERS_S, ConnectionPlan, Timeouts, Tls
 from oadr2.fleet.snapshot import Snapshot
 from oadr2.http import retry_after_seconds
+from oadr2.model import Profile
 
 _US: Final = 1_000_000
 _BATCH: Final = 256  # rows taken from the engine, and sent, before the loop looks at its sockets
@@ -87,8 +88,9 @@ class Traffic:
         self._failures_per_class = failures_per_class
         self._clock = clock or microsecond_clock()
         self._rss_before = rss_before
-        self._heads = {profile: self._endpoint.heads(profile) for profile in groups.profiles}
-        self._only_heads = next(iter(self._heads.values())) if len(self._heads) == 1 else None
+        self._heads: dict[Profile, tuple[bytes, ...]] = {}
+        self._only_heads: tuple[bytes, ...] | None = None
+        self._make_heads()
         self._answer_timeout = timeouts.answer
         self._backlog: deque[int] = deque()  # taken from the engine, not sent yet
         self._urgent: deque[int] = (
@@ -122,6 +124,22 @@ class Traffic:
         self._deadlines: Deadlines[Connection]
         self._connections: Connections
         self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, group: RowGroup) -> None:
+        """Take the rows of a group that was added to the fleet; they have been started or will be."""
+        self._groups.add(group)
+        if group.profile not in self._heads:
+            self._make_heads()
+
+    def _make_heads(self) -> None:
+        profiles = self._groups.profiles
+        self._heads = {profile: self._endpoint.heads(profile) for profile in profiles}
+        self._only_heads = next(iter(self._heads.values())) if len(self._heads) == 1 else None
+
+    @property
+    def ended(self) -> bool:
+        """It was run or stopped, and sends nothing any more."""
+        return self._stopping or (self._done is not None and self._done.done())
 
     async def run(self) -> None:
         """Go on to the end, or until :meth:`stop`; return when all connections are closed."""
@@ -237,6 +255,9 @@ class Traffic:
             now = self._clock()
             self._lag = max(self._lag, now - self._tick_at)
             if not self._ending and (self._stopping or now >= self._end):
+                if not self._stopping:  # what was due in the last moment is in time still
+                    self._play(self._end)
+                    self._send_due(self._end)
                 self._begin_ending(now)
             elif self._ending:
                 self._count_unsent(_COUNTED)

@@ -15,10 +15,15 @@ def verdict_value(verdict: Verdict) -> str:
     if unit == "ms":
         return f"it was {span(value * 1000)}"
     if unit == "%":
-        return f"it was {value:.3g} %"
+        return f"it was {percent(value)} %"
     if unit == "/s":
         return f"it was {value:,.1f} a second"
     return f"it was {value:,.0f}"
+
+
+def percent(value: float) -> str:
+    """``0.0417``, ``7.44``, ``36.8``, ``250``: three digits, never with an exponent for what is large."""
+    return f"{value:.3g}" if value < 99.95 else f"{value:,.0f}"
 
 
 def span(us: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from oadr2._core.histogram import Histogram
 from oadr2.fleet.result import Result
 from oadr2.fleet.scenario import Group, Scenario, Stage
-from oadr2.fleet.scenario_file import scenario_text
+from oadr2.fleet.scenario_text import scenario_text
 from oadr2.fleet.series import Point
 from oadr2.fleet.thresholds import parse_threshold
 

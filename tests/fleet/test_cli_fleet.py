@@ -108,6 +108,8 @@ def test_a_settings_file_gives_options(capsys: pytest.CaptureFixture[str]) -> No
         (["a.toml", "b.toml"], "one scenario at a time: b.toml"),
         (["--json", "no/where.json"], "--json no/where.json: there is no folder no"),
         (["--report", "."], "--report .: it is a folder"),
+        (["--report", "x" * 300], "x: it cannot be written: File name too long"),
+        (["--json", "x", "--report", "x"], "--report x: --json has that file already"),
         (["--username", "me", "--vtn-url", "http://vtn"], "a password is missing"),
         (["merge", "A.json"], "merge needs the results of two parts or more"),
         (["merge", "A.json", "B.json"], "A.json: No such file or directory"),
@@ -233,6 +235,24 @@ def test_a_result_that_cannot_be_written_is_shown_all_the_same(
     out, err = capsys.readouterr()
     assert "polls" in out
     assert "--json /dev/full: No space left on device" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_what_can_be_written_is_when_the_rest_cannot() -> None:
+    assert main(["fleet", "--vens", "4", *QUICK, "--json", "/dev/full", "--report", "r.html"]) == 1
+    assert "</html>" in Path("r.html").read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_run_does_not_end_where_its_failures_cannot_be_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They are a by-product; minutes of figures are not thrown away for them."""
+    with VtnServer(SimulatedVtn(known_vens=["ven_0"])) as server:
+        arguments = ["--vens", "4", *QUICK, "--vtn-url", server.url, "--json", "r.json"]
+        assert main(["fleet", *arguments, "--failures", "/dev/full"]) == 0
+    assert "note: --failures /dev/full: No space left on device" in capsys.readouterr().err
+    assert json.loads(Path("r.json").read_text())["errors"]["oadr_404"] > 0
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

@@ -161,3 +161,10 @@ def test_numbers_in_words() -> None:
     )
     assert (clock(0.0), clock(0.52), clock(0.97)) == ("0 s", "0.5 s", "1 s")
     assert (clock(59.4), clock(61), clock(3725)) == ("59 s", "1:01", "1:02:05")
+
+
+def test_skipped_polls_are_in_the_summary() -> None:
+    console = Console(width=100, file=None, color_system=None)
+    with console.capture() as captured:
+        console.print(summary_view(replace(a_result(), counters={"polls": 90, "skipped": 612})))
+    assert "612 polls, while the VEN still waited" in captured.get()

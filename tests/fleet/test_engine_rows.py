@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from payloads import START, distribute_event
 
-from oadr2._core.fleet import ERROR_CONNECT, Fleet
+from oadr2._core.fleet import ERROR_CONNECT, ERROR_HTTP_5XX, ERROR_TIMEOUT, Fleet
 from oadr2.errors import ConfigurationError
 from oadr2.policy import VtnPolicy
 
@@ -184,6 +184,23 @@ def test_places_missed_are_counted_and_not_made_up_for():
     fleet.compose(0, NOW)
     fleet.receive(0, NOTHING, NOW + 35 * SECOND)
     assert fleet.next_due == NOW + 40 * SECOND
+    assert fleet.counters["skipped"] == 3
+
+
+def test_places_missed_before_a_timeout_are_counted():
+    fleet = Fleet()
+    fleet.add_group(1, poll_interval=10 * SECOND, jitter=0.0)
+    fleet.start(0, 1, NOW, 0)
+    fleet.take_due(NOW, 1)
+    fleet.compose(0, NOW)
+    fleet.give_up(0, ERROR_TIMEOUT, NOW + 30 * SECOND)
+    assert fleet.counters["skipped"] == 3
+    due = fleet.next_due
+    fleet.take_due(due, 1)
+    fleet.give_up(0, ERROR_CONNECT, due + 5 * SECOND)  # nothing was sent
+    fleet.take_due(fleet.next_due, 1)
+    fleet.compose(0, due + 10 * SECOND)
+    fleet.give_up(0, ERROR_HTTP_5XX, due + 10 * SECOND + 1000)
     assert fleet.counters["skipped"] == 3
 
 

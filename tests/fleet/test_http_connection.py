@@ -108,6 +108,10 @@ ANSWERS = {
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
         ("failed", HTTP_OTHER),
     ),
+    "gzip of an error": (
+        answer(b"\x1f\x8b\x08rest", status=b"503 Busy"),
+        ("answered", 503, b"\x1f\x8b\x08rest", True),
+    ),
     "gzip": (answer(b"\x1f\x8b\x08rest", b"Content-Encoding: gzip"), ("failed", HTTP_OTHER)),
 }
 

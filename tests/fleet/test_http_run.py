@@ -371,6 +371,38 @@ def test_what_could_not_be_sent_is_late_and_not_forgotten() -> None:
     assert kept > 3 * seen.latency["request_event"].percentile(50)
 
 
+def test_polls_are_what_was_sent_whatever_came_of_them() -> None:
+    """Answered with a message, with 503, or not at all: the VTN has had them all."""
+    rubbish = [ok(b"busy", status=b"503 Busy"), None, ok(b"<not"), ok(NEVER)]
+    server, seen, _ = serve(scenario(connections=PLANS["per-ven"]), lambda n, _: rubbish[n % 4])
+    assert set(seen.errors) == {"http_5xx", "closed", "xml"}
+    assert seen.counters["polls"] + seen.counters["retried"] == len(server.requests)
+
+
+def test_what_is_due_in_the_last_moment_is_sent() -> None:
+    """It is not late, and so not counted as such: a run in which all was well has no late polls."""
+    plan = scenario(1000, interval=2.0, duration=0.5)
+    server = Server(lambda number, request: ok(NEVER))
+
+    async def main() -> tuple[int, Snapshot]:
+        now = [1_000_000_000_000_000]
+        run = FleetRun(plan, await server.start(), clock=lambda: now[0])
+        task = asyncio.ensure_future(run.run())
+        for _ in range(9):
+            await asyncio.sleep(0)
+            now[0] += 50_000
+            while (run.fleet.next_due or 0) <= now[0] or run.snapshot().under_way:
+                await asyncio.sleep(0.001)
+        now[0] += 50_000 + 2000  # the begin is some milliseconds after the first look at the clock
+        await task
+        await server.stop()
+        return len(server.requests), run.snapshot()
+
+    asked, seen = run_loop(main())
+    assert (seen.counters["unsent"], seen.counters["late"]) == (0, 0)
+    assert asked == seen.counters["polls"] > 220
+
+
 def test_a_herd_on_a_small_pool_is_late_by_the_plan() -> None:
     async def slow(number: int, request: bytes) -> bytes:
         await asyncio.sleep(0.05)
@@ -410,7 +442,7 @@ def test_the_end_waits_for_answers_and_not_for_ever(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("oadr2.fleet.traffic.LAST_ANSWERS_S", 0.3)
     plan = scenario(4, interval=10.0, duration=0.2, timeouts=Timeouts(answer=3600.0))
     _, seen, _ = serve(replace(plan, stages=(Stage("herd", 0.2),)), never)
-    assert (seen.counters["polls"], seen.counters["abandoned"], seen.under_way) == (0, 4, 4)
+    assert (seen.counters["polls"], seen.counters["abandoned"], seen.under_way) == (4, 4, 4)
     assert seen.elapsed < 60
 
 

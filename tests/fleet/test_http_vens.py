@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from oadr2.errors import ConfigurationError, LocalProtocolError
+from oadr2.event import Change
 from oadr2.fleet.engine import VenFleet
 from oadr2.fleet.failures import Failure
 from oadr2.fleet.scenario import Group
@@ -92,10 +94,65 @@ def test_what_makes_no_sense_is_said() -> None:
         vens.run_http("http://127.0.0.1:9", connections="pool:none")
     with pytest.raises(ConfigurationError):
         vens.run_http("127.0.0.1:9")
+    for spread in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigurationError):
+            VenFleet().start(spread)
+        with pytest.raises(ConfigurationError):
+            vens.run_http("http://127.0.0.1:9", spread=spread)
+    wrong: list[dict[str, Any]] = [
+        {"count": -1},
+        {"count": 0},
+        {"poll_interval": float("nan")},
+        {"poll_interval": float("inf")},
+        {"poll_interval": -1.0},
+    ]
+    for arguments in wrong:
+        with pytest.raises(ConfigurationError):
+            vens.add_vens("b_{n}", **{"count": 1, **arguments})
     vens.run_http("http://127.0.0.1:9")
-    for call in (lambda: vens.run_http("http://127.0.0.1:9"), lambda: vens.add_vens(["b"])):
-        with pytest.raises(LocalProtocolError, match="at work with a VTN"):
-            call()
+    with pytest.raises(LocalProtocolError, match="at work with a VTN"):
+        vens.run_http("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("connections", ["per-ven", "pool:2"])
+def test_vens_join_a_fleet_at_work(connections: str) -> None:
+    """As a gateway's customers do; of the other profile, too, and told of by callbacks."""
+    vtn = SimulatedVtn()
+    vtn.add_event("e", start="+60s", duration=600)
+    told: list[tuple[str, str]] = []
+    later: list[str] = []
+
+    def opt_of(ven_id: str) -> str:
+        answer = vtn.last_answer(ven_id, "e")
+        return answer.opt_type if answer else ""
+
+    def changed(ven_id: str, change: Change) -> None:
+        told.append((ven_id, change.event_id))
+        if not later:  # from a callback, in the middle of an exchange
+            later.append("c")
+            vens.add_vens(["c"], poll_interval=0.1)
+
+    vens = VenFleet(on_change=changed)
+
+    async def main(url: str) -> Snapshot:
+        vens.add_vens(["a"], poll_interval=0.1)
+        async with vens.run_http(url, connections=connections) as run:
+            await until(lambda: ("c", "e") in told)
+            rows = vens.add_group(Group(3, ven_ids="b_{n}", profile="2.0b", poll_interval=0.1))
+            assert list(rows) == [2, 3, 4]
+            with pytest.raises(ConfigurationError, match="in the fleet already"):
+                vens.add_vens(["a"])
+            await until(lambda: all(opt_of(f"b_{n}") == "optIn" for n in range(3)))
+            vens.set_opt("b_1", "e", "optOut")
+            await until(lambda: opt_of("b_1") == "optOut")
+            seen = run.snapshot()
+        with pytest.raises(LocalProtocolError, match="have been at work with a VTN"):
+            vens.add_vens(["d"])
+        return seen
+
+    with VtnServer(vtn) as server:
+        seen = asyncio.run(main(server.url))
+    assert (seen.vens, seen.vens_active, seen.errors) == (5, 5, {})
 
 
 def test_the_lines_of_the_document(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from results import a_result
+from results import a_result, histogram
 
 from oadr2.fleet.report import report_page
 from oadr2.fleet.result import Result, merge_results
@@ -231,3 +231,34 @@ def test_a_page_with_hardly_anything_is_drawn_too(browse: Browse) -> None:
     assert complaints == ""
     assert 'data-drawn="5"' in dom
     assert "NaN" not in dom
+
+
+def test_exchanges_never_answered_are_errors_on_the_page() -> None:
+    silent = replace(a_result(), errors={}, counters={"polls": 20, "abandoned": 20})
+    text = read(report_page(silent))[0]
+    assert "20 failed" in text
+    assert "unanswered" in text
+    assert "20 failed" not in read(report_page(replace(silent, interrupted=True)))[0]
+
+
+def test_a_vtn_that_refused_everything_has_no_latency_and_a_hundred_per_cent_of_errors() -> None:
+    """Nothing measured is not 0 us, and all is not 1e+02 %."""
+    points = tuple(
+        replace(point, errors={"http_5xx": 50}, latency=histogram([]))
+        for point in a_result().series
+    )
+    refused = replace(
+        a_result(thresholds=["errors < 0.1%"]),
+        counters={"polls": 1500, "exchanges": 1500},
+        errors={"http_5xx": 1500},
+        latency={},
+        latency_from_intended={},
+        series=points,
+    )
+    page = report_page(refused)
+    text = read(page)[0]
+    assert "e+02" not in text
+    assert "it was 100 %" in text
+    assert "p90 -" in text
+    assert "0 µs" not in text
+    assert "Nothing was measured: no answer held a message." in page

@@ -13,6 +13,7 @@ from results import a_result, histogram
 from oadr2.errors import ConfigurationError
 from oadr2.fleet.result import Result, merge_results, read_result
 from oadr2.fleet.snapshot import Snapshot, merge_snapshots
+from oadr2.fleet.thresholds import parse_threshold
 
 # Issue of the fleet: programs read these.
 PROMISED = {
@@ -44,6 +45,20 @@ def test_the_promised_keys_are_there() -> None:
 def test_what_was_not_measured_is_null() -> None:
     data = replace(a_result(), propagation={}).to_dict()
     assert data["propagation_ms"] is None
+
+
+def test_what_was_never_answered_has_failed() -> None:
+    """A VTN that fell silent near the end passes no threshold on errors; an interrupted run did not wait."""
+    thresholds = tuple(
+        map(parse_threshold, ("errors == 0", "errors < 0.1%", "errors timeout == 0"))
+    )
+    fine = replace(a_result(), errors={}, thresholds=thresholds)
+    assert [verdict.passed for verdict in fine.verdicts] == [True, True, True]
+    silent = replace(fine, counters={**fine.counters, "abandoned": 200})
+    assert [(v.value, v.passed) for v in silent.verdicts] == [(200, False), (10, False), (0, True)]
+    assert all(verdict.passed for verdict in replace(silent, interrupted=True).verdicts)
+    nothing = replace(silent, counters={"abandoned": 20})
+    assert [verdict.value for verdict in nothing.verdicts] == [20, 100, 0]
 
 
 def test_the_document_reads_back(tmp_path: Path) -> None:
@@ -108,6 +123,9 @@ def test_strangers_are_not_merged(changes: dict[str, Any], reason: str) -> None:
     [
         (lambda text: text[:500], "no JSON document"),
         (lambda text: "[]", "no result of oadr2 fleet"),
+        (lambda text: "[" * 100_000, "no result of oadr2 fleet"),
+        (lambda text: text.replace('"cpu_s": 6.0', '"cpu_s": NaN'), "NaN is no number"),
+        (lambda text: text.replace('"parts": [0]', '"parts": [7]'), "it has the parts 7 of 1"),
         (lambda text: text.replace('"format": 1', '"format": 9'), "its format is 9"),
         (lambda text: text.replace('"cpu_s": 6.0', '"cpus": 6.0'), "'cpu_s' is missing"),
         (lambda text: text.replace('"count": 100', '"count": 99', 1), "changed or damaged"),

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oadr2._core.fleet import Fleet
 from oadr2.errors import ConfigurationError
+from oadr2.fleet.row_groups import add_groups
 from oadr2.fleet.scenario import (
     ConnectionPlan,
     EventChange,
@@ -27,12 +29,11 @@ from oadr2.fleet.scenario import (
     shard_of,
 )
 from oadr2.fleet.scenario_file import (
-    duration_text,
     parse_scenario,
     read_duration,
     read_scenario,
-    scenario_text,
 )
+from oadr2.fleet.scenario_text import duration_text, scenario_text
 from oadr2.fleet.thresholds import parse_threshold
 from oadr2.policy import VtnPolicy
 
@@ -106,6 +107,10 @@ at = "250ms"
 action = "add"
 event_id = "e1"
 """
+
+
+ADDED = "[[group]]\ncount = 5\n[[event]]\nevent_id = 'e'\nat = 1\naction = 'add'\n"
+CHANGED = "[[event]]\nevent_id = 'e'\nat = 2\naction = "
 
 
 def test_every_key_arrives(tmp_path: Path) -> None:
@@ -199,6 +204,15 @@ def test_what_is_written_reads_back(text: str, explain: bool) -> None:
     )
 
 
+def test_the_defaults_that_are_shown_are_the_defaults() -> None:
+    """Whoever takes away the marks before them has the same scenario."""
+    scenario = parse_scenario("name = 'x'\n[[group]]\ncount = 5")
+    shown = scenario_text(scenario, explain=True)
+    bare = re.sub(r"^# (?=\[|[a-z_]+ = )", "", shown, flags=re.M)
+    assert bare.count("#") < shown.count("#") - 30
+    assert parse_scenario(bare) == scenario
+
+
 def test_groups_with_one_pattern_are_numbered_on() -> None:
     groups = parse_scenario("[[group]]\ncount = 5\n[[group]]\ncount = 3\n").groups
     assert [(group.first_number, group.count) for group in groups] == [(0, 5), (5, 3)]
@@ -282,6 +296,39 @@ def test_a_long_list_of_ids_reads_back() -> None:
             "vtn_url = 'vtn.example'\n[[group]]\ncount = 5",
             "line 1: vtn_url: it must start with http",
         ),
+        ("[[group]]\ncount = 5\npoll_interval = 1e13", "line 3: poll_interval: it is from 1 ms to"),
+        ("[[group]]\ncount = 5\npoll_interval = 1e-9", "line 3: poll_interval: it is from 1 ms to"),
+        ("[[group]]\ncount = 5\nanswer_delay = 1e300", "line 3: answer_delay: it is from 0 s to"),
+        ("[[group]]\ncount = 5\nanswer_delay = nan", "line 3: answer_delay: it is from 0 s to ten"),
+        (f"[[group]]\ncount = 5\nfirst_number = {10**20}", "line 3: first_number: it is 1,000,"),
+        ("[[group]]\ncount = 5\nven_ids = '{n}{n}'", "line 3: ven_ids: {n} stands in it once"),
+        ("[[group]]\nven_ids = ['a', 'b', 'a']", "line 2: ven_ids: 'a' is there twice"),
+        ("[[group]]\ncount = 5\n[group.policy]\nreply_limit = -1", "line 4: reply_limit: it is a"),
+        (
+            "[[group]]\ncount = 5\nprofile = '2.0b'\n[group.reports]\nspecifer = 'x'",
+            "line 5: unknown key specifer in [group.reports], did you mean specifier?",
+        ),
+        (
+            "[[group]]\ncount = 5\nprofile = '2.0b'\n[group.reports]\nmin_period = 1e300",
+            "line 5: min_period: it is above 0, in whole seconds, and ten years at most",
+        ),
+        (
+            "duration = 1e300\n[[group]]\ncount = 5",
+            "line 1: duration: it is from 1 ms to ten years",
+        ),
+        ("seed = 9223372036854775808\n[[group]]\ncount = 5", "line 1: seed: it is below 9223"),
+        ("vtn_url = 'http://h h'\n[[group]]\ncount = 5", "line 1: vtn_url: it is no address such"),
+        ("vtn_url = 'http://h?x'\n[[group]]\ncount = 5", "line 1: vtn_url: it is no address such"),
+        (f"{ADDED}level = nan", "line 7: level: it is a number that xs:float can hold"),
+        (f"{ADDED}level = 1e300", "line 7: level: it is a number that xs:float can hold"),
+        (f"{ADDED}starts_in = -5", "line 7: starts_in: it is from 0 s to ten years"),
+        (f"{ADDED}starts_in = inf", "line 7: starts_in: it is from 0 s to ten years"),
+        (f"{ADDED}duration = 0.5", "line 7: duration: it is above 0 s, in whole seconds"),
+        (f"{ADDED}{CHANGED}'add'", "event: add of 'e', which is there: modify it"),
+        (
+            f"{ADDED}{CHANGED}'cancel'\n{CHANGED}'modify'",
+            "event: modify of 'e' after it was cancelled",
+        ),
         (
             "[[group]]\ncount = 5\n[[event]]\nat = 1\naction = 'cancel'\nevent_id = 'e'",
             "cancel of 'e' before it is added",
@@ -296,6 +343,12 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, reason: st
     assert reason in str(error.value)
     assert str(error.value).startswith(str(file))
     assert "\n" not in str(error.value)
+
+
+def test_an_id_that_two_groups_have_is_said_with_the_group() -> None:
+    scenario = parse_scenario("[[group]]\ncount = 5\n[[group]]\nven_ids = ['a', 'ven_3']")
+    with pytest.raises(ConfigurationError, match=r"group.* number 2: VEN id 'ven_3' is in the"):
+        add_groups(Fleet(seed=0), scenario, (0, 1))
 
 
 def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:

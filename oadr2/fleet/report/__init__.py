@@ -10,12 +10,13 @@ from importlib.resources import files
 from typing import Any, Final
 
 from oadr2 import __version__
+from oadr2._core.histogram import Histogram
 from oadr2.errors import ConfigurationError
 from oadr2.fleet.report.plots import Plot, legend_of, plots_of
 from oadr2.fleet.result import Result
 from oadr2.fleet.scenario import Scenario
 from oadr2.fleet.scenario_file import parse_scenario
-from oadr2.fleet.words import clock, count, span, verdict_value
+from oadr2.fleet.words import clock, count, percent, span, verdict_value
 
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -128,20 +129,16 @@ def _states(result: Result) -> Iterator[str]:
 def _tiles(result: Result) -> Iterator[str]:
     latency, seen = result.durations("latency"), result.durations("propagation")
     intended = result.durations("intended")
-    errors = sum(result.errors.values())
+    errors = result.failed
     share = 100 * errors / result.attempts if result.attempts else 0.0
     tiles = [
         ("Exchanges a second", f"{result.rate('exchanges'):,.0f}", _total(result, "exchanges")),
         ("Polls a second", f"{result.rate('polls'):,.0f}", _total(result, "polls")),
-        ("Latency, median", _span(latency.percentile(50)), f"p90 {_span(latency.percentile(90))}"),
-        (
-            "Latency, p99",
-            _span(latency.percentile(99)),
-            f"intended {_span(intended.percentile(99))}",
-        ),
+        ("Latency, median", _percentile(latency, 50), f"p90 {_percentile(latency, 90)}"),
+        ("Latency, p99", _percentile(latency, 99), f"intended {_percentile(intended, 99)}"),
         (
             "Errors",
-            f"{share:.2g} %" if errors else "0",
+            f"{percent(share)} %" if errors else "0",
             f"{count(errors)} failed" if errors else "none",
         ),
     ]
@@ -160,6 +157,11 @@ def _tiles(result: Result) -> Iterator[str]:
             f'<div class="more">{escape(more)}</div></div>'
         )
     yield "</div>"
+
+
+def _percentile(histogram: Histogram, percentage: float) -> str:
+    """A duration, or a dash: 0 would be a figure."""
+    return _span(histogram.percentile(percentage)) if histogram.count else "-"
 
 
 def _total(result: Result, counter: str) -> str:
@@ -184,9 +186,12 @@ def _thresholds(result: Result) -> Iterator[str]:
 def _plot_cards(plots: Mapping[str, Plot], result: Result) -> Iterator[str]:
     for name, heading, note in _CARDS:
         if name not in plots:
-            if name == "errors" and result.series:
+            if name == "errors" and result.series and not result.failed:
                 yield f'<section class="card"><h2>{heading}</h2>'
                 yield '<p class="none">No exchange failed.</p></section>'
+            elif name == "latency" and result.series:
+                yield f'<section class="card"><h2>{heading}</h2>'
+                yield '<p class="note">Nothing was measured: no answer held a message.</p></section>'
             continue
         plot = plots[name]
         step = f", in steps of {result.step} s" if plot["x"] == "time" and result.step > 1 else ""
@@ -242,6 +247,8 @@ def _message_name(kind: str) -> str:
 
 def _error_table(result: Result) -> Iterator[str]:
     errors = [(name, number) for name, number in result.errors.items() if number]
+    if result.unanswered:
+        errors.append(("unanswered", result.unanswered))
     if not errors:
         return
     yield '<section class="card wide"><h2>Errors by class</h2><div class="scroll"><table>'
@@ -250,7 +257,7 @@ def _error_table(result: Result) -> Iterator[str]:
         meaning = escape(error_meaning(name))
         yield (
             f'<tr><td><code>{escape(name)}</code></td><td>{meaning}</td><td class="num">{number:,}</td>'
-            f'<td class="num">{share:.3g} %</td></tr>'
+            f'<td class="num">{percent(share)} %</td></tr>'
         )
     yield "</table></div></section>"
 
@@ -266,6 +273,7 @@ _ERRORS: Final = {
     "http_other": "another HTTP status than 200",
     "xml": "the answer was no well-formed XML",
     "schema": "the answer was not a message that fits",
+    "unanswered": "no answer when the run ended, some seconds after its last poll",
 }
 
 
@@ -274,6 +282,9 @@ def error_meaning(name: str) -> str:
     if name.startswith("oadr_"):
         return f"the VTN answered with response code {name.removeprefix('oadr_')}"
     return _ERRORS.get(name, "")
+
+
+_VENS_TO_WEIGH: Final = 10_000  # of fewer, what the process needs for itself is the most
 
 
 def _about(result: Result) -> Iterator[str]:
@@ -289,7 +300,7 @@ def _about(result: Result) -> Iterator[str]:
         ("memory", memory),
         ("processor time", f"{result.cpu_s:.1f} s"),
     ]
-    if result.vens:
+    if result.vens >= _VENS_TO_WEIGH:
         growth = max(0, result.rss_bytes - result.rss_bytes_before_vens) / result.vens
         rows.append(("memory for a VEN", f"{growth:,.0f} bytes"))
     seen: dict[str, dict[str, None]] = {}

@@ -21,7 +21,7 @@ cdef enum:                  # errors, by number
 
 
 cdef enum:                  # counters, by place
-    POLLS_DONE = 0
+    POLLS_SENT = 0
     EXCHANGES
     EVENTS_NEW
     EVENTS_MODIFIED

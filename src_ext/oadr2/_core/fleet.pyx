@@ -18,7 +18,7 @@ from oadr2._core.figures cimport (
     LATE,
     NO_ERROR,
     OADR,
-    POLLS_DONE,
+    POLLS_SENT,
     REPLIES_SENT,
     SCHEMA,
     SKIPPED,
@@ -114,6 +114,7 @@ cdef class Fleet(FleetServices):
         cdef Str request_id
         cdef uint64_t number
         cdef int i
+        cdef bint again
         cdef int64_t late
         cdef int64_t reply_limit = NO_NUMBER if g.rules.reply_limit == <uint32_t>NO_NUMBER else g.rules.reply_limit
         self.check_free()
@@ -124,7 +125,10 @@ cdef class Fleet(FleetServices):
             body = PyBytes_FromStringAndSize(answer_bytes(ven.answers), ven.answers.size)
             ven.state = SENT_ANSWER
         elif ven.registration != NOT_NEEDED and self.choose(row, now) != SEND_SYNCHRONISE:
+            again = ven.state == SENT_SERVICE
             body = self.compose_service(row, now)
+            if not again and party_of(&self.vens, row).sent == SEND_POLL:
+                self.figures.counts[POLLS_SENT] += 1
             ven.state = SENT_SERVICE
         else:
             number = drawn(self.vens.seed, place_of(&self.vens, row), DRAW_REQUEST_ID, ven.polls)
@@ -138,6 +142,8 @@ cdef class Fleet(FleetServices):
                                    request_id, reply_limit) != 0:
                 return writer_bytes(&self.writer)  # raises
             body = PyBytes_FromStringAndSize(self.writer.data, self.writer.used)
+            if ven.state != SENT_POLL:  # else once more, on another connection
+                self.figures.counts[POLLS_SENT] += 1
             ven.state = SENT_POLL
         if ven.flags & FIRST_MESSAGE:
             ven.flags &= <uint8_t>~FIRST_MESSAGE
@@ -197,7 +203,6 @@ cdef class Fleet(FleetServices):
         if error == 0 and m.kind == KIND_DISTRIBUTE_EVENT:
             self.apply(row, ven, g, now)
         self.figures.counts[EXCHANGES] += 1
-        self.figures.counts[POLLS_DONE] += 1
         ven.polls += 1
         hist_record(&self.figures.request_latency.hist, now - ven.sent)
         hist_record(&self.figures.request_intended.hist, now - ven.intended)

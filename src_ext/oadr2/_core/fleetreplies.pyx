@@ -1,10 +1,10 @@
 """How a fleet reads replies and ends exchanges. See fleetreplies.pxd."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint32_t, uint8_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 
 from oadr2._core.decode cimport decode_message
-from oadr2._core.figures cimport OADR, SCHEMA, XML
+from oadr2._core.figures cimport OADR, SCHEMA, SKIPPED, XML
 from oadr2._core.judge cimport FOREVER
 from oadr2._core.listplan cimport text_of
 from oadr2._core.message cimport (
@@ -28,6 +28,7 @@ from oadr2._core.vens cimport (
     SENT_ANSWER,
     TAKEN,
     Ven,
+    next_slot,
     party_of,
     queue_row,
     retry_moment,
@@ -117,7 +118,11 @@ cdef class FleetReplies(FleetEvents):
     cdef void failed(self, uint32_t row, int64_t now, int64_t wait) noexcept:
         cdef Ven* ven = &self.vens.items[row]
         cdef int64_t retry
+        cdef int64_t skipped = 0
         cdef Party* party
+        if ven.flags & POLL_DUE and ven.flags & POLLS and ven.state != TAKEN:  # sent, and waited for in vain
+            next_slot(&self.vens, row, ven.sent, now, &skipped)
+            self.figures.counts[SKIPPED] += <uint64_t>skipped
         if ven.failures < 255:
             ven.failures += 1
         retry = retry_moment(&self.vens, row, now, wait)

@@ -31,7 +31,6 @@ from oadr2._core.figures cimport (
     OADR,
     OPTS_CANCELLED,
     OPTS_SENT,
-    POLLS_DONE,
     REGISTRATIONS,
     REGISTRATIONS_CANCELLED,
     REGISTRATIONS_LOST,
@@ -343,7 +342,6 @@ cdef class FleetServices(FleetReports):
                 self.figures.counts[OPTS_SENT if sent == SEND_CREATE_OPT else OPTS_CANCELLED] += 1
         else:
             error = self.take_poll(row, body, now)
-            self.figures.counts[POLLS_DONE] += 1
         self.figures.counts[EXCHANGES] += 1
         ven.polls += 1
         self.figures.note_service(kind, now - ven.sent, now - ven.intended)
