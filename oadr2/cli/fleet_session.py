@@ -332,9 +332,7 @@ def _why_not_written(path: Path) -> str:
             return f"there is no folder {path.parent}"
         new = not path.exists()
         path.open("ab").close()
-    except (
-        OSError
-    ) as error:  # looking may fail too: a name that is too long, a folder that is locked
+    except OSError as error:  # looking may fail too: a name too long, a folder that is locked
         return f"it cannot be written: {error.strerror}"
     if new:
         path.unlink()
