@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from oadr2.errors import StoreError
 from oadr2.points.point import Memory
 from oadr2.points.rules import RELEASED, Setting
-from oadr2.sqlite_file import FileFormat, SqliteFile
+from oadr2.sqlite_file import FileFormat, SqliteFile, require_usable
 
 APPLICATION_ID: Final = 0x4F414747  # "OAGG"
 SCHEMA_VERSION: Final = 1
@@ -112,6 +112,15 @@ def is_claimed(path: str | os.PathLike[str]) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def require_state_file(path: str | os.PathLike[str]) -> None:
+    """Whether a gateway could work with this file, or make it. Nothing is made or changed.
+
+    Raises:
+        StoreError: it could not.
+    """
+    require_usable(os.fspath(path), _FORMAT)
 
 
 class StateFile:
