@@ -145,6 +145,14 @@ def test_a_file_that_is_not_utf8(tmp_path):
         TomlFile(file)
 
 
+def test_a_file_that_begins_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "ven.toml"
+    file.write_bytes(b'\xef\xbb\xbfven_id = "v"\nport = 1\n')
+    toml = TomlFile(file)
+    assert toml.data == {"ven_id": "v", "port": 1}
+    assert (toml.line_of("ven_id"), toml.line_of("port")) == (1, 2)
+
+
 def test_the_line_of_a_key_in_every_way_to_write_it(tmp_path):
     file = tmp_path / "x.toml"
     file.write_text(
