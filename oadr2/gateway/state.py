@@ -138,7 +138,7 @@ class StateFile:
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
         self.path = os.fspath(path)
-        if not create and not Path(self.path).is_file():
+        if not create and not Path(self.path).exists():
             raise StoreError(f"{self.path}: there is no such file: has the gateway ever run?")
         self._claim: int | None = None
         self._file = SqliteFile(self.path, _FORMAT)

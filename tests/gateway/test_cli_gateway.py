@@ -186,6 +186,15 @@ def test_audit_finds_lines(file: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert record["at"].endswith("Z")
     assert main(["audit", "-c", str(file), "--since", "yesterday"]) == 2
     assert "--since yesterday: give a time ago" in capsys.readouterr().err
+    for options, wrong in (
+        (("--kind", "wrote"), "--kind wrote: it must be one of found, control, "),
+        (("-n", "0"), "--last 0: it must be above 0"),
+        (("-n", "-1"), "--last -1: it must be above 0"),
+    ):
+        assert main(["audit", "-c", str(file), *options]) == 2
+        assert wrong in capsys.readouterr().err
+    assert main(["audit", "--db", str(tmp_path)]) == 1
+    assert "is a folder: name a file" in capsys.readouterr().err
 
 
 MODBUS = """\
