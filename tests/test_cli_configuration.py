@@ -182,6 +182,12 @@ def test_a_password_in_an_address_is_refused_and_not_repeated():
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["http://vtn.example/x?y=1", "http://vtn.example/#x"])
+def test_a_web_address_ends_before_a_query(address):
+    with pytest.raises(argparse.ArgumentTypeError, match="nothing behind"):
+        web_address(address)
+
+
 def secret_args(file: Path | None = None) -> argparse.Namespace:
     return argparse.Namespace(password_file=file, password_env="OADR2_TEST_PASSWORD")
 
