@@ -171,7 +171,7 @@ class VtnConnection:
                 reason += "; does the VTN want a client certificate?"
             dropped = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
             if dropped and not self._secure and not self._answered:
-                reason += "; does the VTN want https:// there?"
+                reason = reason.rstrip(".") + "; does the VTN want https:// there?"
             raise self._failure(url, reason) from error
         finally:
             self._client.cookies.clear()  # nobody bounds what a VTN may hang on us
