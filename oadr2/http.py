@@ -45,6 +45,9 @@ _UNTRUSTED = "; if that is the VTN's CA, name it as the CA to trust"
 _OTHER_NAME = "; if that is the VTN, switch check_hostname off"
 # OpenSSL's codes: self-signed, issuer unknown; host name, address mismatch.
 _VERIFY_HINTS = {18: _UNTRUSTED, 19: _UNTRUSTED, 20: _UNTRUSTED, 62: _OTHER_NAME, 64: _OTHER_NAME}
+_PLAIN_HINT = "; does the VTN speak plain http:// there?"
+# What OpenSSL makes of a server that answers its greeting in plain HTTP; the second since 3.2.
+_PLAIN_ANSWER = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"))
 _BODY_IN_MESSAGE = 200  # characters of an error page that are worth a place in the log
 _ERROR_BODY = 4096  # bytes read to find them
 
@@ -113,6 +116,7 @@ class VtnConnection:
         self._secrets = _secrets(username, password)
         self._content_types_seen: set[str] = set()
         self._secure = secure = self._base.startswith("https:")
+        self._answered = False  # whether anybody ever spoke HTTP with us there
         if username is not None and not secure:
             _log.warning("%s: user name and password go over plain HTTP", self._base)
         if ssl_context is None:
@@ -149,6 +153,7 @@ class VtnConnection:
                 asyncio.timeout(bound),
                 self._client.stream("POST", url, content=data) as response,
             ):
+                self._answered = True
                 return await self._accepted(url, response)
         except TransportError:
             raise
@@ -164,6 +169,9 @@ class VtnConnection:
             # Under TLS 1.3 the server refuses us after the handshake, and the alert may get lost.
             if isinstance(error, httpx.ReadError | httpx.WriteError) and self._secure:
                 reason += "; does the VTN want a client certificate?"
+            dropped = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
+            if dropped and not self._secure and not self._answered:
+                reason = reason.rstrip(".") + "; does the VTN want https:// there?"
             raise self._failure(url, reason) from error
         finally:
             self._client.cookies.clear()  # nobody bounds what a VTN may hang on us
@@ -340,7 +348,8 @@ def _reason(error: Exception) -> str:
     if isinstance(told, ssl.SSLError):
         text = re.sub(r"^\[.*?\] | \(_ssl\.c:[0-9]+\)$", "", str(told))
         code = told.verify_code if isinstance(told, ssl.SSLCertVerificationError) else 0
-        return text.rstrip(".") + _VERIFY_HINTS.get(code, "")
+        plain = _PLAIN_HINT if told.reason in _PLAIN_ANSWER else ""
+        return text.rstrip(".") + _VERIFY_HINTS.get(code, plain)
     if isinstance(told, OSError) and told.errno is not None and told.errno > 0:
         text = os.strerror(told.errno)
     elif isinstance(told, OSError):

@@ -13,6 +13,7 @@ out.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -33,7 +34,7 @@ _WAY_OUT: Final = {
     "SQLITE_FULL": "cannot grow: free some disk space",
     "SQLITE_BUSY": "is locked by another program: end that one",
     "SQLITE_LOCKED": "is locked by another program: end that one",
-    "SQLITE_IOERR": "cannot be read or written: check the disk",
+    "SQLITE_IOERR": "cannot be read or written: check the disk, and the space left on it",
     "SQLITE_PROTOCOL": "cannot be locked: put it on a local disk",
 }
 
@@ -63,6 +64,7 @@ class SqliteFile:
         kind: of file it has to be.
         synchronous: ``"normal"`` survives a kill of the process, ``"full"`` a power cut too.
         timeout: seconds to wait for another process that is writing.
+        make: false: a file without tables stays as it is.
 
     Raises:
         StoreError: it cannot be opened, is damaged, belongs to something else or to a newer version
@@ -76,6 +78,7 @@ class SqliteFile:
         *,
         synchronous: Literal["normal", "full"] = "normal",
         timeout: float = 5.0,
+        make: bool = True,
     ) -> None:
         self.path = path
         #: Held by whoever uses the connection; take it to do more than one thing undisturbed.
@@ -88,7 +91,7 @@ class SqliteFile:
             )
         try:
             with self._errors():
-                self._open(timeout)
+                self._open(timeout, make)
                 self._connection.execute(f"PRAGMA synchronous = {synchronous}")
         except BaseException:
             self._connection.close()
@@ -137,9 +140,11 @@ class SqliteFile:
         way_out = _WAY_OUT.get(name)
         return f"{way_out} ({error})" if way_out else str(error)
 
-    def _open(self, timeout: float) -> None:
+    def _open(self, timeout: float, make: bool) -> None:
         """Look whose file it is before changing anything in it; make an empty one ours."""
         ours = self._is_ours()
+        if not make:
+            return
         mode = self._write_ahead(timeout)
         if mode != "wal" and self.path != ":memory:":
             raise StoreError(
@@ -187,7 +192,8 @@ class SqliteFile:
         try:
             yield
         finally:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk may have ended it already
+                self._connection.execute("ROLLBACK")
 
     def _write_ahead(self, timeout: float) -> str:
         """Switch to the write-ahead log; a no-op on a file that has it."""
@@ -205,3 +211,19 @@ class SqliteFile:
     def _pragma(self, name: str) -> Any:
         row = self._connection.execute(f"PRAGMA {name}").fetchone()
         return row[0] if row else None
+
+
+def require_usable(path: str, kind: FileFormat) -> None:
+    """Complain of a file as :class:`SqliteFile` would, without making one or changing what is there.
+
+    Raises:
+        StoreError: as there, as far as it can be known before anything is written.
+    """
+    place = Path(path)
+    exists = place.exists()
+    if place.is_dir() or (exists and place.stat().st_size):
+        SqliteFile(path, kind, make=False).close()
+    if not place.parent.is_dir() or not os.access(place.parent, os.W_OK | os.X_OK):
+        raise StoreError(f"{path}: {_WAY_OUT['SQLITE_CANTOPEN']}")
+    if exists and not os.access(place, os.R_OK | os.W_OK):
+        raise StoreError(f"{path}: {_WAY_OUT['SQLITE_READONLY']}")

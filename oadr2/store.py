@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Literal
 
 from oadr2.errors import ConfigurationError, StoreError
-from oadr2.sqlite_file import FileFormat, SqliteFile
+from oadr2.sqlite_file import FileFormat, SqliteFile, require_usable
 
 APPLICATION_ID: Final = 0x4F414452  # "OADR" in the file's header tells our files from others
 SCHEMA_VERSION: Final = 1
@@ -103,6 +103,15 @@ class StoredEvent:
     terminate_at_us: int | None
     phase: str
     sequence: int
+
+
+def require_store_file(path: str | os.PathLike[str]) -> None:
+    """Whether :class:`EventStore` could open this file, or make it. Nothing is made or changed.
+
+    Raises:
+        StoreError: it could not.
+    """
+    require_usable(os.fspath(path), _FORMAT)
 
 
 class EventStore:

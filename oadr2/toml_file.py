@@ -41,6 +41,7 @@ class TomlFile:
             raise ConfigurationError(
                 f"{path} line {line}: not UTF-8 text; save the file as UTF-8"
             ) from None
+        self.text = self.text.removeprefix("\ufeff")  # some editors begin every file with it
         try:
             self.data: dict[str, Any] = tomllib.loads(self.text)
         except tomllib.TOMLDecodeError as error:

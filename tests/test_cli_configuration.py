@@ -145,6 +145,14 @@ def test_a_file_that_is_not_utf8(tmp_path):
         TomlFile(file)
 
 
+def test_a_file_that_begins_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "ven.toml"
+    file.write_bytes(b'\xef\xbb\xbfven_id = "v"\nport = 1\n')
+    toml = TomlFile(file)
+    assert toml.data == {"ven_id": "v", "port": 1}
+    assert (toml.line_of("ven_id"), toml.line_of("port")) == (1, 2)
+
+
 def test_the_line_of_a_key_in_every_way_to_write_it(tmp_path):
     file = tmp_path / "x.toml"
     file.write_text(
@@ -172,6 +180,12 @@ def test_a_password_in_an_address_is_refused_and_not_repeated():
     with pytest.raises(argparse.ArgumentTypeError, match="--password-file") as caught:
         web_address("https://me:hunter2@vtn.example/")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["http://vtn.example/x?y=1", "http://vtn.example/#x"])
+def test_a_web_address_ends_before_a_query(address):
+    with pytest.raises(argparse.ArgumentTypeError, match="nothing behind"):
+        web_address(address)
 
 
 def secret_args(file: Path | None = None) -> argparse.Namespace:

@@ -316,3 +316,25 @@ def test_colour_only_where_it_is_wanted(monkeypatch, no_color):
     console = Console(file=stream, force_terminal=True, width=80)
     show(console, message_view(DistributeEvent("vtn", "r", (), EiResponse(404)), wrapped=False))
     assert ("\x1b[1;31m" in stream.getvalue()) is not no_color
+
+
+class Endless(io.RawIOBase):
+    """Zeros for as long as they are read; the test fails where too many are."""
+
+    def __init__(self):
+        self.given = 0
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        self.given += len(buffer)
+        assert self.given < 100_000_000, "it would never have ended"
+        return len(buffer)
+
+
+def test_an_endless_input_is_refused_when_it_is_larger_than_a_payload_may_be(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Endless())))
+    assert main(["decode", "-"]) == 1
+    told = "oadr2 decode: (standard input): the payload is larger than the limit of 1048576 bytes\n"
+    assert capsys.readouterr().err == told

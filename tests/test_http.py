@@ -3,6 +3,7 @@
 import base64
 import gzip
 import ssl
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -33,6 +34,7 @@ from oadr2.errors import (
 from oadr2.http import service_url
 from oadr2.poll import PollClient
 from oadr2.security import client_context
+from oadr2.sim import SimulatedVtn, VtnServer
 
 # Addresses
 
@@ -376,6 +378,30 @@ def test_H06_polling_over_mutual_tls(tmp_path):
             with pytest.raises(TransportError, match=words):
                 poll(vtn, ssl_context=refused)
     assert len(vtn.requests) == 1
+
+
+def test_https_where_plain_http_is_spoken():
+    with VtnServer(SimulatedVtn()) as server:
+        vtn = SimpleNamespace(url=server.url.replace("http:", "https:"))
+        with pytest.raises(TransportError, match=r"does the VTN speak plain http:// there\?$"):
+            poll(vtn)
+
+
+def test_plain_http_where_tls_is_spoken():
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    with ScriptedVtn(reply(LIST), tls=tls) as server:
+        vtn = SimpleNamespace(url=server.url.replace("https:", "http:"))
+        with pytest.raises(TransportError, match=r"\w; does the VTN want https:// there\?$"):
+            poll(vtn)
+
+
+def test_a_vtn_that_has_answered_before_is_not_suspected_of_tls():
+    handler = FakeHandler()
+    with ScriptedVtn(reply(LIST), Close()) as vtn, pytest.raises(TransportError) as caught:
+        poll(vtn, handler, times=2)
+    assert handler.taken == [LIST]
+    assert "https" not in str(caught.value)
 
 
 def test_one_line():

@@ -152,7 +152,7 @@ def test_vens_in_the_file_are_the_only_ones(path: Path) -> None:
         ("[[event]]\nduration = 5\n", "line 1: event_id is missing"),
         ('[[event]]\nevent_id = ""\n', "line 2: event_id is a text that is not empty"),
         ("[[event]]\nevent_id = 7\n", "line 2: event_id is a text"),
-        ('[[event]]\nevent_id = "e"\n', "line 1: duration: missing"),
+        ('[[event]]\nevent_id = "e"\n', "line 1: duration: missing: give a duration, or intervals"),
         (
             '[[event]]\nevent_id = "e"\n\n# it ends\nduration = "soon"\n',
             "line 5: duration: 'soon' is no duration",
@@ -169,7 +169,11 @@ def test_vens_in_the_file_are_the_only_ones(path: Path) -> None:
         (TWO_EVENTS + 'intervals = [\n  {duration = "PT1M"},\n]\n', "line 10: an interval has"),
         (
             TWO_EVENTS + 'intervals = [\n  {duration = "PT1M", level = "x"},\n]\n',
-            "line 10: levels: 'x' is no number",
+            "line 10: intervals: 'x' is no number",
+        ),
+        (
+            TWO_EVENTS + 'intervals = [{duration = "10s", level = 1}]\n',
+            "line 10: intervals: '10s' is no duration",
         ),
         (
             TWO_EVENTS + 'intervals = [{duration = "PT2M", level = 1}]\n',

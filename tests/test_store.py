@@ -430,3 +430,25 @@ def test_an_empty_apply_touches_nothing(path):
 def test_stored_event_is_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         stored().phase = "finished"
+
+
+def test_a_file_that_cannot_be_opened_on_a_full_disk_is_said_to_be_so(path):
+    EventStore(path).close()
+    work = (
+        "import resource, sys\n"
+        "from oadr2.store import EventStore, StoreError\n"
+        # No file may grow: the shared memory beside the file cannot be made, as on a full disk.
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "try:\n"
+        "    EventStore(sys.argv[1])\n"
+        "except StoreError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", work, str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "cannot be read or written: check the disk, and the space left on it" in done.stdout

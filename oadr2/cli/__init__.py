@@ -7,8 +7,7 @@ help or a settings file needs the rest.
 
 Exit codes: 0 done, 1 it failed, 2 the command or the settings file is wrong, 130 ended by Ctrl-C
 and 143 by SIGTERM before it was done (``poll``, ``gateway`` and ``vtn`` are done when told to end: 0);
-``validate`` has 3 besides, for messages that there is no schema for, and ``fleet`` 99, for a
-threshold that was broken.
+``fleet`` has 99 besides, for a threshold that was broken.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:
     from oadr2.gateway.state import AuditEntry
@@ -38,9 +38,7 @@ def add_parser(subparsers: Any) -> None:
         "--since", metavar="TIME", help="not before: 2h (ago) or 2026-05-01T12:00 (local)"
     )
     parser.add_argument("--until", metavar="TIME", help="before this time, written likewise")
-    parser.add_argument(
-        "-n", "--last", type=int, default=-1, metavar="N", help="only the last N lines"
-    )
+    parser.add_argument("-n", "--last", type=int, metavar="N", help="only the last N lines")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
@@ -49,9 +47,16 @@ def run(args: argparse.Namespace) -> int:
     from oadr2.errors import ConfigurationError  # noqa: PLC0415
     from oadr2.gateway.configuration import read_db  # noqa: PLC0415 - it brings the drivers
     from oadr2.gateway.state import StateFile  # noqa: PLC0415
+    from oadr2.points.spoken import Kind  # noqa: PLC0415
 
     if (args.db is None) is (args.config is None):
         raise ConfigurationError("give -c FILE, the gateway's file, or --db FILE, its state file")
+    if args.kind is not None and args.kind not in get_args(Kind):
+        raise ConfigurationError(
+            f"--kind {args.kind}: it must be one of {', '.join(get_args(Kind))}"
+        )
+    if args.last is not None and args.last < 1:
+        raise ConfigurationError(f"--last {args.last}: it must be above 0")
     path = args.db or read_db(args.config)
     now = time.time()
     with StateFile(path, create=False) as state:
@@ -61,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             kind=args.kind,
             since=_moment("--since", args.since, now),
             before=_moment("--until", args.until, now),
-            limit=args.last,
+            limit=-1 if args.last is None else args.last,
         )
     for entry in entries:
         sys.stdout.write((_json(entry) if args.json else _text(entry)) + "\n")

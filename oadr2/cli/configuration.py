@@ -96,6 +96,8 @@ def web_address(text: str) -> str:
         raise argparse.ArgumentTypeError(
             "it must start with http:// or https:// and name a host, such as https://vtn.example/"
         )
+    if parts.query or parts.fragment:
+        raise argparse.ArgumentTypeError("nothing behind a ? or # belongs in it")
     return text
 
 

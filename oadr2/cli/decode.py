@@ -15,7 +15,7 @@ from oadr2.cli.event_text import printable
 from oadr2.cli.message_data import message_data
 from oadr2.errors import RemoteProtocolError
 from oadr2.model import Message
-from oadr2.policy import VtnPolicy
+from oadr2.policy import Limits, VtnPolicy
 
 _ROOT: Final = re.compile(r"<(?:[^\s:/>!?]+:)?([^\s:/>!?]+)")
 # How much of a long source line is shown around the place of an error.
@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the message in ``args.file``; 1 when it cannot be read or is not acceptable."""
-    data = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
+    data = _payload(args.file)
     try:
         message = _decode(data, months_as_minutes=args.months_as_minutes)
     except RemoteProtocolError as error:
@@ -57,9 +57,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _payload(name: str) -> bytes:
+    """What is in the file, as far as a payload may go: something endless must end, too."""
+    most = Limits().size + 1
+    if name == "-":
+        return sys.stdin.buffer.read(most)
+    with Path(name).open("rb") as file:
+        return file.read(most)
+
+
 def _decode(data: bytes, *, months_as_minutes: bool) -> Message:
     if not data.strip():
         raise RemoteProtocolError("the payload is empty")
+    most = Limits().size
+    if len(data) > most:  # how much larger nobody has looked
+        raise RemoteProtocolError(f"the payload is larger than the limit of {most} bytes")
     reading = VtnPolicy(months_without_t="minutes" if months_as_minutes else "months")
     return decode(data, policy=reading)
 

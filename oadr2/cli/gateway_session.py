@@ -18,7 +18,7 @@ from oadr2.cli.event_text import printable
 from oadr2.cli.line_writer import LineWriter
 from oadr2.cli.ven_lines import LogLines, line_text
 from oadr2.errors import ConfigurationError, OadrError
-from oadr2.gateway.checking import check_points, check_vens
+from oadr2.gateway.checking import check_gateway, check_points, check_vens
 from oadr2.gateway.collector import freeze_when_ready
 from oadr2.gateway.configuration import GatewaySettings, PointSettings, read_configuration
 from oadr2.gateway.gateway import Gateway
@@ -31,6 +31,7 @@ from oadr2.gateway.texts import setting_text
 from oadr2.gateway.ven_settings import VenSettings
 from oadr2.points.rules import RELEASED, Setting
 
+_Problems: TypeAlias = list[tuple[str, str]]
 _VenProblems: TypeAlias = list[tuple[VenSettings, str]]
 _PointProblems: TypeAlias = list[tuple[PointSettings, str]]
 
@@ -50,11 +51,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Look at every VTN and device; 1 when something is wrong."""
+    """Look at the gateway's own files and port, every VTN and device; 1 when something is wrong."""
     settings = read_configuration(config_of(args))
     with _slixmpp_silenced():
-        vens, points = asyncio.run(_check(settings))
-    problems = [(ven.place, problem) for ven, problem in vens]
+        problems, vens, points = asyncio.run(_check(settings))
+    problems += [(ven.place, problem) for ven, problem in vens]
     problems += [(point.place, problem) for point, problem in points]
     for place, problem in problems:
         sys.stdout.write(f"{printable(place)}: {printable(problem)}\n")
@@ -64,8 +65,11 @@ def check(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-async def _check(settings: GatewaySettings) -> tuple[_VenProblems, _PointProblems]:
-    return await asyncio.gather(check_vens(settings), check_points(settings))
+async def _check(
+    settings: GatewaySettings,
+) -> tuple[_Problems, _VenProblems, _PointProblems]:
+    own = await check_gateway(settings)
+    return own, *await asyncio.gather(check_vens(settings), check_points(settings))
 
 
 def override(args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ def reports_file(text: str) -> tuple[ReportTable, ...]:
     """The ``[[report]]`` tables of a TOML file, for argparse."""
     path = Path(text)
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(path.read_text("utf-8-sig"))
         return report_tables(data.get("report", []), path.parent)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None

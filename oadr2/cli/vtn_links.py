@@ -161,10 +161,10 @@ def xmpp_link(
             ssl_context=account.context,
             services=services,
         )
+        side.on_trouble = on_trouble  # beforehand: a server is waited for half a minute
         stack.enter_context(side)
         if services is not None:
             stack.enter_context(ServicePusher(services, side.deliver, on_push))
-        side.on_trouble = on_trouble
 
         def push(ven_ids: Sequence[str]) -> dict[str, Outcome]:
             # A VEN that is not there asks when it comes.

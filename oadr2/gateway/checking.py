@@ -7,21 +7,58 @@ import time
 from collections.abc import Hashable
 from dataclasses import replace
 
-from oadr2.errors import OadrError, TransportError, one_line
+from oadr2.errors import ConfigurationError, OadrError, TransportError, one_line
 from oadr2.event import EventHandler
 from oadr2.gateway.configuration import DriverClass, GatewaySettings, PointSettings
 from oadr2.gateway.devices import Device
-from oadr2.gateway.state import is_claimed
+from oadr2.gateway.gateway import Gateway
+from oadr2.gateway.page import page_server
+from oadr2.gateway.state import is_claimed, require_state_file
 from oadr2.gateway.texts import device_text
 from oadr2.gateway.transports import Keys, Surroundings, client_tls, make_client, read_keys
 from oadr2.gateway.ven_settings import VenSettings, XmppPlace
 from oadr2.gateway.vens import identity_of, make_handler
 from oadr2.http import VtnConnection
 from oadr2.poll_20b import ServiceClient
+from oadr2.store import require_store_file
+from oadr2.toml_file import TomlFile
 from oadr2.ven import Ven
 
 _CONNECT_TIMEOUT = 5.0
 _READ_TIMEOUT = 10.0
+
+
+async def check_gateway(settings: GatewaySettings) -> list[tuple[str, str]]:
+    """What in ``[gateway]`` keeps a gateway from starting: the place, and what is wrong there.
+
+    The page's port is not tried while a gateway works with this file, for then it is in use.
+    """
+    file = TomlFile(settings.path)
+    problems = []
+
+    def note(key: str, error: OadrError) -> None:
+        table = file.data.get("gateway", {})
+        line = f" line {file.line_of('gateway', key)}" if key in table else ""
+        text = one_line(str(error).removeprefix("[gateway]: "), 1000)
+        problems.append((f"{settings.path}{line}: [gateway]", text))
+
+    try:
+        require_state_file(settings.db)
+    except OadrError as error:
+        note("db", error)
+    if settings.page is not None:
+        page = replace(settings.page, port=0) if is_claimed(settings.db) else settings.page
+        try:
+            server = page_server(Gateway(settings), page)
+        except ConfigurationError as error:
+            note("page_token_file" if page.token_file else "page_token_env", error)
+        else:
+            try:
+                async with server:
+                    pass
+            except OadrError as error:
+                note("page", error)
+    return problems
 
 
 async def check_points(settings: GatewaySettings) -> list[tuple[PointSettings, str]]:
@@ -50,7 +87,7 @@ async def check_points(settings: GatewaySettings) -> list[tuple[PointSettings, s
 
 
 async def check_vens(settings: GatewaySettings) -> list[tuple[VenSettings, str]]:
-    """Each VEN that cannot reach its VTN, or whose port cannot be had, and what is wrong.
+    """Each VEN that cannot reach its VTN, or whose port or file cannot be had, and what is wrong.
 
     A VEN that registers asks what the VTN offers (facts.md P01), any other asks for its events, and on
     XMPP the VTN is pinged. Nobody is registered, no event is taken or answered. The port of a VEN that
@@ -63,6 +100,7 @@ async def check_vens(settings: GatewaySettings) -> list[tuple[VenSettings, str]]
 
 async def _problem_of(ven: VenSettings, settings: GatewaySettings, at_work: bool) -> str:
     try:
+        require_store_file(ven.db)
         keys = read_keys(ven)
         handler = make_handler(ven, identity_of(ven, settings.points))
         try:

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from oadr2.errors import StoreError
 from oadr2.points.point import Memory
 from oadr2.points.rules import RELEASED, Setting
-from oadr2.sqlite_file import FileFormat, SqliteFile
+from oadr2.sqlite_file import FileFormat, SqliteFile, require_usable
 
 APPLICATION_ID: Final = 0x4F414747  # "OAGG"
 SCHEMA_VERSION: Final = 1
@@ -114,6 +114,15 @@ def is_claimed(path: str | os.PathLike[str]) -> bool:
     return False
 
 
+def require_state_file(path: str | os.PathLike[str]) -> None:
+    """Whether a gateway could work with this file, or make it. Nothing is made or changed.
+
+    Raises:
+        StoreError: it could not.
+    """
+    require_usable(os.fspath(path), _FORMAT)
+
+
 class StateFile:
     """The file, open.
 
@@ -129,7 +138,7 @@ class StateFile:
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
         self.path = os.fspath(path)
-        if not create and not Path(self.path).is_file():
+        if not create and not Path(self.path).exists():
             raise StoreError(f"{self.path}: there is no such file: has the gateway ever run?")
         self._claim: int | None = None
         self._file = SqliteFile(self.path, _FORMAT)

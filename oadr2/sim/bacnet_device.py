@@ -19,6 +19,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
+import stat
 import sys
 from collections.abc import Sequence
 
@@ -75,12 +77,17 @@ async def serve(host: str, port: int) -> None:
         await asyncio.sleep(0.01)
     print(f"listening {server.local_transport.get_extra_info('sockname')[1]}", flush=True)
 
+    if not (sys.stdin.isatty() or stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode)):
+        await asyncio.Event().wait()  # nobody asks there, as under systemd or nohup
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
-        kind, instance, *value = line.decode().split()
-        found = application.get_object_id(ObjectIdentifier((kind, int(instance))))
+        try:
+            kind, instance, *value = line.decode().split()
+            found = application.get_object_id(ObjectIdentifier((kind, int(instance))))
+        except ValueError:  # an empty line, or no name of an object
+            found, value = None, []
         if found is not None and value:
             commanded = Null(()) if value[0] == "null" else type(found.presentValue)(value[0])
             await found.write_property("presentValue", commanded, priority=HIGHEST_PRIORITY)
@@ -89,7 +96,7 @@ async def serve(host: str, port: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Be a device until standard input ends."""
+    """Be a device until standard input ends, or Ctrl-C where that is neither a pipe nor a terminal."""
     parser = argparse.ArgumentParser(prog="python -m oadr2.sim.bacnet_device")
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=47808, help="0 takes a free one")

@@ -69,10 +69,11 @@ class EventSettings(TypedDict, total=False):
 
 
 class SettingError(LocalProtocolError):
-    """A setting of an event has a wrong value. ``setting`` is its name."""
+    """A setting of an event has a wrong value. ``setting`` is its name, ``reason`` what is wrong."""
 
     def __init__(self, setting: str, reason: str) -> None:
         self.setting = setting
+        self.reason = reason
         super().__init__(f"{setting}: {reason}")
 
 

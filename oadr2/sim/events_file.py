@@ -117,6 +117,8 @@ class _Reader:
         self.check_keys(keys, table, ("event_id", "change", *_EVENT_KEYS))
         event_id = self.identifier(keys, table, "event_id")
         settings = self.settings(keys, table)
+        if not settings.keys() & {"duration", "levels"}:
+            raise self.error(keys, "duration: missing: give a duration, or intervals")
         spec = self.checked(keys, lambda: new_spec(settings, _SOME_TIME))
         changes = []
         for place, change in self.tables("change", keys, table):
@@ -201,10 +203,9 @@ class _Reader:
         try:
             return read()
         except SettingError as error:
-            key = error.setting
-            if key == "levels":
-                key = "intervals"
-            raise self.error((*keys, key), str(error)) from None
+            if error.setting == "levels":
+                raise self.error((*keys, "intervals"), f"intervals: {error.reason}") from None
+            raise self.error((*keys, error.setting), str(error)) from None
 
     def error(self, keys: Keys, reason: str) -> ConfigurationError:
         return self.file.error(reason, *keys)

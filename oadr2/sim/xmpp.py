@@ -93,6 +93,7 @@ class XmppVtn:
         self._seen: dict[str, JID] = {}
         self._client: _Client | None = None
         self._online = threading.Event()
+        self._joined = False  # ever
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
@@ -226,13 +227,15 @@ class XmppVtn:
             self._trouble = client.trouble or "the connection was lost"
             if client.refused:
                 self._refused.set()
-            if self.on_trouble is not None:
+            # A first login that is refused ends start(), which says so.
+            if self.on_trouble is not None and (self._joined or not client.refused):
                 self.on_trouble(self._trouble)
             delay = _RECONNECT if was_online else min(2 * delay, _RECONNECT_MAX)
             await asyncio.sleep(delay)
 
     def _arrived(self, _event: object) -> None:
         assert self._client is not None  # noqa: S101 - for the type checker
+        self._joined = True
         self._client.send_presence()
         for ven in self._vens.values():
             self._client.send_presence(pto=JID(ven.bare))

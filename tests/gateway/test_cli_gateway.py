@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import time
 import tomllib
 from pathlib import Path
@@ -42,6 +44,58 @@ def test_check_says_which_line_and_which_device(
         "1 of 3 points and 1 of 1 VTNs can be reached",
     ]
     assert FakeFolder(tmp_path / "device").log() == []
+
+
+@pytest.mark.parametrize(
+    ("own", "wrong"),
+    [
+        ('db = "none/g.db"', "cannot be opened: create its folder"),
+        ('db = "."', "is a folder: name a file"),
+        ('db = "other.db"', "is not a gateway's file: name another one"),
+        ('db = "text"', "is no SQLite file"),
+        ('page = "PORT"', "cannot listen on port"),
+        ('page = "0"\npage_token_file = "none"', "none: No such file or directory"),
+        ('page = "0"\npage_token_file = "text"', "shorter than 16 characters"),
+        ('page = "0"\npage_token_env = "OADR2_NO_SUCH"', "OADR2_NO_SUCH is not set"),
+    ],
+)
+def test_check_finds_what_would_keep_the_gateway_from_starting(
+    own: str,
+    wrong: str,
+    file: Path,
+    server: VtnServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "text").write_text("short")
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE t (x)")
+    port = server.url.rpartition(":")[2]
+    text = file.read_text().replace("http://127.0.0.1:1", server.url)
+    head, _, rest = text.partition("[gateway]\n")
+    rest = "".join(line for line in rest.splitlines(keepends=True) if not line.startswith("db ="))
+    file.write_text(f"{head}[gateway]\n{own.replace('PORT', port)}\n{rest}")
+    before = sorted(tmp_path.iterdir())
+    assert main(["gateway", "check", "-c", str(file)]) == 1
+    problem, _ = capsys.readouterr().out.splitlines()
+    line = 1 + head.count("\n") + own.count("\n") + 1
+    assert problem.startswith(f"{file} line {line}: [gateway]: ")
+    assert wrong in problem
+    assert sorted(tmp_path.iterdir()) == before
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_check_finds_a_ven_whose_file_cannot_be_used(
+    file: Path, server: VtnServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = file.read_text().replace("http://127.0.0.1:1", server.url)
+    lines = [line for line in text.splitlines() if not line.startswith("db = ")]
+    at = lines.index("[[ven]]") + 1
+    file.write_text("\n".join([*lines[:at], 'db = "none/ven.db"', *lines[at:]]))
+    assert main(["gateway", "check", "-c", str(file)]) == 1
+    problem, _ = capsys.readouterr().out.splitlines()
+    assert "none/ven.db: cannot be opened: create its folder" in problem
 
 
 def test_override_is_kept_in_the_state_file(
@@ -132,6 +186,15 @@ def test_audit_finds_lines(file: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert record["at"].endswith("Z")
     assert main(["audit", "-c", str(file), "--since", "yesterday"]) == 2
     assert "--since yesterday: give a time ago" in capsys.readouterr().err
+    for options, wrong in (
+        (("--kind", "wrote"), "--kind wrote: it must be one of found, control, "),
+        (("-n", "0"), "--last 0: it must be above 0"),
+        (("-n", "-1"), "--last -1: it must be above 0"),
+    ):
+        assert main(["audit", "-c", str(file), *options]) == 2
+        assert wrong in capsys.readouterr().err
+    assert main(["audit", "--db", str(tmp_path)]) == 1
+    assert "is a folder: name a file" in capsys.readouterr().err
 
 
 MODBUS = """\

@@ -202,3 +202,31 @@ def test_a_missing_object_is_named_with_the_words_of_the_device(tables):
             await driver.read(address)
 
     run(tables(instance=99), work)
+
+
+def test_the_simulated_device_needs_nobody_at_its_standard_input():
+    command = [sys.executable, "-m", "oadr2.sim.bacnet_device", "--port", "0"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        port = int(process.stdout.readline().split()[1])
+        table = {"host": "127.0.0.1", "port": port, "object": "analog-output", "instance": 1}
+        assert run(table, lambda driver, address: driver.read(address)) == RELINQUISH_DEFAULT
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert errors == ""
+
+
+def test_a_line_that_names_no_object_does_not_end_the_simulated_device():
+    device = DeviceProcess()
+    try:
+        device._process.stdin.write("\nfan\nanalog-output x\n")
+        device._process.stdin.flush()
+        assert [device._process.stdout.readline() for _ in range(3)] == ["none\n"] * 3
+        assert device.held("analog-output 1") == RELINQUISH_DEFAULT
+    finally:
+        device.kill()

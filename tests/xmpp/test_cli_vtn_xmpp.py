@@ -69,6 +69,23 @@ def test_a_refused_password_and_a_missing_server_are_one_line(plain, tmp_path, c
     )
 
 
+def test_a_server_that_is_not_there_at_the_start_is_told_at_once_and_joined_when_it_comes(
+    prosody_installed, tmp_path
+):
+    password = tmp_path / "password"
+    password.write_text(xmpp_probe.PASSWORD)
+    with oadr2.sim.prosody.ProsodyServer(xmpp_probe.USERS) as server:
+        server.kill()
+        with Vtn(
+            *("--xmpp", "--jid", "vtn@localhost", "--password-file", password, "--plaintext"),
+            *("--server", "127.0.0.1", "--port", server.port, "--ven-jid", "ven@localhost"),
+            *("--log-format", "json"),
+        ) as vtn:
+            assert "trying again" in vtn.wait_for(kind="error")["reason"]
+            server.start()
+            vtn.wait_for(kind="start")
+
+
 def test_a_server_that_goes_is_told_and_joined_again(prosody_installed, tmp_path):
     password = tmp_path / "password"
     password.write_text(xmpp_probe.PASSWORD)
