@@ -1,6 +1,7 @@
 """The push application under any ASGI server, and its own server under uvicorn."""
 
 import asyncio
+import contextlib
 import socket
 
 import httpx
@@ -9,7 +10,7 @@ from payloads import distribute_event, document, event, response
 from pushed_ven import SERVICE, XML, Certificates, PushedVen
 from scripted_vtn import ScriptedVtn, reply
 
-from oadr2 import decode
+from oadr2 import decode, push_server
 from oadr2.certificate import parse_certificate, read_certificate
 from oadr2.errors import ConfigurationError, StoreError, TransportError
 from oadr2.event import EventHandler
@@ -441,6 +442,45 @@ def test_bytes_that_are_no_http_are_refused():
         with socket.create_connection(("127.0.0.1", ven.port)) as raw:
             raw.sendall(b"POST / HTTP/1.1\r\nX: " + b"x" * 40000)
             assert raw.recv(100).startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /", b"POST / HTTP/1.1\r\nHost: x\r\n"])
+def test_a_connection_without_a_whole_head_is_closed(monkeypatch, begun):
+    """A hundred of those would keep everybody else out until the next start."""
+    monkeypatch.setattr(push_server, "_HEAD_PATIENCE", 0.05)
+    with PushedVen(new_handler(), "http://127.0.0.1:9") as ven:
+        with socket.create_connection(("127.0.0.1", ven.port), 60) as raw:
+            raw.sendall(begun)
+            assert raw.recv(100) == b""
+        with socket.create_connection(("127.0.0.1", ven.port), 60) as raw:
+            raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            assert raw.recv(100).startswith(b"HTTP/1.1 404")  # others are served
+
+
+def test_a_head_that_drips_is_given_up_and_a_body_is_not(monkeypatch):
+    monkeypatch.setattr(push_server, "_HEAD_PATIENCE", 0.05)
+    data = distribute_event(event(dtstart=NOW + 60))
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\n"
+        f"Content-Length: {len(data)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with (
+        ScriptedVtn(reply(response())) as vtn,
+        PushedVen(new_handler(), vtn.url) as ven,
+        socket.create_connection(("127.0.0.1", ven.port), 60) as raw,
+        socket.create_connection(("127.0.0.1", ven.port), 0.005) as dripping,
+    ):
+        raw.sendall(head.encode())
+        assert raw.recv(100).startswith(b"HTTP/1.1 100")
+        with pytest.raises(ConnectionError):  # noqa: PT012 - whichever of the two notices
+            for _ in range(2000):
+                dripping.sendall(b"x")
+                with contextlib.suppress(TimeoutError):
+                    if dripping.recv(1) == b"":
+                        raise ConnectionResetError
+        raw.sendall(data)  # and its time is up too
+        assert raw.recv(100).startswith(b"HTTP/1.1 200")
+        ven.wait_idle()
 
 
 def test_plain_http_is_for_this_machine_only():
