@@ -14,10 +14,10 @@ from oadr2 import decode, push_server
 from oadr2.certificate import parse_certificate, read_certificate
 from oadr2.errors import ConfigurationError, StoreError, TransportError
 from oadr2.event import EventHandler
-from oadr2.model import Response
+from oadr2.model import RequestEvent, Response
 from oadr2.policy import Limits, VtnPolicy
 from oadr2.poll import PollClient
-from oadr2.push import PushApp, PushingVtn
+from oadr2.push import PushApp, PushClient, PushingVtn
 from oadr2.push_server import PushServer
 from oadr2.sim import SimulatedVtn, VtnPusher, VtnServer
 
@@ -432,6 +432,34 @@ def test_one_connection_takes_many_pushes():
         ven.wait_idle()
     last = decode(vtn.requests[-1].body).event_responses[0]
     assert last.modification_number == 19  # older ones may have been overtaken, never the last
+
+
+def test_a_list_older_than_one_pushed_meanwhile_is_not_taken_by_a_question_of_ones_own():
+    """Taken last it would cancel what only the newer one lists."""
+    newer = distribute_event(event("old", dtstart=NOW + 60), event("new", dtstart=NOW + 60))
+    older = distribute_event(event("old", dtstart=NOW + 60))
+    handler = new_handler()
+
+    async def main():
+        async with PushClient(handler, "http://127.0.0.1:9", plaintext=True, ask=False) as client:
+            asked = []
+
+            async def post(action):
+                message = decode(action.data)
+                if not isinstance(message, RequestEvent):
+                    return response()
+                asked.append(message)
+                if len(asked) > 1:
+                    return newer
+                client.app.vtns[0].take(newer)
+                return older
+
+            client._sender._post = post
+            await client.request_events()
+            assert len(asked) == 2
+
+    asyncio.run(main())
+    assert {event.event_id for event in handler.get_active_events()} == {"old", "new"}
 
 
 def test_bytes_that_are_no_http_are_refused():
