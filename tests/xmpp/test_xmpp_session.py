@@ -276,6 +276,77 @@ def test_bad_payloads_get_one_error_and_change_nothing(plain, handler, stanza, c
     assert handler.get_active_events() == before
 
 
+DEEP = "<a>" * 2000 + "</a>" * 2000
+
+
+@pytest.mark.parametrize("kind", ["set", "result"])
+def test_a_payload_nested_too_deep_is_one_line(plain, handler, caplog, kind):
+    errors = []
+
+    async def scenario():
+        async with (
+            Probe(VTN, PASSWORD, plain.port) as vtn,
+            running(handler, plain, on_error=errors.append),
+        ):
+            await vtn.is_there(VEN)
+            deep = f'<oadrDistributeEvent xmlns="{NS_A}">{DEEP}</oadrDistributeEvent>'
+            vtn.send_raw(f'<iq type="{kind}" to="{VEN}" id="b">{deep}</iq>')
+            await vtn.is_there(VEN)
+            return vtn.iqs(id="b")
+
+    answers = [(iq["type"], iq["error"]["condition"]) for iq in asyncio.run(scenario())]
+    assert answers == ([("error", "bad-request")] if kind == "set" else [])
+    assert errors == []
+    assert all(not record.exc_info for record in caplog.records)
+
+
+def test_no_stanza_of_a_stranger_ends_the_connection(plain, handler, caplog):
+    """slixmpp fails to copy what is nested deep, for an answer, and to read some JIDs."""
+
+    async def scenario():
+        async with (
+            Probe("stranger@localhost/oadr", PASSWORD, plain.port) as stranger,
+            running(handler, plain) as client,
+        ):
+            await stranger.is_there(VEN)
+            stream = client._stream
+            stranger.send_raw(f'<iq type="get" to="{VEN}" id="s"><q xmlns="urn:x">{DEEP}</q></iq>')
+            await stranger.is_there(VEN)
+            # As other servers let them through; Prosody's own clients cannot have such names.
+            for kind in ("set", "result", "get"):
+                stream.data_received(
+                    f'<iq xmlns="jabber:client" type="{kind}" id="s" to="{VEN}"'
+                    f' from="a@b.example/\N{GRINNING FACE}"><x xmlns="{NS_A}"/></iq>'.encode()
+                )
+            await stranger.is_there(VEN)
+            assert client._stream is stream
+
+    asyncio.run(scenario())
+    assert caplog.text.count("is left aside") == 4
+
+
+def test_strangers_who_show_themselves_leave_nothing_behind(plain, handler):
+    def records(stream):
+        return {str(jid): len(stream.roster[jid]) for jid in stream.roster}
+
+    async def scenario():
+        async with (
+            Probe(VTN, PASSWORD, plain.port) as vtn,
+            running(handler, plain) as client,
+        ):
+            await vtn.is_there(VEN)
+            before = records(client._stream)
+            for kind in ("", 'type="subscribe"', 'type="unavailable"'):
+                for number in range(20):
+                    client._stream.data_received(
+                        f'<presence xmlns="jabber:client" {kind} to="{VEN}"'
+                        f' from="s{number}@b.example/{kind[6:8]}"/>'.encode()
+                    )
+            assert records(client._stream) == before
+
+    asyncio.run(scenario())
+
+
 def test_a_payload_above_the_limit_is_refused(plain):
     limits = VtnPolicy().limits
     small = type(limits)(size=1500)
