@@ -389,6 +389,8 @@ class Stream(ClientXMPP):
                 waiting.answer.set_result(waiting.take(_child_bytes(iq)))
             except Exception as error:  # it is the waiting one's to deal with
                 waiting.answer.set_exception(error)
+                # The error knows this frame: in a ring they would keep the stanza until the next collection.
+                del waiting
 
     def _write_iq(self, kind: str, to: JID, identity: str, payload: bytes) -> None:
         """The payload goes out as the bytes it is: it declares every namespace it uses."""

@@ -1,9 +1,11 @@
 """The connection itself: pings, being thrown out, and what happens without Prosody."""
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import pytest
 from xmpp_probe import PASSWORD, PATIENCE, Probe
@@ -72,6 +74,34 @@ def test_X06_a_ping_without_an_answer_makes_a_new_connection(plain, handler, mon
     assert pings[0] is pings[2]
     assert pings[3] is not pings[2]
     assert pings[3] is pings[5]
+
+
+def test_the_next_connection_keeps_nothing_of_the_one_that_was_lost(plain, handler, monkeypatch):
+    lost = []
+
+    async def scenario():
+        again = asyncio.Event()
+
+        async def first_is_lost(stream, timeout):
+            if not lost:
+                lost.append(weakref.ref(stream))
+                raise TransportError("no answer to a ping")
+            again.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(Stream, "ping", first_is_lost)
+        async with (
+            Probe(VTN, PASSWORD, plain.port),
+            client(handler, plain, ping_interval=0.01) as ven,
+            asyncio.timeout(PATIENCE),
+        ):
+            running = asyncio.create_task(ven.run())
+            await again.wait()
+            gc.collect()
+            assert lost[0]() is None
+        await running
+
+    asyncio.run(scenario())
 
 
 def test_plain_text_ends_where_a_name_leads_elsewhere(plain, handler, monkeypatch):

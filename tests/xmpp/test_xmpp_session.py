@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
+import weakref
 from xml.etree.ElementTree import tostring
 
 import pytest
@@ -421,6 +423,34 @@ def test_a_vtn_that_never_answers_is_one_line_each_time(plain, handler, caplog):
     asyncio.run(scenario())
     assert {str(error) for error in errors} == {f"{VTN} did not answer within 0.1 s"}
     assert all("\n" not in record.getMessage() for record in caplog.records)
+
+
+def test_a_list_that_is_refused_leaves_nothing_for_the_collector(plain, handler):
+    """An error in a ring with its own frames would keep the stanza, as a tree of elements."""
+    left = []
+
+    async def scenario():
+        enough = asyncio.Event()
+
+        def note(error):
+            left.append(weakref.ref(error))
+            if len(left) == 3:
+                enough.set()
+
+        nonsense = f'<oadrDistributeEvent xmlns="{NS_A}"/>'
+        async with (
+            Probe(VTN, PASSWORD, plain.port, lambda _iq: nonsense),
+            running(handler, plain, on_error=note),
+            asyncio.timeout(PATIENCE),
+        ):
+            await enough.wait()
+            return [error() for error in left[:2]]
+
+    gc.disable()
+    try:
+        assert asyncio.run(scenario()) == [None, None]
+    finally:
+        gc.enable()
 
 
 # --- who and where ---------------------------------------------------------------------------------
