@@ -174,11 +174,17 @@ class PushServer:
             self.port = self._listener.getsockname()[1]
 
     async def start(self) -> None:
-        """Listen and serve; returns when requests can come. Raises as :meth:`bind`."""
+        """Listen and serve; returns when requests can come. Raises as :meth:`bind`.
+
+        A second call before :meth:`aclose` does nothing.
+        """
+        if self._serving is not None:
+            return
         self.bind()
         listener = self._listener
         assert listener is not None  # noqa: S101 - for the type checker
-        self._config.load()
+        if not self._config.loaded:
+            self._config.load()
         self._config.ssl = self._ssl_context
         self._server = server = _Server(self._config)
         self._serving = asyncio.create_task(server.serve([listener]))
@@ -186,6 +192,7 @@ class PushServer:
         await asyncio.wait((self._serving, waiting), return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if self._serving.done():
+            self._server = self._serving = None
             self._close_listener()
             raise TransportError(f"the server on {self.host}:{self.port} did not start")
 

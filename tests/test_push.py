@@ -462,6 +462,24 @@ def test_a_list_older_than_one_pushed_meanwhile_is_not_taken_by_a_question_of_on
     assert {event.event_id for event in handler.get_active_events()} == {"old", "new"}
 
 
+def test_a_client_runs_again_after_its_run_was_cancelled():
+    async def main():
+        async with PushClient(
+            new_handler(), "http://127.0.0.1:9", plaintext=True, ask=False
+        ) as ven:
+            for _ in range(3):
+                running = asyncio.create_task(ven.run())
+                async with httpx.AsyncClient(trust_env=False) as vtn:
+                    got = await vtn.post(ven.url + PATH, content=response(), headers=XML)
+                assert outcome(got.content).response_code == 453
+                running.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await running
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
 def test_bytes_that_are_no_http_are_refused():
     with PushedVen(new_handler(), "http://127.0.0.1:9") as ven:
         with socket.create_connection(("127.0.0.1", ven.port)) as raw:
