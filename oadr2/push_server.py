@@ -198,11 +198,12 @@ class PushServer:
 
     async def aclose(self) -> None:
         """Stop listening; replies under way have a second to be done."""
-        if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
-            await asyncio.wait((self._serving,))
-            if self._serving.cancelled():  # with everything else on its loop, so it closed nothing
-                for connection in list(self._server.server_state.connections):
+        server, serving = self._server, self._serving
+        if server is not None and serving is not None:
+            server.should_exit = True
+            await asyncio.wait((serving,))
+            if serving.cancelled():  # with everything else on its loop, so it closed nothing
+                for connection in list(server.server_state.connections):
                     connection.shutdown()
                 for _ in range(3):  # asyncio closes sockets in its next rounds
                     await asyncio.sleep(0)

@@ -480,6 +480,19 @@ def test_a_client_runs_again_after_its_run_was_cancelled():
     asyncio.run(main())
 
 
+def test_closing_twice_at_once_is_closing():
+    async def main():
+        client = PushClient(new_handler(), "http://127.0.0.1:9", plaintext=True, ask=False)
+        async with client:
+            running = asyncio.create_task(client.run())
+            async with httpx.AsyncClient(trust_env=False) as vtn:
+                await vtn.get(client.url)
+            await asyncio.gather(client.aclose(), client.aclose())
+            await running
+
+    asyncio.run(main())
+
+
 def test_bytes_that_are_no_http_are_refused():
     with PushedVen(new_handler(), "http://127.0.0.1:9") as ven:
         with socket.create_connection(("127.0.0.1", ven.port)) as raw:
