@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
-from slixmpp import JID, ClientXMPP
+from slixmpp import JID, ClientXMPP, InvalidJID
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.stanza import Iq, StreamFeatures
 from slixmpp.xmlstream.handler import Callback
@@ -299,7 +299,11 @@ class Stream(ClientXMPP):
                 raise TransportError(f"{to} is not there: {_condition(error)}") from None
 
     async def discover(self, at: JID, timeout: float) -> dict[str, JID]:
-        """The JIDs of the services that a server names, such as EiEvent (facts.md X01)."""
+        """The JIDs of the services that a server names, such as EiEvent (facts.md X01).
+
+        Raises:
+            TransportError: it names one by what is no JID.
+        """
         disco = self.plugin["xep_0030"]
         try:
             info = await disco.get_info(at, timeout=timeout)
@@ -313,11 +317,14 @@ class Stream(ClientXMPP):
             except (IqError, IqTimeout) as error:
                 _log.debug("%s lists nothing for %s: %s", at, node, _condition(error))
                 continue
-            services = {
-                _SERVICE_NAMES[str(node).lower()]: JID(str(service))
-                for service, node, _ in found["disco_items"]["items"]
-                if str(node).lower() in _SERVICE_NAMES
-            }
+            try:
+                services = {
+                    _SERVICE_NAMES[str(node).lower()]: JID(str(service))
+                    for service, node, _ in found["disco_items"]["items"]
+                    if str(node).lower() in _SERVICE_NAMES
+                }
+            except InvalidJID as error:
+                raise TransportError(f"{at} lists a service by what is no JID: {error}") from None
             if services:
                 return services
         return {}

@@ -8,7 +8,7 @@ import weakref
 from xml.etree.ElementTree import tostring
 
 import pytest
-from xmpp_probe import PASSWORD, PATIENCE, Probe, child
+from xmpp_probe import PASSWORD, PATIENCE, USERS, Probe, child
 
 from oadr2.certificate import read_certificate
 from oadr2.errors import AuthenticationError, StoreError, TransportError
@@ -514,6 +514,26 @@ def test_X01_nobody_is_obeyed_when_the_server_names_nobody(plain, handler):
 
     assert asyncio.run(scenario())["type"] == "error"
     assert "localhost names no EiEvent service; set vtn_jid" in errors[0]
+
+
+def test_X01_a_service_named_by_what_is_no_jid_is_one_line(prosody_installed, handler, caplog):
+    errors = []
+
+    async def scenario(server):
+        failed = asyncio.Event()
+
+        def note(error):
+            errors.append(error)
+            failed.set()
+
+        async with running(handler, server, vtn_jid=None, on_error=note):
+            await asyncio.wait_for(failed.wait(), PATIENCE)
+
+    with ProsodyServer(USERS, services="a vtn@localhost") as server:
+        asyncio.run(scenario(server))
+    assert isinstance(errors[0], TransportError)
+    assert "localhost lists a service by what is no JID" in str(errors[0])
+    assert all(not record.exc_info for record in caplog.records)
 
 
 def first_error(handler, prosody, **options):
