@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from slixmpp import JID, ClientXMPP, InvalidJID
 from slixmpp.exceptions import IqError, IqTimeout
-from slixmpp.stanza import Iq, StreamFeatures
+from slixmpp.stanza import Iq, Presence, StreamFeatures
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher.base import MatcherBase
 from slixmpp.xmlstream.stanzabase import StanzaBase
@@ -187,7 +187,11 @@ class Stream(ClientXMPP):
             ("stream_error", self._stream_error),
             ("session_start", self._session_started_now),
             ("disconnected", self._disconnected),
-            ("presence_available", lambda stanza: self._presence(stanza, True)),
+            # slixmpp calls a presence by its ``show``; somebody is there whatever that is.
+            *(
+                (f"presence_{show}", lambda stanza: self._presence(stanza, True))
+                for show in ("available", *sorted(Presence.showtypes))
+            ),
             ("presence_unavailable", lambda stanza: self._presence(stanza, False)),
             ("presence_subscribe", self._subscription),
         ):

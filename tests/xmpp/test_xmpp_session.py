@@ -456,6 +456,26 @@ def test_a_list_that_is_refused_leaves_nothing_for_the_collector(plain, handler)
 # --- who and where ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("show", ["", "chat", "away", "xa", "dnd"])
+def test_a_vtn_that_shows_itself_is_asked_whatever_its_mood(plain, handler, show):
+    """A presence is one of somebody who is there whatever is in its ``show`` (RFC 6121, 4.7.2.1)."""
+
+    async def scenario():
+        async with (
+            Probe(VTN, PASSWORD, plain.port) as vtn,
+            running(handler, plain, vtn_jid="vtn@localhost"),
+        ):
+            # To its bare JID, before it can know the VTN's resource, nothing comes through.
+            await vtn.is_there(VEN)
+            shown = f"<show>{show}</show>" if show else ""
+            vtn.send_raw(f'<presence to="{VEN}">{shown}</presence>')
+            return await vtn.wait_for(
+                lambda s: s.name == "iq" and s["type"] == "set" and child(s) == "oadrRequestEvent"
+            )
+
+    assert asyncio.run(scenario())["from"] == VEN
+
+
 def test_disco_ping_and_presence(plain, handler):
     async def scenario():
         async with Probe(VTN, PASSWORD, plain.port) as vtn, running(handler, plain):
