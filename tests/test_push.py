@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 
 import httpx
@@ -478,6 +479,45 @@ def test_a_client_runs_again_after_its_run_was_cancelled():
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(main())
+
+
+def test_pushes_of_all_kinds_leave_nothing_open():
+    data = distribute_event(event(dtstart=NOW + 60))
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\n"
+    whole = f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+    answered = [whole, b"\x16\x03\x01\r\n\r\n", whole.replace(b"xml\r", b"json\r"), whole * 3]
+    broken_off = [b"", whole[:20], whole[:-20], whole]
+
+    def left():
+        return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+
+    async def main(port):
+        before = left()
+        for _ in range(30):
+            for sent in answered + broken_off:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(sent)
+                if sent in answered:
+                    assert (await reader.read(10)).startswith(b"HTTP/1.1 ")
+                    writer.close()
+                else:
+                    await writer.drain()
+                    writer.transport.abort()
+        async with asyncio.timeout(60):
+            while any(now > then for now, then in zip(left(), before, strict=True)):
+                await asyncio.sleep(0.01)
+
+    async def serve():
+        async with PushClient(
+            new_handler(), "http://127.0.0.1:9", plaintext=True, ask=False
+        ) as ven:
+            running = asyncio.create_task(ven.run())
+            async with httpx.AsyncClient(trust_env=False) as vtn:
+                await vtn.post(ven.url + PATH, content=data, headers=XML)
+            await main(int(ven.url.rpartition(":")[2]))
+        await running
+
+    asyncio.run(serve())
 
 
 def test_closing_twice_at_once_is_closing():

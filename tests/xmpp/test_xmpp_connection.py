@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import itertools
 import os
 import subprocess
 import sys
 import weakref
+from types import SimpleNamespace
 
 import pytest
 from xmpp_probe import PASSWORD, PATIENCE, Probe
@@ -36,9 +38,7 @@ def client(handler, server, **options):
         server="127.0.0.1",
         port=server.port,
         plaintext=True,
-        back_off_base=0.05,
-        back_off_max=0.2,
-        **options,
+        **{"back_off_base": 0.05, "back_off_max": 0.2, **options},
     )
 
 
@@ -102,6 +102,61 @@ def test_the_next_connection_keeps_nothing_of_the_one_that_was_lost(plain, handl
         await running
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("greeting", [b"", b"<stream:error", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_servers_that_are_none_leave_nothing_behind(handler, monkeypatch, greeting):
+    """What is open, what runs and what is kept after thirty failures is what it was after a few."""
+    streams = weakref.WeakSet()
+    begin = Stream.__init__
+
+    def noted(stream, *arguments, **options):
+        streams.add(stream)
+        begin(stream, *arguments, **options)
+
+    monkeypatch.setattr(Stream, "__init__", noted)
+
+    async def hang_up(reader, writer):
+        await reader.read(1000)
+        writer.write(greeting)
+        writer.close()
+
+    def left():
+        gc.collect()
+        return len(streams), len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+
+    async def scenario():
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        (listening,) = server.sockets
+        found = {}
+        failures = itertools.count()
+
+        def note(_error):
+            failed = next(failures)
+            if failed // 5 in (1, 5):
+                found.setdefault(failed // 5, []).append(left())
+            if failed == 30:
+                enough.set()
+
+        enough = asyncio.Event()
+        place = SimpleNamespace(port=listening.getsockname()[1])
+        async with (
+            client(handler, place, on_error=note, back_off_max=0.05, random=lambda: 1.0) as ven,
+            asyncio.timeout(PATIENCE),
+        ):
+            running = asyncio.create_task(ven.run())
+            await enough.wait()
+        await running
+        server.close()
+        await server.wait_closed()
+        return found
+
+    found = asyncio.run(scenario())
+
+    def least(samples):  # the server may be about to be done with the last one
+        return [min(numbers) for numbers in zip(*samples, strict=True)]
+
+    assert least(found[5]) == least(found[1])
 
 
 def test_plain_text_ends_where_a_name_leads_elsewhere(plain, handler, monkeypatch):
