@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from oadr2.ven_20b import Ven20b
 class World:
     """A VEN, its VTN in the same process, and two clocks that stand still until told."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self.wall, self.steady = 1_800_000_000.0, 1000.0
         self.services = VtnServices(SimulatedVtn("vtn_1", "2.0b"), poll_freq=Duration())
         self.sent: list[str] = []
@@ -33,8 +34,7 @@ class World:
         self.ven = Ven20b(
             handler,
             registration=RegistrationSettings(ven_name="house", poll_interval=10.0),
-            on_heard=lambda: self.heard.append(self.sent[-1]),
-            seed=1,
+            **{"on_heard": lambda: self.heard.append(self.sent[-1]), "seed": 1, **options},
         )
         self.exchanges = Exchanges(
             self.ven, self.post, print, lambda: self.wall, lambda: self.steady
@@ -65,6 +65,19 @@ def test_only_what_brings_events_counts_as_a_word_of_the_VTN() -> None:
     world.passes(10)
     assert world.settle() == ["poll"]
     assert world.heard == ["synchronise", "poll"]
+
+
+def test_what_on_heard_and_on_activity_raise_keeps_nothing_from_the_VTN() -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    world = World(on_heard=broken, on_activity=broken)
+    vtn = world.services.vtn
+    vtn.add_event("peak", start="+1h", levels=[(3600, 2.0)])
+    assert world.settle() == ["query", "register", "announce", "synchronise", "answer"]
+    pushed = world.ven.receive_push(vtn.list_for("house", "2.0b"), None, world.wall)
+    assert b"oadrResponse" in pushed.reply
+    assert world.settle() == ["answer"]
 
 
 @pytest.mark.parametrize("step", [-3600.0, 3600.0])

@@ -166,6 +166,18 @@ def test_single_events_cancel_the_others_or_not_as_the_policy_says(implied_cance
     assert held == (["c"] if implied_cancel else ["a", "b", "c"])
 
 
+def test_what_on_heard_raises_keeps_no_answer_from_the_VTN():
+    def broken():
+        raise ZeroDivisionError
+
+    sender = NoVtn()
+    app = new_app(sender=sender, on_heard=broken)
+    status, body = ask(app, distribute_event(event(dtstart=NOW + 60)), headers=())
+    assert (status, outcome(body).response_code) == (200, 200)
+    OneLoop.runner.run(app.vtns[0].answers.wait_idle())
+    assert len(sender.sent) == 1
+
+
 def test_what_cannot_be_stored_is_to_be_pushed_again(caplog):
     handler = new_handler()
 

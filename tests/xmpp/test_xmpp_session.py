@@ -366,6 +366,27 @@ def test_a_payload_above_the_limit_is_refused(plain):
     handler.close()
 
 
+def test_what_on_heard_raises_keeps_no_answer_from_the_vtn(plain, handler):
+    def broken():
+        raise ZeroDivisionError
+
+    def reply(iq):
+        return text(one_event()) if child(iq) == "oadrRequestEvent" else ""
+
+    async def scenario():
+        async with (
+            Probe(VTN, PASSWORD, plain.port, reply) as vtn,
+            running(handler, plain, on_heard=broken, ping_interval=0.01, on_alive=broken) as client,
+        ):
+            await vtn.wait_for(lambda s: s.name == "iq" and child(s) == "oadrCreatedEvent")
+            await client.wait_synchronised()
+            stream = client._stream
+            await vtn.is_there(VEN)
+            assert client._stream is stream
+
+    asyncio.run(scenario())
+
+
 def test_what_cannot_be_stored_is_not_acknowledged(plain, handler, monkeypatch):
     def full(_payload):
         raise StoreError("events.db: no space left")
