@@ -35,7 +35,7 @@ class Client:
         self.next_poll_in: float | None = None
         self._log = logging.getLogger(f"oadr2.{name}")
         self._on_error = on_error
-        self._hear = on_heard or _take_no_notice
+        self._on_heard = on_heard
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -102,13 +102,18 @@ class Client:
         except Exception:  # the caller's code; its fault must not end this
             self._log.exception("on_error raised")
 
+    def _hear(self) -> None:
+        """Tell on_heard."""
+        if self._on_heard is None:
+            return
+        try:
+            self._on_heard()
+        except Exception:  # the caller's code; its fault must not keep the answers from the VTN
+            self._log.exception("on_heard raised")
+
     def _check_open(self) -> None:
         if self._closed:
             raise LocalProtocolError("this client is closed; make a new one")
-
-
-def _take_no_notice() -> None:
-    """Nobody wants to know."""
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:

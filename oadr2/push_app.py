@@ -151,7 +151,7 @@ class PushingVtn(KnownVtn):
         super().__init__(_profile(handler), name=name, fingerprint=fingerprint, plaintext=plaintext)
         self.handler = handler
         self.ven = Ven(handler)
-        self._hear = on_heard
+        self._on_heard = on_heard
         self.answers = AnswerQueue(sender, wrap_20b=handler.policy.wrap_20b, **answer_options)
 
     @property
@@ -196,7 +196,10 @@ class PushingVtn(KnownVtn):
         except RemoteProtocolError as error:
             return self._refuse(error.response_code, str(error), profile, request_id)
         self.answers.list_taken()
-        self._hear()
+        try:
+            self._on_heard()
+        except Exception:  # the caller's code; its fault must not keep the answer from the VTN
+            _log.exception("on_heard raised")
         # Before the reply is written: a VTN that hangs up on it is owed the answer all the same.
         if answer is not None:
             self.answers.put(Action("EiEvent", answer))

@@ -33,7 +33,7 @@ _WAY_OUT: Final = {
     "SQLITE_FULL": "cannot grow: free some disk space",
     "SQLITE_BUSY": "is locked by another program: end that one",
     "SQLITE_LOCKED": "is locked by another program: end that one",
-    "SQLITE_IOERR": "cannot be read or written: check the disk, and the space left on it",
+    "SQLITE_IOERR": "cannot be read or written: check the disk",
     "SQLITE_PROTOCOL": "cannot be locked: put it on a local disk",
 }
 
@@ -187,8 +187,7 @@ class SqliteFile:
         try:
             yield
         finally:
-            if self._connection.in_transaction:  # a full disk may have ended it already
-                self._connection.execute("ROLLBACK")
+            self._connection.execute("ROLLBACK")
 
     def _write_ahead(self, timeout: float) -> str:
         """Switch to the write-ahead log; a no-op on a file that has it."""

@@ -127,7 +127,7 @@ class Ven20b:
         self.decisions = decisions
         self._seal = Seal(handler.policy, signer, verifier)
         self._on_activity = on_activity
-        self._hear = on_heard
+        self._on_heard = on_heard
         if decisions is not None:
             decisions.restore(self._state, handler.get_states())
         self._inbox = Inbox(
@@ -686,8 +686,20 @@ class Ven20b:
 
     def _tell(self, kind: ActivityKind, text: str, **fields: object) -> None:
         _log.info("%s", text)
-        if self._on_activity is not None:
+        if self._on_activity is None:
+            return
+        try:
             self._on_activity(Activity(kind, text, fields))
+        except (
+            Exception
+        ):  # the application's own code; what it was told of has happened all the same
+            _log.exception("on_activity failed")
+
+    def _hear(self) -> None:
+        try:
+            self._on_heard()
+        except Exception:  # likewise; the answers are owed all the same
+            _log.exception("on_heard failed")
 
 
 def _count(number: int, what: str) -> str:

@@ -209,7 +209,10 @@ class XmppLink(Client):
             await asyncio.sleep(self._ping_interval)
             await stream.ping(self._ping_timeout)
             if not any(vtn.bare in self._gone for vtn in self._vtns):
-                self._on_alive()
+                try:
+                    self._on_alive()
+                except Exception:  # the caller's code; its fault must not end the connection
+                    _log.exception("on_alive raised")
 
     # -- where the VTN is --------------------------------------------------------------------------
 
