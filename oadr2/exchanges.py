@@ -218,7 +218,12 @@ class ServiceCalls(Client):
         self.wake()
 
     async def register(self) -> None:
-        """Register, or register again, for instance after a VTN has ended the registration."""
+        """Register, or register again, for instance after a VTN has ended the registration.
+
+        Raises:
+            LocalProtocolError: this client is closed.
+            StoreError: it could not be stored; nothing has changed.
+        """
         self._check_open()
         self.ven.register()
         self.wake()
@@ -227,6 +232,17 @@ class ServiceCalls(Client):
         """Have the VTN end our registration (P11). Raises LocalProtocolError when there is none."""
         self._check_open()
         self.ven.cancel_registration()
+        self.wake()
+
+    async def withdraw(self) -> None:
+        """Have the VTN end our registration, and begin none until :meth:`register`, over a restart too.
+
+        Raises:
+            LocalProtocolError: this client is closed.
+            StoreError: it could not be stored; nothing has changed.
+        """
+        self._check_open()
+        self.ven.withdraw()
         self.wake()
 
 

@@ -66,6 +66,7 @@ __all__ = ["Activity", "Request", "Ven20b"]
 _log = logging.getLogger("oadr2.ven")
 
 _NOT_REGISTERED: Final = 463
+_INVALID_ID: Final = 452
 
 Phase: TypeAlias = Literal["unregistered", "registered", "cancelled"]
 
@@ -151,14 +152,21 @@ class Ven20b:
         # A list that was asked for may be older than one that was pushed meanwhile.
         self._lists_pushed = 0
         self._lists_asked_after = 0
-        self._cancelled = False
+        ends = self.registration.last_word == "end"
+        self._cancel = ends and self.registration.registered is not None
+        self._cancelled = ends and not self._cancel
+        if self._cancelled:
+            _log.warning(
+                "VEN %r asks for nothing: its registration was ended by order (oadr2 ven register)",
+                handler.ven_id,
+            )
         self._queried = not self.registration.settings.query
-        self._register = not self.registration.holds
+        again = not self.registration.holds or self.registration.last_word == "register"
+        self._register = again and not ends
         # Announcing would end what was asked for before (D19).
         known = self.reports.is_announced and not handler.policy.announce_at_start
         self._announce = not self._register and not known
         self._synchronise = not self._register
-        self._cancel = False
         if self.registration.registered is not None:
             handler.rename(self.registration.registered.ven_id)
 
@@ -196,11 +204,18 @@ class Ven20b:
             return self._owed.first
         if self._cancelled:
             return None
-        if self._register:
-            return self._registering() if self._ready("register", now) else None
+        if self._register and self._ready("register", now):
+            return self._registering()
+        if not self._goes_on:
+            return None
         if self._cancel and self._ready("cancel", now):
             return self._request("EiRegisterParty", self.registration.cancel(self._id()), "cancel")
         return self._next_registered(now)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether there is more to do than to register: what we have holds until it is renewed."""
+        return not self._register or self.registration.holds
 
     def _registering(self) -> Request:
         if not self._queried:
@@ -231,11 +246,9 @@ class Ven20b:
         times = [self._tries.ready_at("answer")] if self._owed else []
         if self.decisions is not None and self.decisions.next_deadline is not None:
             times.append(self.decisions.next_deadline)
-        if self._cancelled:
-            pass
-        elif self._register:
+        if self._register and not self._cancelled:
             times.append(self._tries.ready_at("register"))
-        else:
+        if self._goes_on and not self._cancelled:
             wanted: tuple[tuple[Purpose, object], ...] = (
                 ("cancel", self._cancel),
                 ("announce", self._announce),
@@ -353,9 +366,7 @@ class Ven20b:
         elif purpose == "opt":
             self._opt_answered(action, message)
         elif purpose == "cancel":
-            reply = expect(message, CanceledPartyRegistration)
-            accepted(reply.response, "the end of our registration")
-            self._end()
+            self._cancel_answered(message)
         else:
             accepted(expect(message, Response).response, "our answer")
             self._owed.done(action.key)
@@ -396,7 +407,7 @@ class Ven20b:
         self._announce = self._announce or taken.announce
         self._register = self._register or taken.register
         if taken.ended:
-            self._end()
+            self._end(by_vtn=True)
         if taken.asked is not None:
             self._tell_requests(taken.asked[0], taken.asked[1].response_code)
         return taken.answer
@@ -432,6 +443,8 @@ class Ven20b:
         found = self.registration.created(reply)
         self.handler.rename(found.ven_id)
         self._register = False
+        if self.registration.last_word == "end":  # said while this was under way
+            self._cancel, self._cancelled = True, False
         self._announce = self._synchronise = True  # P08, L06
         self._next_poll = now + self._interval()
         polls = self.registration.settings.polls
@@ -445,6 +458,19 @@ class Ven20b:
             registration_id=found.registration_id,
             poll_interval=self._interval() if polls else None,
         )
+
+    def _cancel_answered(self, message: Message) -> None:
+        try:
+            reply = expect(message, CanceledPartyRegistration)
+            accepted(reply.response, "the end of our registration")
+        except RemoteProtocolError as error:
+            # It knows of none: its reply to an earlier try was lost, or we were killed before it came.
+            if error.response_code not in (_NOT_REGISTERED, _INVALID_ID):
+                raise
+        wanted = self._cancel
+        self._end()
+        if not wanted:  # by now we are to register again
+            self.register()
 
     def _announced(self, reply: RegisteredReport, now: float) -> None:
         self._announce = False
@@ -505,8 +531,13 @@ class Ven20b:
     # -- what the application asks --------------------------------------------------------------
 
     def register(self) -> None:
-        """Register, or register again, for instance because our address has changed."""
-        self._cancelled = False
+        """Register, or register again, for instance because our address has changed.
+
+        Raises:
+            StoreError: it could not be stored; nothing has changed.
+        """
+        self.registration.say("" if self.registration.registered is None else "register")
+        self._cancelled = self._cancel = False
         self._register = True
         self._tries.forget()
 
@@ -538,6 +569,21 @@ class Ven20b:
         if self.registration.registered is None:
             raise LocalProtocolError("this VEN is not registered")
         self._cancel = True
+
+    def withdraw(self) -> None:
+        """End our registration, and begin none until :meth:`register`, over a restart too (P11).
+
+        We are registered until the VTN has said so, however long it takes to reach it.
+
+        Raises:
+            StoreError: it could not be stored; nothing has changed.
+        """
+        self.registration.say("end")
+        self._tries.forget()
+        if self.registration.registered is not None:
+            self._cancel, self._register = True, False
+        elif not self._cancelled:
+            self._end()
 
     def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
         """Change our opt of a held event; an oadrCreatedEvent tells the VTN (facts.md E06).
@@ -662,18 +708,24 @@ class Ven20b:
 
         Later and later while it forgets us at once each time.
         """
+        if self._cancelled:  # it refuses what is said after the end, such as our consent to it
+            return
+        if self._cancel:
+            self._end()
+            return
         self.registration.forget()
         self._register = True
         self._tries.failed("register", now, self._anew.failed())
         self._tell("unregistered", "the VTN does not know us any more; registering again")
 
-    def _end(self) -> None:
-        """The registration is over, by whoever's word (P09)."""
-        self.registration.forget()
-        self.reports.forget()
-        self._unsent_opts.clear()
+    def _end(self, *, by_vtn: bool = False) -> None:
+        """The registration is over (P09)."""
+        self.registration.forget(by_vtn=by_vtn)
         self._cancel = self._register = False
         self._cancelled = True
+        self.reports.forget()
+        self._unsent_opts.clear()
+        self.opts.clear()
         self._tell(
             "cancelled", "the registration has ended; no more polls until it is asked for again"
         )

@@ -107,6 +107,119 @@ def test_what_is_kept_is_shown(ven: Any) -> None:
 
 
 @pytest.mark.usefixtures("running")
+def test_a_registration_and_its_end(house: OrderedVen, ven: Any) -> None:
+    def status() -> tuple[bool, str]:
+        kept = json.loads(ven("status", "--json")[1])["vens"][0]
+        return kept["registration"] is not None, kept["registration_state"]
+
+    assert status() == (True, "registered")
+    ended = ven("cancel-registration")
+    assert ended == (0, "end of the registration: taken by the VEN\n", "")
+    assert house.services.vens == {}
+    assert status() == (False, "ended by order")
+    assert "not registered: ended by order" in ven("status")[1]
+    code, out, _ = ven("register", "--json")
+    assert (code, json.loads(out)) == (0, {"order": "register", "taken": True})
+    assert status() == (True, "registered")
+    (ven_id,) = house.services.vens
+    house.services.cancel_registration(ven_id)
+    house.now += 10
+    house.settle()
+    assert status() == (False, "ended by the VTN")
+    assert ven("register") == (0, "registration: taken by the VEN\n", "")
+    assert status() == (True, "registered")
+
+
+def test_a_registration_waits_for_a_VEN_that_does_not_run(house: OrderedVen, ven: Any) -> None:
+    code, out, _ = ven("cancel-registration", "--no-wait")
+    assert (code, out) == (
+        0, f"end of the registration: waits in {house.db} until the VEN runs\n",
+    )  # fmt: skip
+    assert "order to cancel-registration: waits for the VEN" in ven("status")[1]
+    kept = json.loads(ven("status", "--json")[1])["vens"][0]
+    waiting = [{"order": "cancel-registration", "state": "waits for the VEN"}]
+    assert (kept["registration_orders"], kept["opts"]) == (waiting, [])
+    assert "no opts" in ven("opts")[1]
+
+
+def test_a_registration_that_is_to_change_is_shown(house: OrderedVen, ven: Any) -> None:
+    house.ven.withdraw()
+    assert "; to be ended" in ven("status")[1]
+    house.ven.register()
+    assert "; to be renewed" in ven("status")[1]
+
+
+GATEWAY = """
+[gateway]
+page = "127.0.0.1:8099"
+
+[[ven]]
+name = "utility"
+ven_id = "gw_1"
+vtn_url = "http://127.0.0.1:8080"
+
+[[ven]]
+name = "aggregator"
+profile = "2.0b"
+ven_name = "house"
+vtn_url = "http://127.0.0.1:8081"
+db = "ven.db"
+"""
+
+
+@pytest.mark.parametrize(
+    "which", [("--ven-id", "aggregator"), ("--ven-name", "aggregator"), ("--ven-name", "house")]
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_the_file_of_a_gateway_names_its_VENs(
+    house: OrderedVen,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    which: tuple[str, str],
+    before: bool,
+) -> None:
+    settings = tmp_path / "gateway.toml"
+    # A point that is wrong holds nobody up who wants out.
+    settings.write_text(GATEWAY + '[[point]]\nname = "chiller"\ndriver = "none"\n')
+    options = ("-c", str(settings), *which)
+    words = ("opt-out", "peak", "--no-wait")
+    assert main(["ven", *options, *words] if before else ["ven", *words, *options]) == 0
+    assert [order.event_id for order in house.orders.all()] == ["peak"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--ven-id missing: {file} has utility, aggregator"),
+        (("--ven-id", "none"), "--ven-id none: not in {file}; there is utility, aggregator"),
+        (("--ven-id", "gw_1"), "{folder}/utility.db: no such file"),
+    ],
+)
+def test_a_VEN_that_the_file_of_a_gateway_does_not_tell(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    settings = tmp_path / "gateway.toml"
+    settings.write_text(GATEWAY)
+    assert main(["ven", "status", "-c", str(settings), *options]) == 2
+    errors = capsys.readouterr().err
+    assert message.format(file=settings, folder=tmp_path) in errors
+    assert errors.count("\n") == 1
+
+
+def test_db_names_the_file_whatever_the_gateway_s_says(
+    house: OrderedVen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "gateway.toml"
+    settings.write_text(GATEWAY)
+    assert main(["ven", "status", "-c", str(settings), "--db", str(house.db)]) == 0
+    assert "VEN house" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("running")
 def test_what_the_VEN_refuses_is_told(house: OrderedVen, ven: Any) -> None:
     house.handler.close()  # what it holds in memory stays, and it cannot be stored
 

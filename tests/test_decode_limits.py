@@ -301,14 +301,18 @@ def test_G08_hostile_payloads_of_full_size_are_read_or_refused(kind: str) -> Non
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_G08_time_grows_with_size_only(kind: str) -> None:
-    """Twice the bytes take about twice the time; four times would be a square law."""
-    size = MIB // 32 if "bindings" in kind else MIB // 2
-    once, twice = HOSTILE[kind](size // 2), HOSTILE[kind](size)
+    """16 times the bytes take about 16 times the time; by a square law it would be 256 times.
+
+    A factor of four is left to the machine: from some size on memory is fresh from the kernel each
+    time, and its first touch costs more than the reading.
+    """
+    size = MIB // 32 if "bindings" in kind else MIB
+    little, much = HOSTILE[kind](size // 16), HOSTILE[kind](size)
     for attempt in range(6):  # noise only ever adds: one good measurement shows the law
-        ratio = seconds(twice, 3 + attempt) / max(seconds(once, 3 + attempt), 2e-5)
-        if ratio < 3.2:
+        ratio = seconds(much, 3 + attempt) / max(seconds(little, 3 + attempt), 1e-5)
+        if ratio < 64:
             return
-    pytest.fail(f"twice the size takes {ratio:.1f} times as long")
+    pytest.fail(f"16 times the size takes {ratio:.1f} times as long")
 
 
 def test_G08_bindings_cost() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,3 +192,39 @@ def test_a_VEN_without_services_opts_in_and_out_of_whole_events(
     (left,) = person.all()
     assert left.opt_id == order.opt_id
     assert "this VEN only takes events" in left.refused
+
+
+class Deaf(EventsOnly):
+    """Its VTN takes the answer and says nothing."""
+
+    async def change_opt(self, event_id: str, opt_type: str, vtn_id: str | None = None) -> None:
+        self.changed.append((event_id, opt_type))
+        await asyncio.Event().wait()
+
+
+def test_a_VTN_that_says_nothing_holds_up_no_order(house: OrderedVen, person: Orders) -> None:
+    house.client = Deaf()
+    for opt_type in ("optOut", "optIn"):
+        person.give(Order("event", opt_type, "peak"))
+    house.obey()
+    assert house.client.changed == [("peak", "optOut"), ("peak", "optIn")]
+    assert person.all() == ()
+
+
+class Slow(EventsOnly):
+    """Its VTN goes away after a while."""
+
+    async def change_opt(self, event_id: str, opt_type: str, vtn_id: str | None = None) -> None:
+        await asyncio.sleep(0)
+        await super().change_opt(event_id, opt_type, "vtn")
+
+
+def test_a_VTN_that_fails_later_is_told_of(
+    house: OrderedVen, person: Orders, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.client = Slow()
+    person.give(Order("event", "optOut", "peak"))
+    house.obey()
+    assert [record.getMessage() for record in caplog.records] == [
+        "the VTN is not told of event 'peak' yet: vtn is away"
+    ]

@@ -25,6 +25,7 @@ from typing import IO, Any, Final, NoReturn
 from oadr2 import __version__
 from oadr2.cli.configuration import apply_settings_file, refuse_secret_option
 from oadr2.cli.event_text import printable
+from oadr2.cli.gateway_ven import is_gateway_file
 from oadr2.errors import ConfigurationError, OadrError
 
 VERBS: Final = (
@@ -136,7 +137,7 @@ def _run(arguments: list[str], verb: str | None) -> int:
     if verb:
         _refuse_secrets(arguments, subparsers.choices[verb])
         settings = None if verb in _OWN_FILE else _settings_file(arguments[1:])
-        if settings is not None:
+        if settings is not None and not (verb == "ven" and is_gateway_file(settings)):
             for name in VERBS:
                 load(name)
             apply_settings_file(settings, verb, subparsers.choices)

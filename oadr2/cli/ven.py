@@ -1,10 +1,12 @@
-"""``oadr2 ven``: what a VEN's file says about it, and what it is to opt, whether it runs or not."""
+"""``oadr2 ven``: what a VEN's file says about it, and what it is to do, whether it runs or not."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 from typing import Any, Final
+
+from oadr2.cli.gateway_ven import choose_ven, is_gateway_file
 
 _EXAMPLES: Final = """\
 examples:
@@ -13,6 +15,9 @@ examples:
   oadr2 ven opt-out peak --resource pump -c ven.toml      with one load only
   oadr2 ven opt-out --from 14:00 --for 2h -c ven.toml     not there this afternoon
   oadr2 ven cancel-opt 5f1c0a7be2d94410 -c ven.toml
+  oadr2 ven cancel-registration -c ven.toml               no more events, polls and reports
+  oadr2 ven register -c ven.toml                          begin again
+  oadr2 ven opt-out peak -c gateway.toml --ven-id depot   one VEN of a gateway
 
 -c is the settings file that the VEN was started with, if db stands in it; --db is as good. A VEN that runs
 follows within a second; one that does not follows when it runs, if there is still a point in it.\
@@ -23,9 +28,10 @@ def add_parser(subparsers: Any) -> None:
     """Describe the verb's options."""
     parser = subparsers.add_parser(
         "ven",
-        help="what a VEN keeps in its file; opt in and out",
+        help="what a VEN keeps in its file; opt in and out, register",
         description=(
-            "Show what a VEN keeps in the file of --db, or have it opt in or out. It may run meanwhile."
+            "Show what a VEN keeps in the file of --db, have it opt in or out, begin or end its"
+            " registration. It may run meanwhile."
         ),
         epilog=_EXAMPLES,
     )
@@ -49,6 +55,25 @@ def add_parser(subparsers: Any) -> None:
     )
     cancel.add_argument("opt_id", metavar="OPT", help="its id, as oadr2 ven opts shows it")
     _add_wait(cancel)
+    _add_wait(
+        _add_action(
+            actions,
+            "register",
+            "register with the VTN, or register again",
+            "Have the VEN register with its VTN: again, when it is registered, and anew after"
+            "\ncancel-registration or when the VTN has ended the registration. Of profile 2.0b.",
+        )
+    )
+    _add_wait(
+        _add_action(
+            actions,
+            "cancel-registration",
+            "end the registration",
+            "Have the VEN end its registration: the VTN is told, and gets no more polls and reports, nor"
+            "\nafter a restart, until oadr2 ven register. Events it has sent run to their end. Of profile"
+            "\n2.0b.",
+        )
+    )
 
 
 def _add_wait(action: argparse.ArgumentParser) -> None:
@@ -110,7 +135,7 @@ def _add_action(actions: Any, name: str, words: str, description: str) -> Any:
         "--config",
         default=argparse.SUPPRESS,
         metavar="FILE",
-        help="the settings file that the VEN was started with",
+        help="the settings file that the VEN was started with, or its gateway's",
     )
     action.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="data for programs"
@@ -138,6 +163,8 @@ def run(args: argparse.Namespace) -> int:
         ConfigurationError: there is no such file, no such VEN in it, or an option is wrong.
         LocalProtocolError: there is no such event or opt.
     """
+    if args.config is not None and args.db is None and is_gateway_file(args.config):
+        choose_ven(args)
     if args.action == "status":
         from oadr2.cli.ven_status import show_status  # noqa: PLC0415 - it brings rich
 

@@ -28,6 +28,8 @@ OPT_COLUMNS: Final = {
     "loads": "resource_ids",
     "state": "state",
 }
+# Kinds of orders, and the commands that give them.
+_OF_THE_REGISTRATION: Final = {"register": "register", "withdraw": "cancel-registration"}
 
 
 def open_ven_file(args: argparse.Namespace) -> EventStore:
@@ -76,7 +78,9 @@ def opts_in(values: Mapping[str, str]) -> list[dict[str, Any]]:
     }
     rows = list(found.values())
     for order in _under(values, "order/"):
-        state = f"refused: {order['refused']}" if order["refused"] else "waits for the VEN"
+        if order["kind"] in _OF_THE_REGISTRATION:
+            continue
+        state = _state_of(order)
         known = found.get(order["opt_id"])
         if order["kind"] != "cancel":
             if known is None:
@@ -84,6 +88,30 @@ def opts_in(values: Mapping[str, str]) -> list[dict[str, Any]]:
         elif known is not None and not order["refused"]:
             known["state"] = "to be taken back"
     return rows
+
+
+def registration_in(values: Mapping[str, str]) -> tuple[dict[str, Any] | None, str]:
+    """What the VTN has given the VEN, or None, and how it stands with that in words."""
+    kept = values.get("registration")
+    word = values.get("registration_word", "")
+    if kept is not None:
+        words = {"end": "to be ended", "register": "to be renewed"}
+        return json.loads(kept), words.get(word, "registered")
+    words = {"end": "ended by order", "ended": "ended by the VTN"}
+    return None, words.get(word, "not registered")
+
+
+def registration_orders_in(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """The orders about the registration that nobody took yet."""
+    return [
+        {"order": _OF_THE_REGISTRATION[order["kind"]], "state": _state_of(order)}
+        for order in _under(values, "order/")
+        if order["kind"] in _OF_THE_REGISTRATION
+    ]
+
+
+def _state_of(order: Mapping[str, Any]) -> str:
+    return f"refused: {order['refused']}" if order["refused"] else "waits for the VEN"
 
 
 def _row(kept: Mapping[str, Any], state: str) -> dict[str, Any]:

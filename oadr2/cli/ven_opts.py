@@ -1,4 +1,5 @@
-"""The work of ``oadr2 ven opt-in``, ``opt-out``, ``cancel-opt`` and ``opts``."""
+"""The work of ``oadr2 ven opt-in``, ``opt-out``, ``cancel-opt`` and ``opts``, and of ``register`` and
+``cancel-registration``."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from rich.text import Text
 
@@ -41,13 +42,17 @@ def run(args: argparse.Namespace) -> int:
             return _show(store, args)
         name = _the_ven(store, args)
         orders = Orders(store, name)
-        if args.action == "cancel-opt":
+        if args.action == "register":
+            order = Order("register")
+        elif args.action == "cancel-registration":
+            order = Order("withdraw")
+        elif args.action == "cancel-opt":
             order = _cancellation(store, name, args.opt_id)
         else:
             order = _opt(store, name, args)
         orders.give(order)
         taken = not args.no_wait and _is_taken(orders, order)
-        _tell(order, store.path, taken, as_json=args.json)
+        _tell(order, store.path, taken, args)
     return 0
 
 
@@ -186,22 +191,32 @@ def _is_taken(orders: Orders, order: Order) -> bool:
     return False
 
 
-def _tell(order: Order, path: str, taken: bool, *, as_json: bool) -> None:
-    if as_json:
-        fields = {
-            "opt_id": None if order.kind == "event" else order.opt_id,
-            "opt_type": None if order.kind == "cancel" else order.opt_type,
-            "event_id": order.event_id or None,
-            "cancelled": order.kind == "cancel",
-            "taken": taken,
-        }
+def _tell(order: Order, path: str, taken: bool, args: argparse.Namespace) -> None:
+    if args.json:
+        fields: dict[str, Any] = {"order": args.action, "taken": taken}
+        if order.kind not in ("register", "withdraw"):
+            fields = _opt_fields(order, taken)
         sys.stdout.write(json.dumps(fields) + "\n")
         return
     outcome = "taken by the VEN" if taken else f"waits in {path} until the VEN runs"
     sys.stdout.write(f"{printable(_words(order))}: {outcome}\n")
 
 
+def _opt_fields(order: Order, taken: bool) -> dict[str, Any]:
+    return {
+        "opt_id": None if order.kind == "event" else order.opt_id,
+        "opt_type": None if order.kind == "cancel" else order.opt_type,
+        "event_id": order.event_id or None,
+        "cancelled": order.kind == "cancel",
+        "taken": taken,
+    }
+
+
 def _words(order: Order) -> str:
+    if order.kind == "register":
+        return "registration"
+    if order.kind == "withdraw":
+        return "end of the registration"
     if order.kind == "cancel":
         return f"end of opt {order.opt_id}"
     if order.kind == "event":

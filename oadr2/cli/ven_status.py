@@ -15,7 +15,15 @@ from rich.text import Text
 from oadr2 import decode
 from oadr2.cli.event_text import event_end, iso_time, printable
 from oadr2.cli.message_view import console_for, show
-from oadr2.cli.ven_file import OPT_COLUMNS, open_ven_file, opts_in, table_with, vens_in
+from oadr2.cli.ven_file import (
+    OPT_COLUMNS,
+    open_ven_file,
+    opts_in,
+    registration_in,
+    registration_orders_in,
+    table_with,
+    vens_in,
+)
 from oadr2.decisions import decision_key
 from oadr2.model import DistributeEvent, Event, UpdateReport
 from oadr2.store import EventStore, StoredEvent
@@ -27,6 +35,8 @@ class VenStatus:
 
     kept_as: str
     registration: dict[str, Any] | None
+    registration_state: str
+    registration_orders: list[dict[str, str]]
     events: list[dict[str, Any]]
     opts: list[dict[str, Any]]
     opts_unsent: int
@@ -50,10 +60,10 @@ def show_status(args: argparse.Namespace) -> int:
 
 def _status(store: EventStore, name: str) -> VenStatus:
     values = store.get_values(name)
-    registration = values.get("registration")
     return VenStatus(
         name,
-        None if registration is None else json.loads(registration),
+        *registration_in(values),
+        registration_orders_in(values),
         [_event(row, values) for row in store.look(name)],
         opts_in(values),
         sum(key.startswith("opt_unsent/") for key in values),
@@ -119,20 +129,28 @@ def _view(ven: VenStatus) -> RenderableType:
     parts: list[RenderableType] = [Text(f"VEN {printable(ven.kept_as)}", "bold")]
     known = ven.registration
     if known is None:
-        parts.append(Text("not registered", "yellow"))
+        state = ven.registration_state
+        words = state if state == "not registered" else f"not registered: {state}"
+        parts.append(Text(words, "yellow"))
     else:
         interval = known.get("poll_interval")
         every = f", a poll every {interval:g} s" if interval else ""
         address = known.get("transport_address")
         where = f", pushed to at {address}" if address else every
+        state = ven.registration_state
+        changes = "" if state == "registered" else f"; {state}"
         parts.append(
             Text(
                 printable(
                     f"registered with VTN {known['vtn_id']} as {known['ven_id']}"
-                    f" ({known['registration_id']}){where}"
+                    f" ({known['registration_id']}){where}{changes}"
                 )
             )
         )
+    parts += [
+        Text(printable(f"order to {order['order']}: {order['state']}"))
+        for order in ven.registration_orders
+    ]
     undecided = {"undecided until (local)": "undecided_until"}
     tables: tuple[tuple[str, Sequence[dict[str, Any]], dict[str, str]], ...] = (
         (

@@ -109,6 +109,8 @@ class Gateway:
         self._calm = Calm()
         self._failsafe: list[LivePoint] = []  # those that give a silent VTN up
         self._overrides: dict[str, StoredOverride] = {}
+        self._overrides_unread = False  # somebody has changed them in the file
+        self._overrides_problem = ""
         # Points of which something else may be wanted, and since when, if an event's time has come.
         self._affected: dict[str, float | None] = {}
         self._changed_vens: dict[str, None] = {}
@@ -117,6 +119,8 @@ class Gateway:
         self._ahead = clock() - monotonic()
         self._retry_store = -inf
         self._wake = asyncio.Event()
+        self._applying = asyncio.Lock()  # settings: one after the other, and none after the end
+        self._working = False
         self._stopping = False
         self._next_prune = -inf
         self._next_sign = -inf
@@ -195,11 +199,17 @@ class Gateway:
         Raises:
             OadrError: nothing of it could be used; the gateway goes on as before.
         """
-        self._systemd.reloading()
-        try:
-            await self._apply(settings)
-        finally:
-            self._systemd.ready()
+        if not self._working:  # the start takes these, then
+            self.settings = settings
+            return
+        async with self._applying:
+            if self._stopping:
+                return
+            self._systemd.reloading()
+            try:
+                await self._apply(settings)
+            finally:
+                self._systemd.ready()
 
     async def run(self) -> None:
         """Work until :meth:`stop`.
@@ -216,7 +226,9 @@ class Gateway:
                     self.settings.db
                 )  # its own, so that nobody waits for it
                 self.records.journal = Journal(self._log_state)
-            await self._apply(self.settings)
+            async with self._applying:
+                self._working = True
+                await self._apply(self.settings)
             await self._hear_first_words()
             self._systemd.ready()
             while not self._stopping:
@@ -226,7 +238,9 @@ class Gateway:
                     await self._sleep(pause)
         finally:
             self._systemd.stopping()
-            await self._close()
+            self._stopping = True
+            async with self._applying:
+                await self._close()
 
     async def _hear_first_words(self) -> None:
         """Give each VTN a moment to say what it wants, so that no load is moved twice at the start."""
@@ -241,13 +255,23 @@ class Gateway:
     async def _apply(self, settings: GatewaySettings) -> None:
         """Bring VENs and points to these settings; whatever can fail comes before any change."""
         now = self._monotonic()
-        for ven in settings.vens:
-            self._contacts.setdefault(ven.name, Contact(now))
-        replaced = await relink(self.links, self.settings, settings, self._new_link)
+        memories = self._memories(now)
+        if self._state is not None:
+            self._state.overrides()  # can they be read?
+        try:
+            for point in settings.points:
+                self._provide_device(point, settings.device_timeout)
+            for ven in settings.vens:
+                self._contacts.setdefault(ven.name, Contact(now))
+            replaced = await relink(self.links, self.settings, settings, self._new_link)
+        except BaseException:
+            await self._close_unused()
+            raise
         # From here to the next await all belongs together: nobody may see half of it.
+        now = self._monotonic()
         old_points, self.points = self.points, {}
         self.settings = settings
-        memories = self._memories(now)
+        self._contacts = {ven.name: self._contacts[ven.name] for ven in settings.vens}
         for point in settings.points:
             self._place(point, old_points.get(point.name), memories.get(point.name), now)
         self._failsafe = [
@@ -268,10 +292,11 @@ class Gateway:
                 live.point.expect(self.planner.demand(name, wall))
         self._affected = dict.fromkeys(live.settings.name for live in in_order)
         self.changes.renew(list(self.points))
-        self._load_overrides()
-        await self._close_unused()
+        self._overrides_unread = True
+        self._read_overrides()
         for link in replaced:
             link.start()
+        await self._close_unused()
         self._wake.set()
 
     def _new_link(self, ven: VenSettings, points: Iterable[PointSettings]) -> VenLink:
@@ -304,13 +329,7 @@ class Gateway:
             return
         if old is not None:
             memory = old.point.memory
-        key = (settings.driver, settings.device)
-        device = self._devices.get(key)
-        if device is None:
-            title = device_text(settings.driver_name, settings.device)
-            driver = settings.driver(settings.device)
-            device = Device(title, driver, self.settings.device_timeout, self._done)
-            self._devices[key] = device
+        device = self._devices[settings.driver, settings.device]
         point = Point(
             settings.name,
             without_writing(settings.rules) if self.dry_run else settings.rules,
@@ -323,6 +342,13 @@ class Gateway:
         self.points[settings.name] = live
         if settings.name in self._overrides:
             self._put_override(live, self._overrides[settings.name])
+
+    def _provide_device(self, settings: PointSettings, timeout: float) -> None:
+        key = (settings.driver, settings.device)
+        if key not in self._devices:
+            title = device_text(settings.driver_name, settings.device)
+            driver = settings.driver(settings.device)
+            self._devices[key] = Device(title, driver, timeout, self._done)
 
     async def _close_unused(self) -> None:
         used = {id(live.device) for live in self.points.values()}
@@ -393,6 +419,7 @@ class Gateway:
                 self._affected[name] = None
             for link in self.links.values():
                 link.clock_was_set()
+            self._retry_store = -inf
         self._ahead = ahead
 
     def _mind_events(self, wall: float) -> None:
@@ -535,12 +562,7 @@ class Gateway:
     # -- overrides --------------------------------------------------------------------------------
 
     def _mind_overrides(self) -> None:
-        if self._state is not None:
-            try:
-                if self._state.has_changed():
-                    self._load_overrides()
-            except StoreError as error:
-                _log.error("overrides cannot be read: %s", error)
+        self._read_overrides()
         overridden = {
             name: live.settings.names.resource_ids
             for name in self._overrides
@@ -550,22 +572,37 @@ class Gateway:
             events = self.planner.events.get(name, {}).values()
             link.tell_overrides(overridden, events, self._clock())
 
-    def _load_overrides(self) -> None:
-        """Take up what is in the file; what has ended is forgotten there."""
+    def _read_overrides(self) -> None:
+        """Take up what somebody has changed in the file; again and again while it cannot be read."""
         if self._state is None:
             return
+        try:
+            self._overrides_unread = self._state.has_changed() or self._overrides_unread
+            if self._overrides_unread:
+                self._take_overrides(self._state, self._state.overrides())
+        except StoreError as error:
+            if str(error) != self._overrides_problem:
+                self._overrides_problem = str(error)
+                _log.error("overrides cannot be read: %s", error)
+        else:
+            self._overrides_unread, self._overrides_problem = False, ""
+
+    def _take_overrides(self, state: StateFile, found: list[StoredOverride]) -> None:
+        """These hold, but for those that have ended: they are forgotten in the file."""
         wall = self._clock()
-        kept: dict[str, StoredOverride] = {}
-        for stored in self._state.overrides():
-            if stored.until <= wall:
-                self._state.end_override(stored.point)
-            elif stored.point in self.points:
-                kept[stored.point] = stored
+        kept = {
+            stored.point: stored
+            for stored in found
+            if stored.until > wall and stored.point in self.points
+        }
         for name in [name for name in self._overrides if name not in kept]:
             self._drop_override(name)
         for name, stored in kept.items():
             if self._overrides.get(name) != stored:
                 self._put_override(self.points[name], stored)
+        for stored in found:
+            if stored.until <= wall:
+                state.end_override(stored.point)
 
     def _put_override(self, live: LivePoint, stored: StoredOverride) -> None:
         now = self._monotonic()

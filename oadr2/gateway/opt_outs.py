@@ -12,6 +12,7 @@ from oadr2.services.state import ServiceState
 from oadr2.ven_20b import Ven20b
 
 _PREFIX: Final = "gateway/opt_out/"
+_UNDER: Final = "gateway/opt_outs_under"
 _REASON: Final = "overrideStatus"  # of the profile's list
 
 
@@ -41,6 +42,7 @@ class OptOuts:
         self._told = {
             key.removeprefix(_PREFIX): opt_id for key, opt_id in state.load(_PREFIX).items()
         }
+        self._under = state.load(_UNDER).get(_UNDER)
 
     def update(
         self, overridden: Mapping[str, Collection[str]], events: Iterable[Planned], now: float
@@ -55,15 +57,16 @@ class OptOuts:
         Raises:
             StoreError: it could not be stored; to be tried again.
         """
-        if not overridden and not self._told:
+        registered = self._ven.registration.registered
+        if registered is None or not (overridden or self._told):
             return False
+        news = self._begin_anew(registered.registration_id)
         wanted = {
             f"{planned.state.event.event_id}/{name}": (planned.state.event, tuple(ids))
             for planned in events
             for name, ids in overridden.items()
             if planned.counts and ids and name in planned.points
         }
-        news = False
         for key, (event, ids) in wanted.items():
             if key in self._told:
                 continue
@@ -72,12 +75,29 @@ class OptOuts:
             self._remember(key, opt_id)
             news = True
         for key in [key for key in self._told if key not in wanted]:
-            try:
-                self._ven.cancel_opt(self._told[key])
-                news = True
-            except LocalProtocolError:
-                pass  # the event is over, and its opts with it
-            self._remember(key, None)
+            news = self._take_back(key) or news
+        return news
+
+    def _begin_anew(self, registration_id: str) -> bool:
+        """What was told under another registration may mean nothing to the VTN any more."""
+        if registration_id == self._under:
+            return False
+        news = False
+        if self._under is not None:
+            for key in list(self._told):
+                news = self._take_back(key) or news
+        self._state.save({_UNDER: registration_id})
+        self._under = registration_id
+        return news
+
+    def _take_back(self, key: str) -> bool:
+        news = False
+        try:
+            self._ven.cancel_opt(self._told[key])
+            news = True
+        except LocalProtocolError:
+            pass  # the event is over, or the registration, and its opts with it
+        self._remember(key, None)
         return news
 
     def _remember(self, key: str, opt_id: str | None) -> None:

@@ -14,6 +14,7 @@ from oadr2.event import EventHandler
 from oadr2.gateway.secrets import secret_in_environment, secret_in_file
 from oadr2.gateway.ven_settings import PushPlace, Services, VenSettings, XmppPlace
 from oadr2.http import VtnConnection
+from oadr2.model import OptType
 from oadr2.poll import PollClient
 from oadr2.poll_20b import ServiceClient, connection_to
 from oadr2.report_settings import ReaderOf, report_sources
@@ -30,6 +31,9 @@ class VtnClient(Protocol):
 
     async def run(self) -> None:
         """Talk to the VTN until closed."""
+
+    async def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
+        """Change our opt of a held event and tell the VTN."""
 
     async def aclose(self) -> None:
         """Stop, and close the connections."""

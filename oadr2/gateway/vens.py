@@ -9,12 +9,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from oadr2.client import end_tasks
 from oadr2.errors import ConfigurationError, OadrError, StoreError, TransportError, one_line
 from oadr2.event import EventHandler
 from oadr2.gateway.configuration import GatewaySettings, PointSettings
 from oadr2.gateway.opt_outs import OptOuts, Planned
 from oadr2.gateway.transports import Keys, Surroundings, VtnClient, make_client, read_keys
 from oadr2.gateway.ven_settings import VenSettings
+from oadr2.orders import Orders, carry_out_orders
 from oadr2.points.point import Contact
 from oadr2.report_settings import ReaderOf
 from oadr2.security import watch_expiry
@@ -66,6 +68,7 @@ class VenLink:
         self.problem = ""
         self._told = ""
         self._on_heard = on_heard
+        self._clock = clock
         self._monotonic = monotonic
         self.identity = identity_of(settings, points)
         keys = read_keys(settings)
@@ -100,6 +103,8 @@ class VenLink:
     @property
     def asks(self) -> bool:
         """Whether it asks for its events at the start, or can only wait until they are pushed."""
+        if self.withdrawn:
+            return False
         pushed = self.settings.push is not None and self.settings.services is None
         return not pushed or self.settings.heartbeat is not None
 
@@ -114,9 +119,23 @@ class VenLink:
         known = None if self.ven is None else self.ven.registration.registered
         if self.ven is None:
             return ""
+        if self.withdrawn:
+            return "the registration was ended by order"
         if self.ven.phase == "cancelled":
             return "the VTN has ended the registration"
-        return "not registered yet" if known is None else f"registered as {known.ven_id}"
+        if known is None:
+            return "not registered yet"
+        ends = ", to be ended" if self.ven.registration.last_word == "end" else ""
+        return f"registered as {known.ven_id}{ends}"
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether a person has ended its registration, so that its VTN says nothing more."""
+        return (
+            self.ven is not None
+            and self.ven.phase == "cancelled"
+            and self.ven.registration.last_word == "end"
+        )
 
     def start(self) -> None:
         """Talk to the VTN from now on."""
@@ -125,14 +144,19 @@ class VenLink:
             asyncio.create_task(self._run(), name=f"ven {self.settings.name}"),
             asyncio.create_task(watch_expiry(() if cert is None else (cert,))),
         ]
+        if self.handler.store is not None:  # there is none in a dry run
+            orders = Orders(*self.handler.store)
+            looking = carry_out_orders(self.client, orders, clock=self._clock)
+            self._tasks.append(asyncio.create_task(looking))
 
     async def close(self) -> None:
         """Stop, and close the store."""
-        await self.client.aclose()
         for task in self._tasks[1:]:
-            task.cancel()
+            task.cancel()  # before the client is closed: it would refuse what is ordered now
+        await self.client.aclose()
+        await end_tasks(self._tasks[1:])
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks[:1])
         self.handler.close()
 
     async def _run(self) -> None:

@@ -42,6 +42,7 @@ class VenView:
         vtn_url: where the VTN is; over XMPP its JID.
         transport: ``http``, ``push`` or ``xmpp``.
         registered: None for a VEN that never registers; ``registration`` says it in words.
+        withdrawn: whether a person has ended its registration.
         silent_for: seconds since the VTN was heard of last (since the start, if never).
         heard: whether it ever was.
         problem: what went wrong last, "" while all works.
@@ -54,6 +55,7 @@ class VenView:
     transport: str
     registered: bool | None
     registration: str
+    withdrawn: bool
     silent_for: float
     heard: bool
     problem: str

@@ -73,6 +73,7 @@ def ven_views(gateway: Viewed) -> tuple[VenView, ...]:
             link.settings.transport,
             link.registered,
             link.registration,
+            link.withdrawn,
             gateway.silence(name),
             link.heard,
             link.problem,

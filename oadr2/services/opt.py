@@ -192,6 +192,11 @@ class Opts:
             self._state.save({_PREFIX + opt_id: None})
             del self._held[opt_id]
 
+    def clear(self) -> None:
+        """Nobody is left to whom they would mean anything."""
+        self._state.save(dict.fromkeys((_PREFIX + opt_id for opt_id in self._held), None))
+        self._held.clear()
+
     def expire(self, now: float, event_ids: frozenset[str]) -> None:
         """Forget schedules that are over and opts of events that are held no longer."""
         over = [

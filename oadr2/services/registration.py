@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias, cast
 
 from oadr2.errors import ConfigurationError, RemoteProtocolError
 from oadr2.model import (
@@ -19,8 +19,13 @@ from oadr2.model import (
 from oadr2.services.state import ServiceState
 
 _KEY: Final = "registration"
+_WORD: Final = "registration_word"
 _DAY: Final = 86400.0
 _INVALID_ID: Final = 452
+
+#: The last word on a registration: we are to ``register`` again, it is to ``end`` and none is to begin
+#: until somebody says so, or the VTN has ``ended`` it.
+Word: TypeAlias = Literal["", "register", "end", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,10 @@ class Registration:
         settings.check()
         self.settings = settings
         self._state = state
-        stored = state.load(_KEY).get(_KEY)
+        values = state.load(_KEY)
+        stored = values.get(_KEY)
+        #: What was said of it last; "" when it is as usual.
+        self.last_word: Word = cast(Word, values.get(_WORD, ""))
         #: What the VTN has given us; None while we are not registered.
         self.registered: Registered | None = (
             None if stored is None else Registered(**json.loads(stored))
@@ -114,6 +122,16 @@ class Registration:
         return max(
             self.settings.min_poll_interval, self.settings.poll_interval if asked is None else asked
         )
+
+    def say(self, word: Word) -> None:
+        """Have the last word on it, over a restart too.
+
+        Raises:
+            StoreError: it could not be stored; the word before holds.
+        """
+        if word != self.last_word:
+            self._state.save({_WORD: word or None})
+            self.last_word = word
 
     def query(self, request_id: str) -> QueryRegistration:
         """The question what the VTN offers."""
@@ -163,8 +181,7 @@ class Registration:
             _poll_interval(reply),
             self.settings.transport_address,
         )
-        self._state.save({_KEY: json.dumps(asdict(found))})
-        self.registered = found
+        self._keep(found, "end" if self.last_word == "end" else "")
         return found
 
     def cancel(self, request_id: str) -> CancelPartyRegistration:
@@ -190,14 +207,19 @@ class Registration:
             None if known is None else known.ven_id,
         )
 
-    def forget(self) -> None:
-        """Be registered no longer.
+    def forget(self, *, by_vtn: bool = False) -> None:
+        """Be registered no longer; ``by_vtn``: that is what the VTN wants.
 
         Raises:
             StoreError: it could not be written; we are registered as before.
         """
-        self._state.save({_KEY: None})
-        self.registered = None
+        word: Word = "ended" if by_vtn else ""
+        self._keep(None, "end" if self.last_word == "end" else word)
+
+    def _keep(self, found: Registered | None, word: Word) -> None:
+        text = None if found is None else json.dumps(asdict(found))
+        self._state.save({_KEY: text, _WORD: word or None})
+        self.registered, self.last_word = found, word
 
 
 def _poll_interval(reply: CreatedPartyRegistration) -> float | None:

@@ -1,4 +1,4 @@
-"""The gateway in one loop: events, several points, devices in every mood, overrides, reload."""
+"""The gateway in one loop: events, several points, devices in every mood, overrides."""
 
 from __future__ import annotations
 
@@ -286,55 +286,6 @@ def test_the_clock_is_stepped_by_an_hour(
     run(scenario)
     events = [entry.event_id for entry in audit(tmp_path, "a") if entry.kind == "control"]
     assert events[:2] == (["now", "later"] if step > 0 else ["now", ""])
-
-
-def test_a_reload_adds_changes_and_removes_points_and_drops_no_event(
-    vtn: SimulatedVtn, server: VtnServer, tmp_path: Path
-) -> None:
-    device = FakeFolder(tmp_path / "device", a=100.0, b=100.0, c=100.0)
-    path = write_file(tmp_path, server.url, [point("a"), point("b")])
-    vtn.add_event("peak", start="now", duration="PT1H", level=2)
-
-    async def scenario() -> None:
-        async with running(path) as gateway:
-            await eventually(lambda: device.values() == {"a": 40.0, "b": 40.0, "c": 100.0}, "it")
-            kept = gateway.points["a"].point
-            server.stop()  # what comes now comes from the gateway's own memory
-            deeper = point("b").replace("2 = 40", "2 = 30")
-            write_file(
-                tmp_path, server.url, [point("a"), deeper, point("c", more='group_id = "g"')]
-            )
-            await gateway.reload(read_configuration(path))
-            await eventually(lambda: device.values() == {"a": 40.0, "b": 30.0, "c": 40.0}, "all")
-            assert gateway.points["a"].point is kept
-            write_file(tmp_path, server.url, [point("a")])
-            await gateway.reload(read_configuration(path))
-            assert set(gateway.points) == {"a"}
-            server.start()
-            vtn.cancel_event("peak")
-            await eventually(lambda: device["a"] == 100.0, "the end")
-
-    run(scenario)
-    assert device.writes("a") == [40.0, 100.0]
-    assert device.writes("b") == [40.0, 30.0]
-
-
-def test_a_reload_that_cannot_work_changes_nothing(
-    vtn: SimulatedVtn, server: VtnServer, tmp_path: Path
-) -> None:
-    device = FakeFolder(tmp_path / "device", a=100.0)
-    path = write_file(tmp_path, server.url, [point("a")])
-
-    async def scenario() -> None:
-        async with running(path) as gateway:
-            await eventually(lambda: gateway.ready, "the first look")
-            write_file(tmp_path, server.url, [point("a")], 'username = "u"\npassword_file = "none"')
-            with pytest.raises(LocalProtocolError, match=r"password_file .*none"):
-                await gateway.reload(read_configuration(path))
-            vtn.add_event("peak", start="now", duration="PT1H", level=2)
-            await eventually(lambda: device["a"] == 40.0, "an event after it")
-
-    run(scenario)
 
 
 def test_a_dry_run_writes_nothing(vtn: SimulatedVtn, server: VtnServer, tmp_path: Path) -> None:

@@ -28,8 +28,11 @@ from oadr2.gateway.page import page_server
 from oadr2.gateway.page.app import PageApp
 from oadr2.gateway.page.data import MOST_ROWS
 from oadr2.gateway.page.health import STUCK_AFTER
+from oadr2.gateway.vens import VenLink
+from oadr2.orders import Order, Orders
 from oadr2.push_server import PushServer
-from oadr2.sim import SimulatedVtn, VtnServer
+from oadr2.sim import SimulatedVtn, VtnServer, VtnServices
+from oadr2.store import EventStore
 
 TOKEN = "0123456789abcdef-page"
 CHROMIUM = (
@@ -545,6 +548,31 @@ def test_a_browser_draws_the_page(
             assert "undefined" not in dom
 
     asyncio.run(scenario())
+
+
+def test_a_browser_shows_a_registration_that_a_person_has_ended(tmp_path: Path) -> None:
+    vtn = SimulatedVtn("vtn", "2.0b")
+
+    async def scenario(url: str) -> None:
+        path = write_file(tmp_path, url, [load("a")], 'profile = "2.0b"')
+        async with served(path) as page:
+            link = await first_link(page.gateway)
+            await eventually(lambda: link.registered and link.heard, "the registration")
+            with EventStore(tmp_path / "gw.db") as store:
+                Orders(store, "gw").give(Order("withdraw"))
+            await eventually(lambda: link.withdrawn, "its end")
+            dom, complaints = await browse(page.url, tmp_path / "profile")
+            assert complaints == ""
+            assert '<span class="state warn">gw: the registration was ended by order</span>' in dom
+            assert "VTN heard" not in dom
+
+    with VtnServer(vtn, services=VtnServices(vtn)) as server:
+        asyncio.run(scenario(server.url))
+
+
+async def first_link(gateway: Gateway) -> VenLink:
+    await eventually(lambda: gateway.links, "a VEN")
+    return gateway.links["gw"]
 
 
 def test_a_button_overrides_a_point(file: Path, tmp_path: Path) -> None:

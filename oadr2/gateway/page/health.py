@@ -96,7 +96,7 @@ def unready_reasons(gateway: Gateway) -> list[str]:
     """What has not been heard of since the start: VTNs, devices; at most twenty of them."""
     reasons = []
     for name, link in gateway.links.items():
-        if not link.heard:
+        if not link.heard and not link.withdrawn:
             why = f": {link.problem}" if link.problem else ""
             reasons.append(f"VEN {name}: its VTN has not been heard of{why}")
     if not gateway.points:

@@ -72,7 +72,8 @@ const showStates = (state) => {
   if (state) {
     if (state.dry_run) states.push(["warn", "Dry run: nothing is written"]);
     for (const ven of state.vens) {
-      if (!ven.heard) states.push(["warn", `The VTN of ${ven.name} has not been heard of yet`]);
+      if (ven.withdrawn) states.push(["warn", `${ven.name}: ${ven.registration}`]);
+      else if (!ven.heard) states.push(["warn", `The VTN of ${ven.name} has not been heard of yet`]);
       else if (ven.registered === false) states.push(["bad", `${ven.name}: ${ven.registration}`]);
       else if (ven.problem) states.push(["bad", `The VTN of ${ven.name} is silent for ${span(ven.silent_for)}`]);
     }

@@ -143,7 +143,7 @@ export class Timeline {
 
   head(ven) {
     const quiet = ven.problem || !ven.heard;
-    const heard = ven.heard ? `VTN heard ${ago(ven.silent_for)}` : "VTN not heard of yet";
+    const heard = ven.withdrawn ? "" : ven.heard ? `VTN heard ${ago(ven.silent_for)}` : "VTN not heard of yet";
     return node("div", { class: "lane-head" },
       node("span", { class: `dot ${ven.problem ? "bad" : quiet ? "warn" : "good"}` }),
       node("b", {}, ven.name), node("span", {}, heard),

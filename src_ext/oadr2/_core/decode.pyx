@@ -20,11 +20,12 @@ from oadr2._core.message cimport (
     Message,
 )
 from oadr2._core.scanner cimport TOKEN_CLOSE, TOKEN_ERROR, TOKEN_LEAF, TOKEN_OPEN, Scanner, element_uri
+from oadr2._core.standalone cimport scanner_standalone
 from oadr2._core.tags cimport next_token
 from oadr2._core.text cimport Str
 from oadr2._core.values cimport equals
 from oadr2._core.walk cimport ALIKE_EVENT, MAX_STATES, Frame, Walk
-from oadr2._core.xml cimport scanner_begin, scanner_free, scanner_skip, scanner_standalone
+from oadr2._core.xml cimport scanner_begin, scanner_free, scanner_skip
 
 cdef extern from "bytes16.h" nogil:
     bint likely(bint x)

@@ -32,6 +32,7 @@ from oadr2._core.message cimport (
     ProblemData,
     room_for,
 )
+from oadr2._core.standalone cimport scanner_standalone
 from oadr2._core.text cimport Str
 from oadr2._core.values cimport (
     equals,
@@ -49,7 +50,6 @@ from oadr2._core.xml cimport (
     Scanner,
     scanner_next,
     scanner_skip,
-    scanner_standalone,
 )
 from services cimport *
 from tables cimport BYTE_CLASS, CLASS_SPACE, ELEMENT_COUNT, NS_OADR_A

@@ -52,5 +52,4 @@ cdef int scanner_begin(Scanner* s, const char* data, size_t size, const XmlLimit
 cdef int scanner_next(Scanner* s) noexcept nogil
 cdef void scanner_free(Scanner* s) noexcept nogil
 cdef int scanner_skip(Scanner* s) noexcept nogil
-cdef int scanner_standalone(Scanner* s, Str* raw) noexcept nogil
 cdef const char* xml_error_text(int error) noexcept nogil
