@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from oadr2._core.encode import encode
 from oadr2._core.objects import decode
+from oadr2.client import end_tasks
 from oadr2.errors import LocalProtocolError, OadrError, TransportError, one_line
 from oadr2.model import CreatedEvent
 from oadr2.pacing import BackOff
@@ -102,6 +103,8 @@ class AnswerQueue:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+        #: Lists that were pushed so far, see :meth:`list_taken`.
+        self.lists_taken = 0
         #: Seconds from the error reported last to the next try.
         self.next_try_in: float | None = None
 
@@ -142,6 +145,7 @@ class AnswerQueue:
 
         Taken last it would cancel what only the newer one lists, so it is dropped and the VTN asked again.
         """
+        self.lists_taken += 1
         if self._asking:
             self._ask = True
 
@@ -154,8 +158,7 @@ class AnswerQueue:
         self._closed = True
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait((task,))
+            await end_tasks((task,))
         self._idle.set()
 
     def _wake(self) -> None:

@@ -162,6 +162,9 @@ class BackgroundVen(Generic[_Client]):
         except BaseException:
             future.cancel()  # the caller was interrupted: do not go on behind its back
             raise
+        finally:
+            # With an error that knows this frame it would be a ring, which keeps the VTN's reply too.
+            del future
 
     def _submit(self, work: Coroutine[Any, Any, _Result]) -> concurrent.futures.Future[_Result]:
         with self._state:

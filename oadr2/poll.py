@@ -156,7 +156,11 @@ class PollClient(Client):
         """
         problem = await self._poll(outdated)
         if problem is not None:
-            raise problem
+            try:
+                raise problem
+            finally:
+                # As in _poll_and_pace: no ring of the error and this frame.
+                del problem
 
     async def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
         """Change our opt of a held event and tell the VTN now (facts.md E06).

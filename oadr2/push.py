@@ -154,9 +154,20 @@ class PushClient(Client):
             self._vtn.answers.ask_for_events()
 
     async def request_events(self) -> None:
-        """Ask the VTN for its events now, and answer them; see ``PollClient.poll_once``."""
+        """Ask the VTN for its events now, and answer them; see ``PollClient.poll_once``.
+
+        A list that is older than one pushed meanwhile is dropped, and the VTN asked again.
+        """
         self._check_open()
-        await self._sender.poll_once()
+        answers = self._vtn.answers
+        known = -1
+
+        def outdated() -> bool:
+            return known != answers.lists_taken
+
+        while outdated():
+            known = answers.lists_taken
+            await self._sender.poll_once(outdated)
 
     async def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
         """Change our opt of a held event and have the VTN told (facts.md E06).

@@ -23,23 +23,58 @@ from oadr2.push_app import Receive, Scope, Send
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HEAD_SIZE: Final = 16384  # bytes of a request's head
+_HEAD_PATIENCE = 10.0  # seconds for the whole head of a request
 _GRACE: Final = 1  # seconds that replies under way have when the server stops
 _GOOD_BYE: Final = 0.2  # seconds for a client to close its side of an idle TLS connection
 
 
 class _TlsProtocol(H11Protocol):
-    """HTTP/1.1, with the client's certificate in the scope of each request."""
+    """HTTP/1.1, with the client's certificate in the scope of each request.
+
+    A connection that brings no whole head in time is closed: uvicorn would keep it for ever, of a
+    client that died as well, and with enough of those nobody could push any more.
+    """
+
+    _head_due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # it is one
+        self._expect_head()
         connection: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if connection is not None:
             der = connection.getpeercert(binary_form=True)
             chain = [] if der is None else [ssl.DER_cert_to_PEM_cert(der)]
             self.app = _with_tls(self.app, {"client_cert_chain": chain})
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._forget_head()  # it is here; for its body there is a limit of the application
+        elif self._head_due is None and not self.transport.is_closing():
+            self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_head()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        self._head_due = self.loop.call_later(_HEAD_PATIENCE, self._give_up)
+
+    def _forget_head(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
+
+    def _give_up(self) -> None:
+        self._head_due = None
+        self.timeout_keep_alive_handler()
+        self._hurry()
+
     def shutdown(self) -> None:
         super().shutdown()
+        self._hurry()
+
+    def _hurry(self) -> None:
         # asyncio waits half a minute for the other side of TLS, which may not even be reading.
         if self.transport.is_closing() and self.transport.get_extra_info("ssl_object") is not None:
             self.loop.call_later(_GOOD_BYE, self.transport.abort)
@@ -139,11 +174,17 @@ class PushServer:
             self.port = self._listener.getsockname()[1]
 
     async def start(self) -> None:
-        """Listen and serve; returns when requests can come. Raises as :meth:`bind`."""
+        """Listen and serve; returns when requests can come. Raises as :meth:`bind`.
+
+        A second call before :meth:`aclose` does nothing.
+        """
+        if self._serving is not None:
+            return
         self.bind()
         listener = self._listener
         assert listener is not None  # noqa: S101 - for the type checker
-        self._config.load()
+        if not self._config.loaded:
+            self._config.load()
         self._config.ssl = self._ssl_context
         self._server = server = _Server(self._config)
         self._serving = asyncio.create_task(server.serve([listener]))
@@ -151,16 +192,18 @@ class PushServer:
         await asyncio.wait((self._serving, waiting), return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if self._serving.done():
+            self._server = self._serving = None
             self._close_listener()
             raise TransportError(f"the server on {self.host}:{self.port} did not start")
 
     async def aclose(self) -> None:
         """Stop listening; replies under way have a second to be done."""
-        if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
-            await asyncio.wait((self._serving,))
-            if self._serving.cancelled():  # with everything else on its loop, so it closed nothing
-                for connection in list(self._server.server_state.connections):
+        server, serving = self._server, self._serving
+        if server is not None and serving is not None:
+            server.should_exit = True
+            await asyncio.wait((serving,))
+            if serving.cancelled():  # with everything else on its loop, so it closed nothing
+                for connection in list(server.server_state.connections):
                     connection.shutdown()
                 for _ in range(3):  # asyncio closes sockets in its next rounds
                     await asyncio.sleep(0)

@@ -47,6 +47,7 @@ from oadr2.model import (
     UpdatedReport,
     UpdateReport,
 )
+from oadr2.pacing import BackOff
 from oadr2.services.inbox import NOT_RECOGNIZED, SERVICE_OF, Inbox
 from oadr2.services.opt import HeldOpt, Opts
 from oadr2.services.outbox import AnswersOwed, OptOutbox
@@ -142,6 +143,7 @@ class Ven20b:
         self._drain_limit = drain_limit
         self._random = random.Random(seed)  # noqa: S311  ids and jitter, no secrets
         self._tries = Tries(back_off_base, back_off_max, self._random.random)
+        self._anew = BackOff(back_off_base, back_off_max, self._random.random)
         self._next_poll = 0.0
         self._drained = 0
         self._owed = AnswersOwed(wrap=handler.policy.wrap_20b)
@@ -282,13 +284,15 @@ class Ven20b:
                 "query",
                 "register",
             ):
-                self._forgotten()
+                self._forgotten(now)
             self._retry_or_drop(action, now)
             raise
         except OadrError:
             self._tries.failed(action.purpose, now)
             raise
         self._tries.succeeded(action.purpose)
+        if action.purpose not in ("query", "register"):
+            self._anew.succeeded()  # it knows us
         if action.purpose in ("poll", "synchronise"):
             self._hear()
 
@@ -693,11 +697,17 @@ class Ven20b:
             self._unsent_opts.sent(int(action.key))
         elif action.purpose == "poll":
             self._next_poll = max(self._next_poll, now + self._interval())
-        elif action.purpose not in ("query", "announce"):
-            self._tries.failed(action.purpose, now)
+        else:
+            # A query or an announcement that was refused is over; one whose reply makes no sense is not.
+            over = {"query": self._queried, "announce": not self._announce}
+            if not over.get(action.purpose, False):
+                self._tries.failed(action.purpose, now)
 
-    def _forgotten(self) -> None:
-        """The VTN does not know us any more (463): register anew, as if for the first time."""
+    def _forgotten(self, now: float) -> None:
+        """The VTN does not know us any more (463): register anew, as if for the first time.
+
+        Later and later while it forgets us at once each time.
+        """
         if self._cancelled:  # it refuses what is said after the end, such as our consent to it
             return
         if self._cancel:
@@ -705,6 +715,7 @@ class Ven20b:
             return
         self.registration.forget()
         self._register = True
+        self._tries.failed("register", now, self._anew.failed())
         self._tell("unregistered", "the VTN does not know us any more; registering again")
 
     def _end(self, *, by_vtn: bool = False) -> None:

@@ -162,6 +162,9 @@ class XmppLink(Client):
             self._synchronised.clear()
             delay = self._connecting.failed()
             self._report(problem, f"next connection in {delay:.1f} s", delay)
+            del (
+                problem
+            )  # it knows the frames of the old connection, which the next may outlive by days
             await asyncio.sleep(delay)
 
     async def _session(self) -> TransportError:

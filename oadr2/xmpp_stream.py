@@ -20,14 +20,20 @@ from typing import Any, Final, TypeVar
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
-from slixmpp import JID, ClientXMPP
+from slixmpp import JID, ClientXMPP, InvalidJID
 from slixmpp.exceptions import IqError, IqTimeout
-from slixmpp.stanza import Iq, StreamFeatures
+from slixmpp.stanza import Iq, Presence, StreamFeatures
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher.base import MatcherBase
 from slixmpp.xmlstream.stanzabase import StanzaBase
 
-from oadr2.errors import AuthenticationError, OadrError, TransportError, one_line
+from oadr2.errors import (
+    AuthenticationError,
+    OadrError,
+    RemoteProtocolError,
+    TransportError,
+    one_line,
+)
 from oadr2.xmpp_server import Server, is_loopback
 
 _log = logging.getLogger("oadr2.xmpp")
@@ -49,6 +55,7 @@ _SERVICE_NAMES: Final = {  # compared without case
     f"http://openadr.org/openadr2/{name.lower()}": name
     for name in ("EiEvent", "EiReport", "EiRegisterParty", "EiOpt")
 }
+_PRESENCE: Final = "{jabber:client}presence"
 _STANZAS: Final = "urn:ietf:params:xml:ns:xmpp-stanzas"
 _XML_DECLARATION = re.compile(rb"\s*<\?xml[^>]*\?>\s*")
 # Never PLAIN: it would hand the password to whoever has the server's name.
@@ -180,7 +187,11 @@ class Stream(ClientXMPP):
             ("stream_error", self._stream_error),
             ("session_start", self._session_started_now),
             ("disconnected", self._disconnected),
-            ("presence_available", lambda stanza: self._presence(stanza, True)),
+            # slixmpp calls a presence by its ``show``; somebody is there whatever that is.
+            *(
+                (f"presence_{show}", lambda stanza: self._presence(stanza, True))
+                for show in ("available", *sorted(Presence.showtypes))
+            ),
             ("presence_unavailable", lambda stanza: self._presence(stanza, False)),
             ("presence_subscribe", self._subscription),
         ):
@@ -292,7 +303,11 @@ class Stream(ClientXMPP):
                 raise TransportError(f"{to} is not there: {_condition(error)}") from None
 
     async def discover(self, at: JID, timeout: float) -> dict[str, JID]:
-        """The JIDs of the services that a server names, such as EiEvent (facts.md X01)."""
+        """The JIDs of the services that a server names, such as EiEvent (facts.md X01).
+
+        Raises:
+            TransportError: it names one by what is no JID.
+        """
         disco = self.plugin["xep_0030"]
         try:
             info = await disco.get_info(at, timeout=timeout)
@@ -306,11 +321,14 @@ class Stream(ClientXMPP):
             except (IqError, IqTimeout) as error:
                 _log.debug("%s lists nothing for %s: %s", at, node, _condition(error))
                 continue
-            services = {
-                _SERVICE_NAMES[str(node).lower()]: JID(str(service))
-                for service, node, _ in found["disco_items"]["items"]
-                if str(node).lower() in _SERVICE_NAMES
-            }
+            try:
+                services = {
+                    _SERVICE_NAMES[str(node).lower()]: JID(str(service))
+                    for service, node, _ in found["disco_items"]["items"]
+                    if str(node).lower() in _SERVICE_NAMES
+                }
+            except InvalidJID as error:
+                raise TransportError(f"{at} lists a service by what is no JID: {error}") from None
             if services:
                 return services
         return {}
@@ -319,6 +337,20 @@ class Stream(ClientXMPP):
     def is_open(self) -> bool:
         """Whether there is a session, and stanzas can be sent."""
         return self.transport is not None and self.sessionstarted
+
+    # -- what comes -------------------------------------------------------------------------------
+
+    def _spawn_event(self, xml: ElementTree.Element) -> None:
+        """Have slixmpp handle a stanza, whatever it is: what it raises would end the connection."""
+        try:
+            # slixmpp keeps a record of whoever shows himself, for as long as the connection lasts.
+            if xml.tag != _PRESENCE or self._is_vtn(JID(xml.get("from", ""))):
+                super()._spawn_event(xml)
+        # It trips over names that it takes for no JID, and over nesting too deep for its copies.
+        except Exception as error:
+            sender = one_line(xml.get("from", "the server"))
+            problem = one_line(f"{type(error).__name__}: {error}")
+            _log.warning("a stanza of %s is left aside: %s", sender, problem)
 
     # -- IQ stanzas that carry OpenADR ------------------------------------------------------------
 
@@ -349,7 +381,10 @@ class Stream(ClientXMPP):
             raise Refused("bad-request", "OpenADR comes in an IQ of type set")
         if len(iq.xml) != 1:
             raise Refused("bad-request", "an IQ set has exactly one child")
-        return _child_bytes(iq)
+        try:
+            return _child_bytes(iq)
+        except RemoteProtocolError as error:
+            raise Refused("bad-request", str(error)) from None
 
     def _take_answer(self, iq: StanzaBase) -> None:
         sender = iq["from"]
@@ -365,6 +400,8 @@ class Stream(ClientXMPP):
                 waiting.answer.set_result(waiting.take(_child_bytes(iq)))
             except Exception as error:  # it is the waiting one's to deal with
                 waiting.answer.set_exception(error)
+                # The error knows this frame: in a ring they would keep the stanza until the next collection.
+                del waiting
 
     def _write_iq(self, kind: str, to: JID, identity: str, payload: bytes) -> None:
         """The payload goes out as the bytes it is: it declares every namespace it uses."""
@@ -525,11 +562,17 @@ def _child_bytes(iq: StanzaBase) -> bytes:
     again, once. For a list of 3.8 kB that takes 130 to 200 us, where slixmpp's own parse of
     the stanza takes 70 to 110 us and the core's decoding 4 us (CPython 3.11). Namespaces keep their
     meaning, prefixes do not: a signed payload could not be verified after this.
+
+    Raises:
+        RemoteProtocolError: it is nested hundreds of elements deep.
     """
     for child in iq.xml:
         if child.tag.startswith(NAMESPACES):
             child.tail = None
-            document: bytes = ElementTree.tostring(child, encoding="utf-8")
+            try:
+                document: bytes = ElementTree.tostring(child, encoding="utf-8")
+            except RecursionError:
+                raise RemoteProtocolError("the payload is nested too deep") from None
             return document
     return b""
 

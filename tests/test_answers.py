@@ -212,6 +212,31 @@ def test_closing_stops_in_the_middle_and_refuses_more():
     asyncio.run(main())
 
 
+def test_closing_ends_it_even_when_a_cancellation_is_lost():
+    """As it can be inside anyio, below httpx."""
+
+    class Deaf:
+        tries = 0
+
+        async def send(self, action):
+            self.tries += 1
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if self.tries == 1:
+                    asyncio.current_task().uncancel()
+                    raise DOWN from None
+                raise
+
+    async def main():
+        queue = AnswerQueue(Deaf(), sleep=lambda _: asyncio.sleep(0))
+        queue.put(answer(A0))
+        await asyncio.sleep(0)
+        await asyncio.wait_for(queue.aclose(), 30)
+
+    asyncio.run(main())
+
+
 def test_only_answers_are_taken():
     async def main():
         with pytest.raises(LocalProtocolError, match="Response"):

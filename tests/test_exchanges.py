@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from typing import Any
 
 import pytest
 
-from oadr2.errors import TransportError
+from oadr2 import encode
+from oadr2.errors import RemoteProtocolError, TransportError
 from oadr2.event import EventHandler
 from oadr2.exchanges import Exchanges
+from oadr2.model import EiResponse, RegisteredReport
 from oadr2.schedule import Duration
 from oadr2.services.registration import RegistrationSettings
 from oadr2.services.request import Request
@@ -19,18 +23,18 @@ from oadr2.ven_20b import Ven20b
 class World:
     """A VEN, its VTN in the same process, and two clocks that stand still until told."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self.wall, self.steady = 1_800_000_000.0, 1000.0
         self.services = VtnServices(SimulatedVtn("vtn_1", "2.0b"), poll_freq=Duration())
         self.sent: list[str] = []
         self.heard: list[str] = []
         self.away = False
+        self.says: dict[str, bytes] = {}  # by purpose, instead of what makes sense
         handler = EventHandler("house", oadr_profile_level="2.0b", clock=lambda: self.wall)
         self.ven = Ven20b(
             handler,
             registration=RegistrationSettings(ven_name="house", poll_interval=10.0),
-            on_heard=lambda: self.heard.append(self.sent[-1]),
-            seed=1,
+            **{"on_heard": lambda: self.heard.append(self.sent[-1]), "seed": 1, **options},
         )
         self.exchanges = Exchanges(
             self.ven, self.post, print, lambda: self.wall, lambda: self.steady
@@ -40,7 +44,8 @@ class World:
         self.sent.append(action.purpose)
         if self.away:
             raise TransportError("it is away")
-        return self.services.handle(action.service, action.data)
+        reply = self.services.handle(action.service, action.data)
+        return self.says.get(action.purpose, reply)
 
     def settle(self) -> list[str]:
         """All that is due now; what was sent."""
@@ -60,6 +65,19 @@ def test_only_what_brings_events_counts_as_a_word_of_the_VTN() -> None:
     world.passes(10)
     assert world.settle() == ["poll"]
     assert world.heard == ["synchronise", "poll"]
+
+
+def test_what_on_heard_and_on_activity_raise_keeps_nothing_from_the_VTN() -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    world = World(on_heard=broken, on_activity=broken)
+    vtn = world.services.vtn
+    vtn.add_event("peak", start="+1h", levels=[(3600, 2.0)])
+    assert world.settle() == ["query", "register", "announce", "synchronise", "answer"]
+    pushed = world.ven.receive_push(vtn.list_for("house", "2.0b"), None, world.wall)
+    assert b"oadrResponse" in pushed.reply
+    assert world.settle() == ["answer"]
 
 
 @pytest.mark.parametrize("step", [-3600.0, 3600.0])
@@ -84,3 +102,36 @@ def test_a_clock_that_is_set_moves_no_second_try() -> None:
     world.wall -= 3600
     world.passes(10)  # beyond any back-off of a first failure
     assert world.settle() == ["poll"]
+
+
+def what_is_sent_in_an_hour(world: World) -> Counter[str]:
+    sent: Counter[str] = Counter()
+    end = world.wall + 3600
+    while world.wall < end and sent.total() < 2000:
+        try:
+            sent.update(world.settle())
+        except RemoteProtocolError:
+            sent.update(world.sent)
+        deadline = world.ven.next_deadline
+        assert deadline is not None
+        world.passes(max(0.01, deadline - world.wall))  # as Exchanges does it
+    return sent
+
+
+@pytest.mark.parametrize("purpose", ["query", "register", "announce", "synchronise"])
+@pytest.mark.parametrize("reply", [b"", b"<html>out of"])
+def test_what_the_VTN_replies_nonsense_to_is_sent_later_and_later(
+    purpose: str, reply: bytes
+) -> None:
+    world = World()
+    world.says[purpose] = reply
+    assert 12 <= what_is_sent_in_an_hour(world)[purpose] < 100
+
+
+def test_a_VTN_that_forgets_us_at_once_is_registered_with_later_and_later() -> None:
+    world = World()
+    world.says["announce"] = encode(RegisteredReport(EiResponse(463, "who?", "")))
+    assert 12 <= what_is_sent_in_an_hour(world)["register"] < 100
+    del world.says["announce"]
+    world.passes(600)  # beyond any back-off
+    assert "synchronise" in world.settle()

@@ -1,6 +1,8 @@
 """The push application under any ASGI server, and its own server under uvicorn."""
 
 import asyncio
+import contextlib
+import os
 import socket
 
 import httpx
@@ -9,14 +11,14 @@ from payloads import distribute_event, document, event, response
 from pushed_ven import SERVICE, XML, Certificates, PushedVen
 from scripted_vtn import ScriptedVtn, reply
 
-from oadr2 import decode
+from oadr2 import decode, push_server
 from oadr2.certificate import parse_certificate, read_certificate
 from oadr2.errors import ConfigurationError, StoreError, TransportError
 from oadr2.event import EventHandler
-from oadr2.model import Response
+from oadr2.model import RequestEvent, Response
 from oadr2.policy import Limits, VtnPolicy
 from oadr2.poll import PollClient
-from oadr2.push import PushApp, PushingVtn
+from oadr2.push import PushApp, PushClient, PushingVtn
 from oadr2.push_server import PushServer
 from oadr2.sim import SimulatedVtn, VtnPusher, VtnServer
 
@@ -162,6 +164,18 @@ def test_single_events_cancel_the_others_or_not_as_the_policy_says(implied_cance
         assert ask(app, distribute_event(event(name, dtstart=NOW + 3600)))[0] == 200
     held = [held.event_id for held in handler.get_active_events()]
     assert held == (["c"] if implied_cancel else ["a", "b", "c"])
+
+
+def test_what_on_heard_raises_keeps_no_answer_from_the_VTN():
+    def broken():
+        raise ZeroDivisionError
+
+    sender = NoVtn()
+    app = new_app(sender=sender, on_heard=broken)
+    status, body = ask(app, distribute_event(event(dtstart=NOW + 60)), headers=())
+    assert (status, outcome(body).response_code) == (200, 200)
+    OneLoop.runner.run(app.vtns[0].answers.wait_idle())
+    assert len(sender.sent) == 1
 
 
 def test_what_cannot_be_stored_is_to_be_pushed_again(caplog):
@@ -433,6 +447,104 @@ def test_one_connection_takes_many_pushes():
     assert last.modification_number == 19  # older ones may have been overtaken, never the last
 
 
+def test_a_list_older_than_one_pushed_meanwhile_is_not_taken_by_a_question_of_ones_own():
+    """Taken last it would cancel what only the newer one lists."""
+    newer = distribute_event(event("old", dtstart=NOW + 60), event("new", dtstart=NOW + 60))
+    older = distribute_event(event("old", dtstart=NOW + 60))
+    handler = new_handler()
+
+    async def main():
+        async with PushClient(handler, "http://127.0.0.1:9", plaintext=True, ask=False) as client:
+            asked = []
+
+            async def post(action):
+                message = decode(action.data)
+                if not isinstance(message, RequestEvent):
+                    return response()
+                asked.append(message)
+                if len(asked) > 1:
+                    return newer
+                client.app.vtns[0].take(newer)
+                return older
+
+            client._sender._post = post
+            await client.request_events()
+            assert len(asked) == 2
+
+    asyncio.run(main())
+    assert {event.event_id for event in handler.get_active_events()} == {"old", "new"}
+
+
+def test_a_client_runs_again_after_its_run_was_cancelled():
+    async def main():
+        async with PushClient(
+            new_handler(), "http://127.0.0.1:9", plaintext=True, ask=False
+        ) as ven:
+            for _ in range(3):
+                running = asyncio.create_task(ven.run())
+                async with httpx.AsyncClient(trust_env=False) as vtn:
+                    got = await vtn.post(ven.url + PATH, content=response(), headers=XML)
+                assert outcome(got.content).response_code == 453
+                running.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await running
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_pushes_of_all_kinds_leave_nothing_open():
+    data = distribute_event(event(dtstart=NOW + 60))
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\n"
+    whole = f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+    answered = [whole, b"\x16\x03\x01\r\n\r\n", whole.replace(b"xml\r", b"json\r"), whole * 3]
+    broken_off = [b"", whole[:20], whole[:-20], whole]
+
+    def left():
+        return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+
+    async def main(port):
+        before = left()
+        for _ in range(30):
+            for sent in answered + broken_off:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(sent)
+                if sent in answered:
+                    assert (await reader.read(10)).startswith(b"HTTP/1.1 ")
+                    writer.close()
+                else:
+                    await writer.drain()
+                    writer.transport.abort()
+        async with asyncio.timeout(60):
+            while any(now > then for now, then in zip(left(), before, strict=True)):
+                await asyncio.sleep(0.01)
+
+    async def serve():
+        async with PushClient(
+            new_handler(), "http://127.0.0.1:9", plaintext=True, ask=False
+        ) as ven:
+            running = asyncio.create_task(ven.run())
+            async with httpx.AsyncClient(trust_env=False) as vtn:
+                await vtn.post(ven.url + PATH, content=data, headers=XML)
+            await main(int(ven.url.rpartition(":")[2]))
+        await running
+
+    asyncio.run(serve())
+
+
+def test_closing_twice_at_once_is_closing():
+    async def main():
+        client = PushClient(new_handler(), "http://127.0.0.1:9", plaintext=True, ask=False)
+        async with client:
+            running = asyncio.create_task(client.run())
+            async with httpx.AsyncClient(trust_env=False) as vtn:
+                await vtn.get(client.url)
+            await asyncio.gather(client.aclose(), client.aclose())
+            await running
+
+    asyncio.run(main())
+
+
 def test_bytes_that_are_no_http_are_refused():
     with PushedVen(new_handler(), "http://127.0.0.1:9") as ven:
         with socket.create_connection(("127.0.0.1", ven.port)) as raw:
@@ -441,6 +553,45 @@ def test_bytes_that_are_no_http_are_refused():
         with socket.create_connection(("127.0.0.1", ven.port)) as raw:
             raw.sendall(b"POST / HTTP/1.1\r\nX: " + b"x" * 40000)
             assert raw.recv(100).startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /", b"POST / HTTP/1.1\r\nHost: x\r\n"])
+def test_a_connection_without_a_whole_head_is_closed(monkeypatch, begun):
+    """A hundred of those would keep everybody else out until the next start."""
+    monkeypatch.setattr(push_server, "_HEAD_PATIENCE", 0.05)
+    with PushedVen(new_handler(), "http://127.0.0.1:9") as ven:
+        with socket.create_connection(("127.0.0.1", ven.port), 60) as raw:
+            raw.sendall(begun)
+            assert raw.recv(100) == b""
+        with socket.create_connection(("127.0.0.1", ven.port), 60) as raw:
+            raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            assert raw.recv(100).startswith(b"HTTP/1.1 404")  # others are served
+
+
+def test_a_head_that_drips_is_given_up_and_a_body_is_not(monkeypatch):
+    monkeypatch.setattr(push_server, "_HEAD_PATIENCE", 0.05)
+    data = distribute_event(event(dtstart=NOW + 60))
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\n"
+        f"Content-Length: {len(data)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with (
+        ScriptedVtn(reply(response())) as vtn,
+        PushedVen(new_handler(), vtn.url) as ven,
+        socket.create_connection(("127.0.0.1", ven.port), 60) as raw,
+        socket.create_connection(("127.0.0.1", ven.port), 0.005) as dripping,
+    ):
+        raw.sendall(head.encode())
+        assert raw.recv(100).startswith(b"HTTP/1.1 100")
+        with pytest.raises(ConnectionError):  # noqa: PT012 - whichever of the two notices
+            for _ in range(2000):
+                dripping.sendall(b"x")
+                with contextlib.suppress(TimeoutError):
+                    if dripping.recv(1) == b"":
+                        raise ConnectionResetError
+        raw.sendall(data)  # and its time is up too
+        assert raw.recv(100).startswith(b"HTTP/1.1 200")
+        ven.wait_idle()
 
 
 def test_plain_http_is_for_this_machine_only():

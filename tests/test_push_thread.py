@@ -1,15 +1,20 @@
 """``oadr2.push.OpenADR2``: a VEN that is pushed to, on a thread of its own."""
 
+import asyncio
 import gc
 import http.client
 import socket
 import threading
+import time
+import weakref
 
 import pytest
+from payloads import distribute_event, event
 from pushed_ven import Certificates
+from scripted_vtn import ScriptedVtn, reply
 
 from oadr2.certificate import read_certificate
-from oadr2.errors import ConfigurationError, LocalProtocolError, TransportError
+from oadr2.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError, TransportError
 from oadr2.push import OpenADR2
 from oadr2.sim import SimulatedVtn, VtnPusher, VtnServer
 
@@ -47,6 +52,30 @@ def test_the_life_of_an_event(vtn, tmp_path, profile):
         assert vtn.polls["ven-1"] == polls + 1
     with pytest.raises(LocalProtocolError, match="exit"):
         ven.query_vtn()
+
+
+@pytest.mark.parametrize("fault", ["the list", "the answer"])
+def test_a_question_that_fails_leaves_nothing_for_the_collector(fault):
+    """An error in a ring with its own frames would keep what the VTN replied."""
+    events = distribute_event(event(dtstart=time.time() + 600))
+    script = [reply(b"<nonsense/>")] if fault == "the list" else [reply(events), reply(b"<no/>")]
+    left = []
+    with (
+        ScriptedVtn(*script * 2) as vtn,
+        OpenADR2({"ven_id": "ven"}, vtn.url, plaintext=True, ask=False) as ven,
+    ):
+        gc.disable()
+        try:
+            for _ in range(2):
+                try:
+                    ven.query_vtn()
+                except RemoteProtocolError as error:
+                    left.append(weakref.ref(error))
+            # The thread lets go of what it last did when it does something else.
+            ven._call(lambda: asyncio.sleep(0))
+            assert [error() for error in left] == [None, None]
+        finally:
+            gc.enable()
 
 
 def test_with_certificates_on_both_sides(vtn, tmp_path):

@@ -1,9 +1,13 @@
 """The connection itself: pings, being thrown out, and what happens without Prosody."""
 
 import asyncio
+import gc
+import itertools
 import os
 import subprocess
 import sys
+import weakref
+from types import SimpleNamespace
 
 import pytest
 from xmpp_probe import PASSWORD, PATIENCE, Probe
@@ -34,9 +38,7 @@ def client(handler, server, **options):
         server="127.0.0.1",
         port=server.port,
         plaintext=True,
-        back_off_base=0.05,
-        back_off_max=0.2,
-        **options,
+        **{"back_off_base": 0.05, "back_off_max": 0.2, **options},
     )
 
 
@@ -72,6 +74,89 @@ def test_X06_a_ping_without_an_answer_makes_a_new_connection(plain, handler, mon
     assert pings[0] is pings[2]
     assert pings[3] is not pings[2]
     assert pings[3] is pings[5]
+
+
+def test_the_next_connection_keeps_nothing_of_the_one_that_was_lost(plain, handler, monkeypatch):
+    lost = []
+
+    async def scenario():
+        again = asyncio.Event()
+
+        async def first_is_lost(stream, timeout):
+            if not lost:
+                lost.append(weakref.ref(stream))
+                raise TransportError("no answer to a ping")
+            again.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(Stream, "ping", first_is_lost)
+        async with (
+            Probe(VTN, PASSWORD, plain.port),
+            client(handler, plain, ping_interval=0.01) as ven,
+            asyncio.timeout(PATIENCE),
+        ):
+            running = asyncio.create_task(ven.run())
+            await again.wait()
+            gc.collect()
+            assert lost[0]() is None
+        await running
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("greeting", [b"", b"<stream:error", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_servers_that_are_none_leave_nothing_behind(handler, monkeypatch, greeting):
+    """What is open, what runs and what is kept after thirty failures is what it was after a few."""
+    streams = weakref.WeakSet()
+    begin = Stream.__init__
+
+    def noted(stream, *arguments, **options):
+        streams.add(stream)
+        begin(stream, *arguments, **options)
+
+    monkeypatch.setattr(Stream, "__init__", noted)
+
+    async def hang_up(reader, writer):
+        await reader.read(1000)
+        writer.write(greeting)
+        writer.close()
+
+    def left():
+        gc.collect()
+        return len(streams), len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+
+    async def scenario():
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        (listening,) = server.sockets
+        found = {}
+        failures = itertools.count()
+
+        def note(_error):
+            failed = next(failures)
+            if failed // 5 in (1, 5):
+                found.setdefault(failed // 5, []).append(left())
+            if failed == 30:
+                enough.set()
+
+        enough = asyncio.Event()
+        place = SimpleNamespace(port=listening.getsockname()[1])
+        async with (
+            client(handler, place, on_error=note, back_off_max=0.05, random=lambda: 1.0) as ven,
+            asyncio.timeout(PATIENCE),
+        ):
+            running = asyncio.create_task(ven.run())
+            await enough.wait()
+        await running
+        server.close()
+        await server.wait_closed()
+        return found
+
+    found = asyncio.run(scenario())
+
+    def least(samples):  # the server may be about to be done with the last one
+        return [min(numbers) for numbers in zip(*samples, strict=True)]
+
+    assert least(found[5]) == least(found[1])
 
 
 def test_plain_text_ends_where_a_name_leads_elsewhere(plain, handler, monkeypatch):

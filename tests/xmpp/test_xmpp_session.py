@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
+import weakref
 from xml.etree.ElementTree import tostring
 
 import pytest
-from xmpp_probe import PASSWORD, PATIENCE, Probe, child
+from xmpp_probe import PASSWORD, PATIENCE, USERS, Probe, child
 
 from oadr2.certificate import read_certificate
 from oadr2.errors import AuthenticationError, StoreError, TransportError
@@ -276,6 +278,77 @@ def test_bad_payloads_get_one_error_and_change_nothing(plain, handler, stanza, c
     assert handler.get_active_events() == before
 
 
+DEEP = "<a>" * 2000 + "</a>" * 2000
+
+
+@pytest.mark.parametrize("kind", ["set", "result"])
+def test_a_payload_nested_too_deep_is_one_line(plain, handler, caplog, kind):
+    errors = []
+
+    async def scenario():
+        async with (
+            Probe(VTN, PASSWORD, plain.port) as vtn,
+            running(handler, plain, on_error=errors.append),
+        ):
+            await vtn.is_there(VEN)
+            deep = f'<oadrDistributeEvent xmlns="{NS_A}">{DEEP}</oadrDistributeEvent>'
+            vtn.send_raw(f'<iq type="{kind}" to="{VEN}" id="b">{deep}</iq>')
+            await vtn.is_there(VEN)
+            return vtn.iqs(id="b")
+
+    answers = [(iq["type"], iq["error"]["condition"]) for iq in asyncio.run(scenario())]
+    assert answers == ([("error", "bad-request")] if kind == "set" else [])
+    assert errors == []
+    assert all(not record.exc_info for record in caplog.records)
+
+
+def test_no_stanza_of_a_stranger_ends_the_connection(plain, handler, caplog):
+    """slixmpp fails to copy what is nested deep, for an answer, and to read some JIDs."""
+
+    async def scenario():
+        async with (
+            Probe("stranger@localhost/oadr", PASSWORD, plain.port) as stranger,
+            running(handler, plain) as client,
+        ):
+            await stranger.is_there(VEN)
+            stream = client._stream
+            stranger.send_raw(f'<iq type="get" to="{VEN}" id="s"><q xmlns="urn:x">{DEEP}</q></iq>')
+            await stranger.is_there(VEN)
+            # As other servers let them through; Prosody's own clients cannot have such names.
+            for kind in ("set", "result", "get"):
+                stream.data_received(
+                    f'<iq xmlns="jabber:client" type="{kind}" id="s" to="{VEN}"'
+                    f' from="a@b.example/\N{GRINNING FACE}"><x xmlns="{NS_A}"/></iq>'.encode()
+                )
+            await stranger.is_there(VEN)
+            assert client._stream is stream
+
+    asyncio.run(scenario())
+    assert caplog.text.count("is left aside") == 4
+
+
+def test_strangers_who_show_themselves_leave_nothing_behind(plain, handler):
+    def records(stream):
+        return {str(jid): len(stream.roster[jid]) for jid in stream.roster}
+
+    async def scenario():
+        async with (
+            Probe(VTN, PASSWORD, plain.port) as vtn,
+            running(handler, plain) as client,
+        ):
+            await vtn.is_there(VEN)
+            before = records(client._stream)
+            for kind in ("", 'type="subscribe"', 'type="unavailable"'):
+                for number in range(20):
+                    client._stream.data_received(
+                        f'<presence xmlns="jabber:client" {kind} to="{VEN}"'
+                        f' from="s{number}@b.example/{kind[6:8]}"/>'.encode()
+                    )
+            assert records(client._stream) == before
+
+    asyncio.run(scenario())
+
+
 def test_a_payload_above_the_limit_is_refused(plain):
     limits = VtnPolicy().limits
     small = type(limits)(size=1500)
@@ -291,6 +364,27 @@ def test_a_payload_above_the_limit_is_refused(plain):
     assert (answer["type"], answer["error"]["condition"]) == ("error", "bad-request")
     assert handler.get_active_events() == []
     handler.close()
+
+
+def test_what_on_heard_raises_keeps_no_answer_from_the_vtn(plain, handler):
+    def broken():
+        raise ZeroDivisionError
+
+    def reply(iq):
+        return text(one_event()) if child(iq) == "oadrRequestEvent" else ""
+
+    async def scenario():
+        async with (
+            Probe(VTN, PASSWORD, plain.port, reply) as vtn,
+            running(handler, plain, on_heard=broken, ping_interval=0.01, on_alive=broken) as client,
+        ):
+            await vtn.wait_for(lambda s: s.name == "iq" and child(s) == "oadrCreatedEvent")
+            await client.wait_synchronised()
+            stream = client._stream
+            await vtn.is_there(VEN)
+            assert client._stream is stream
+
+    asyncio.run(scenario())
 
 
 def test_what_cannot_be_stored_is_not_acknowledged(plain, handler, monkeypatch):
@@ -352,7 +446,55 @@ def test_a_vtn_that_never_answers_is_one_line_each_time(plain, handler, caplog):
     assert all("\n" not in record.getMessage() for record in caplog.records)
 
 
+def test_a_list_that_is_refused_leaves_nothing_for_the_collector(plain, handler):
+    """An error in a ring with its own frames would keep the stanza, as a tree of elements."""
+    left = []
+
+    async def scenario():
+        enough = asyncio.Event()
+
+        def note(error):
+            left.append(weakref.ref(error))
+            if len(left) == 3:
+                enough.set()
+
+        nonsense = f'<oadrDistributeEvent xmlns="{NS_A}"/>'
+        async with (
+            Probe(VTN, PASSWORD, plain.port, lambda _iq: nonsense),
+            running(handler, plain, on_error=note),
+            asyncio.timeout(PATIENCE),
+        ):
+            await enough.wait()
+            return [error() for error in left[:2]]
+
+    gc.disable()
+    try:
+        assert asyncio.run(scenario()) == [None, None]
+    finally:
+        gc.enable()
+
+
 # --- who and where ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("show", ["", "chat", "away", "xa", "dnd"])
+def test_a_vtn_that_shows_itself_is_asked_whatever_its_mood(plain, handler, show):
+    """A presence is one of somebody who is there whatever is in its ``show`` (RFC 6121, 4.7.2.1)."""
+
+    async def scenario():
+        async with (
+            Probe(VTN, PASSWORD, plain.port) as vtn,
+            running(handler, plain, vtn_jid="vtn@localhost"),
+        ):
+            # To its bare JID, before it can know the VTN's resource, nothing comes through.
+            await vtn.is_there(VEN)
+            shown = f"<show>{show}</show>" if show else ""
+            vtn.send_raw(f'<presence to="{VEN}">{shown}</presence>')
+            return await vtn.wait_for(
+                lambda s: s.name == "iq" and s["type"] == "set" and child(s) == "oadrRequestEvent"
+            )
+
+    assert asyncio.run(scenario())["from"] == VEN
 
 
 def test_disco_ping_and_presence(plain, handler):
@@ -413,6 +555,26 @@ def test_X01_nobody_is_obeyed_when_the_server_names_nobody(plain, handler):
 
     assert asyncio.run(scenario())["type"] == "error"
     assert "localhost names no EiEvent service; set vtn_jid" in errors[0]
+
+
+def test_X01_a_service_named_by_what_is_no_jid_is_one_line(prosody_installed, handler, caplog):
+    errors = []
+
+    async def scenario(server):
+        failed = asyncio.Event()
+
+        def note(error):
+            errors.append(error)
+            failed.set()
+
+        async with running(handler, server, vtn_jid=None, on_error=note):
+            await asyncio.wait_for(failed.wait(), PATIENCE)
+
+    with ProsodyServer(USERS, services="a vtn@localhost") as server:
+        asyncio.run(scenario(server))
+    assert isinstance(errors[0], TransportError)
+    assert "localhost lists a service by what is no JID" in str(errors[0])
+    assert all(not record.exc_info for record in caplog.records)
 
 
 def first_error(handler, prosody, **options):
