@@ -13,7 +13,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from oadr2._core.objects import decode
 from oadr2.decisions import Decisions
@@ -64,6 +64,7 @@ __all__ = ["Activity", "Request", "Ven20b"]
 
 _log = logging.getLogger("oadr2.ven")
 
+_INVALID_ID: Final = 452
 _NOT_REGISTERED: Final = 463
 
 Phase: TypeAlias = Literal["unregistered", "registered", "cancelled"]
@@ -214,7 +215,8 @@ class Ven20b:
             return Request("EiEvent", self.handler.build_request_payload(), "synchronise")
         if self._unsent_opts and self._ready("opt", now):
             opt = self._unsent_opts.first
-            return Request("EiOpt", opt.data, "opt", str(opt.number))
+            told = self._addressed(decode(opt.data))
+            return self._request("EiOpt", told, "opt", str(opt.number))
         delivery = self.reports.due()
         if delivery is not None and self._ready("report", now):
             update = UpdateReport(self._id(), (delivery.report,), self._ven_id)
@@ -265,12 +267,14 @@ class Ven20b:
         try:
             self._receive(action, data, now)
         except RemoteProtocolError as error:
-            if error.response_code == _NOT_REGISTERED and action.purpose not in (
-                "query",
-                "register",
-            ):
+            if not self._is_unknown(action, error):
+                self._retry_or_drop(action, now)
+            elif self._cancel and not self._register:  # else it may know us by newer ids
+                self._end()  # which is all we wanted
+            else:
                 self._forgotten()
-            self._retry_or_drop(action, now)
+                # What it has not taken is said again, and not at once if it forgets us over that.
+                self._tries.failed(action.purpose, now)
             raise
         except OadrError:
             self._tries.failed(action.purpose, now)
@@ -326,6 +330,15 @@ class Ven20b:
     def refusal(self, code: int, text: str) -> bytes:
         """The oadrResponse that refuses a push which :meth:`receive_push` could not take."""
         return self._sealed(self._response(code, text, None))
+
+    def _is_unknown(self, action: Request, error: RemoteProtocolError) -> bool:
+        """Whether this refusal says that the VTN has no registration of ours (facts.md 3.1)."""
+        if self.registration.registered is None or action.purpose == "query":
+            return False
+        names_it = action.purpose in ("register", "cancel")  # by its registrationID
+        return error.response_code == _NOT_REGISTERED or (
+            names_it and error.response_code == _INVALID_ID
+        )
 
     def _receive(self, action: Request, data: bytes, now: float) -> None:
         if not data.strip():
@@ -398,12 +411,16 @@ class Ven20b:
         return taken.answer
 
     def _answer_late(self, event_id: str, opt_type: OptType) -> None:
+        event = self.handler.get_event(event_id)
         try:
-            self.change_opt(event_id, opt_type)
+            answer = self.handler.set_opt(event_id, opt_type)
         except LocalProtocolError as error:  # it has gone meanwhile, and needs no answer
             _log.info("no answer to event %r: %s", event_id, error)
-            if self.decisions is not None:
-                self.decisions.settled(event_id)
+        else:
+            if event is None or event.response_required != "never":  # E02
+                self._owe("EiEvent", answer)
+        if self.decisions is not None:
+            self.decisions.settled(event_id)
 
     # -- the replies, one by one ----------------------------------------------------------------
 
@@ -424,9 +441,14 @@ class Ven20b:
         self._next_poll = now + self._interval()
 
     def _registered(self, reply: CreatedPartyRegistration, now: float) -> None:
+        if self._cancelled:
+            return  # asked for before the end
         before = self.registration.registered
-        found = self.registration.created(reply)
+        if before is None:
+            self._tell_opts_again()
+        found = self.registration.created(reply, also=self.reports.NOT_ANNOUNCED)
         self.handler.rename(found.ven_id)
+        self._owed.readdress(self._addressed)
         self._register = False
         self._announce = self._synchronise = True  # P08, L06
         self._next_poll = now + self._interval()
@@ -455,7 +477,7 @@ class Ven20b:
             points=count,
         )
         if reply.report_requests:
-            outcome = self.reports.request(reply.report_requests, now)
+            outcome = self.reports.request(reply.report_requests, now, announced=True)
             self._tell_requests(reply.report_requests, outcome.response_code)
             # A request for METADATA in the reply to it has been fulfilled a moment ago.
             request_id = reply.response.request_id
@@ -483,16 +505,21 @@ class Ven20b:
             )
 
     def _opt_answered(self, action: Request, message: Message) -> None:
+        asked = decode(action.data)
+        response = getattr(message, "response", None)
+        if isinstance(response, EiResponse) and response.response_code == _NOT_REGISTERED:
+            accepted(response, "our opt")
         self._unsent_opts.sent(int(action.key))
         if isinstance(message, CanceledOpt):
-            opt_id = message.opt_id or expect(decode(action.data), CancelOpt).opt_id  # O06
+            opt_id = message.opt_id or expect(asked, CancelOpt).opt_id  # O06
             self.opts.forget(opt_id)
             accepted(message.response, "the end of our opt")
             self._tell("opt", f"opt {opt_id!r} taken back", opt_id=opt_id, cancelled=True)
             return
+        refused = isinstance(message, Response | CreatedOpt) and not message.response.ok
+        if refused and isinstance(asked, CreateOpt):
+            self.opts.forget(asked.opt_id)
         reply = expect(message, CreatedOpt)
-        if not reply.response.ok:
-            self.opts.forget(reply.opt_id)
         accepted(reply.response, "our opt")
         self._tell(
             "opt", f"opt {reply.opt_id!r} taken by the VTN", opt_id=reply.opt_id, cancelled=False
@@ -501,8 +528,13 @@ class Ven20b:
     # -- what the application asks --------------------------------------------------------------
 
     def register(self) -> None:
-        """Register, or register again, for instance because our address has changed."""
-        self._cancelled = False
+        """Register, or register again, for instance because our address has changed.
+
+        Raises:
+            StoreError: it could not be stored; nothing has changed.
+        """
+        self.registration.repeat()
+        self._cancelled = self._cancel = False
         self._register = True
         self._tries.forget()
 
@@ -521,9 +553,14 @@ class Ven20b:
         self._synchronise = self.registration.registered is not None
 
     def shift_clock(self, by: float) -> None:
-        """The clock was set by so many seconds: polls and tries keep their distance, not their hour."""
+        """The clock was set by so many seconds: what was to come keeps its distance, not its hour.
+
+        Not so samples and reports, which the VTN wants at their hour.
+        """
         self._next_poll += by
         self._tries.shift(by)
+        if self.decisions is not None:
+            self.decisions.shift(by)
 
     def cancel_registration(self) -> None:
         """Have the VTN end our registration (P11).
@@ -603,9 +640,18 @@ class Ven20b:
         self._unsent_opts.put(message, self._seal.encoded(message))
 
     def _hold(self, message: CreateOpt, opt: HeldOpt) -> str:
-        self._unsent_opts.put(message, self._seal.encoded(message), also={opt.key: opt.text})
+        data = self._seal.encoded(message)
+        opt = replace(opt, message=data.decode())
+        self._unsent_opts.put(message, data, also={opt.key: opt.text})
         self.opts.add(opt)
         return opt.opt_id
+
+    def _tell_opts_again(self) -> None:
+        """A VTN that has forgotten us has forgotten our opts."""
+        for opt in self.opts.held:
+            message = decode(opt.message.encode()) if opt.message else None
+            if isinstance(message, CreateOpt) and not self._unsent_opts.is_about(opt.opt_id):
+                self._unsent_opts.put(message, opt.message.encode())
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -623,6 +669,14 @@ class Ven20b:
         self, service: Service, message: Message, purpose: Purpose, key: str = ""
     ) -> Request:
         return Request(service, self._seal.encoded(message), purpose, key)
+
+    def _addressed(self, message: Message) -> Message:
+        """What has waited, under the venID that we have now."""
+        if getattr(message, "ven_id", None) in (None, self._ven_id):
+            return message
+        has_one: Any = message
+        addressed: Message = replace(has_one, ven_id=self._ven_id)
+        return addressed
 
     def _owe(self, service: Service, data: bytes) -> None:
         """Queue an answer."""
@@ -647,20 +701,25 @@ class Ven20b:
             self._unsent_opts.sent(int(action.key))
         elif action.purpose == "poll":
             self._next_poll = max(self._next_poll, now + self._interval())
-        elif action.purpose not in ("query", "announce"):
+        elif action.purpose == "query":
+            self._queried = True  # it can be done without (P01)
+        elif action.purpose != "announce" or self._announce:
             self._tries.failed(action.purpose, now)
 
     def _forgotten(self) -> None:
         """The VTN does not know us any more (463): register anew, as if for the first time."""
         self.registration.forget()
+        self._owed.clear()  # the events are asked for again, and the rest was owed to nobody else
         self._register = True
         self._tell("unregistered", "the VTN does not know us any more; registering again")
 
     def _end(self) -> None:
         """The registration is over, by whoever's word (P09)."""
-        self.registration.forget()
+        self.registration.end()
         self.reports.forget()
+        self.opts.clear()
         self._unsent_opts.clear()
+        self._owed.clear()
         self._cancel = self._register = False
         self._cancelled = True
         self._tell(

@@ -46,6 +46,7 @@ class HeldOpt:
         until: when its last period is over, seconds since 1970; None for an event's.
         periods: of the schedule, from when to when; seconds since 1970.
         resource_ids: the loads it is about; none: all.
+        message: the oadrCreateOpt, not signed; empty where an earlier version has stored it.
     """
 
     opt_id: str
@@ -56,6 +57,7 @@ class HeldOpt:
     reason: str = ""
     market_context: str | None = None
     resource_ids: Sequence[str] = ()
+    message: str = ""
 
     @property
     def key(self) -> str:
@@ -191,6 +193,11 @@ class Opts:
         if opt_id in self._held:
             self._state.save({_PREFIX + opt_id: None})
             del self._held[opt_id]
+
+    def clear(self) -> None:
+        """The registration is over: they are not the next VTN's."""
+        self._state.save(dict.fromkeys((opt.key for opt in self._held.values()), None))
+        self._held.clear()
 
     def expire(self, now: float, event_ids: frozenset[str]) -> None:
         """Forget schedules that are over and opts of events that are held no longer."""

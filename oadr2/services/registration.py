@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from oadr2.errors import ConfigurationError, RemoteProtocolError
@@ -73,7 +74,7 @@ class RegistrationSettings:
 class Registered:
     """What a VTN has given us, and the address we gave it.
 
-    ``poll_interval`` is in seconds; None: it named none.
+    ``poll_interval`` is in seconds; None: it named none. ``again``: we are going to register again.
     """
 
     registration_id: str
@@ -81,6 +82,7 @@ class Registered:
     vtn_id: str
     poll_interval: float | None = None
     transport_address: str | None = None
+    again: bool = False
 
 
 class Registration:
@@ -90,6 +92,7 @@ class Registration:
         settings.check()
         self.settings = settings
         self._state = state
+        self._ended: Registered | None = None
         stored = state.load(_KEY).get(_KEY)
         #: What the VTN has given us; None while we are not registered.
         self.registered: Registered | None = (
@@ -98,9 +101,13 @@ class Registration:
 
     @property
     def holds(self) -> bool:
-        """Whether we are registered, and where the VTN can reach us now."""
+        """Whether we are registered, with the address that we have now, and that is to stay so."""
         known = self.registered
-        return known is not None and known.transport_address == self.settings.transport_address
+        return (
+            known is not None
+            and known.transport_address == self.settings.transport_address
+            and not known.again
+        )
 
     @property
     def ven_id(self) -> str | None:
@@ -136,8 +143,12 @@ class Registration:
             ven_id=self.ven_id,
         )
 
-    def created(self, reply: CreatedPartyRegistration) -> Registered:
+    def created(
+        self, reply: CreatedPartyRegistration, also: Mapping[str, str | None] | None = None
+    ) -> Registered:
         """Take the VTN's consent, and the ids in it, which may be others than before.
+
+        ``also`` is stored with them, both or neither.
 
         Raises:
             RemoteProtocolError: it is a refusal: another code than 2xx, or no ids (facts.md 3.1).
@@ -163,9 +174,21 @@ class Registration:
             _poll_interval(reply),
             self.settings.transport_address,
         )
-        self._state.save({_KEY: json.dumps(asdict(found))})
-        self.registered = found
+        self._state.save({_KEY: json.dumps(asdict(found)), **(also or {})})
+        self.registered, self._ended = found, None
         return found
+
+    def repeat(self) -> None:
+        """We are going to register again, even if the process ends: a VTN that asked has our word
+        (P07), and one that has our request, but whose reply was lost, wants our METADATA (P08).
+
+        Raises:
+            StoreError: it could not be written; we are not going to.
+        """
+        if self.registered is not None and not self.registered.again:
+            found = replace(self.registered, again=True)
+            self._state.save({_KEY: json.dumps(asdict(found))})
+            self.registered = found
 
     def cancel(self, request_id: str) -> CancelPartyRegistration:
         """Ask the VTN to end the registration; only while there is one (P11)."""
@@ -178,6 +201,8 @@ class Registration:
     def cancelled_by_vtn(self, message: CancelPartyRegistration) -> CanceledPartyRegistration:
         """The answer to the VTN that ends it; ``forget`` when its code is 200 (P09, P10)."""
         known = self.registered
+        if known is None:
+            known = self._ended  # our answer may have been lost
         ours = (
             known is not None
             and message.registration_id == known.registration_id
@@ -189,6 +214,16 @@ class Registration:
             message.registration_id,
             None if known is None else known.ven_id,
         )
+
+    def end(self) -> None:
+        """The VTN has ended it, or we have.
+
+        Raises:
+            StoreError: as for :meth:`forget`.
+        """
+        ended = self.registered
+        self.forget()
+        self._ended = ended
 
     def forget(self) -> None:
         """Be registered no longer.
