@@ -150,6 +150,7 @@ class Ven20b:
         # A list that was asked for may be older than one that was pushed meanwhile.
         self._lists_pushed = 0
         self._lists_asked_after = 0
+        self._list_missed = False  # with the reply to a poll
         self._cancelled = False
         self._queried = not self.registration.settings.query
         self._register = not self.registration.holds
@@ -269,15 +270,16 @@ class Ven20b:
         except RemoteProtocolError as error:
             if not self._is_unknown(action, error):
                 self._retry_or_drop(action, now)
-            elif self._cancel and not self._register:  # else it may know us by newer ids
+                raise
+            # What it has not taken is said again, and not at once if it forgets us over that.
+            self._hold_back(action, now)
+            if self._cancel and not self._register:  # else it may know us by newer ids
                 self._end()  # which is all we wanted
             else:
                 self._forgotten()
-                # What it has not taken is said again, and not at once if it forgets us over that.
-                self._tries.failed(action.purpose, now)
             raise
         except OadrError:
-            self._tries.failed(action.purpose, now)
+            self._hold_back(action, now)
             raise
         self._tries.succeeded(action.purpose)
         if action.purpose in ("poll", "synchronise"):
@@ -296,6 +298,7 @@ class Ven20b:
             if action.purpose == "report":
                 self.reports.postpone(int(action.key))
         if action.purpose == "poll":
+            self._list_missed = True
             soonest = now + self.registration.settings.min_poll_interval
             self._next_poll = max(until, soonest)
 
@@ -330,6 +333,12 @@ class Ven20b:
     def refusal(self, code: int, text: str) -> bytes:
         """The oadrResponse that refuses a push which :meth:`receive_push` could not take."""
         return self._sealed(self._response(code, text, None))
+
+    def _hold_back(self, action: Request, now: float) -> None:
+        until = self._tries.failed(action.purpose, now)
+        if action.purpose == "poll":
+            self._list_missed = True
+            self._next_poll = max(until, now + self.registration.settings.min_poll_interval)
 
     def _is_unknown(self, action: Request, error: RemoteProtocolError) -> bool:
         """Whether this refusal says that the VTN has no registration of ours (facts.md 3.1)."""
@@ -387,6 +396,8 @@ class Ven20b:
             self._drained = 0
             self._next_poll = now + self._interval()
             accepted(message.response, "our poll")
+            # The list in a reply that we never got is not sent again by every VTN.
+            self._synchronise = self._synchronise or self._list_missed
             return
         self._drained += 1
         drains = self._drained < self._drain_limit
@@ -437,7 +448,7 @@ class Ven20b:
         self._synchronised(now)
 
     def _synchronised(self, now: float) -> None:
-        self._synchronise = False
+        self._synchronise = self._list_missed = False
         self._next_poll = now + self._interval()
 
     def _registered(self, reply: CreatedPartyRegistration, now: float) -> None:
@@ -465,7 +476,7 @@ class Ven20b:
         )
 
     def _announced(self, reply: RegisteredReport, now: float) -> None:
-        self._announce = False
+        self._announce = reply.response.ok  # until all that it brings is stored
         accepted(reply.response, "our reports")
         self.reports.announced()
         count = sum(len(source.points) for source in self.reports.sources.values())
@@ -476,8 +487,9 @@ class Ven20b:
             reports=names,
             points=count,
         )
+        outcome = self.reports.request(reply.report_requests, now, announced=True)
+        self._announce = False
         if reply.report_requests:
-            outcome = self.reports.request(reply.report_requests, now, announced=True)
             self._tell_requests(reply.report_requests, outcome.response_code)
             # A request for METADATA in the reply to it has been fulfilled a moment ago.
             request_id = reply.response.request_id
@@ -509,16 +521,17 @@ class Ven20b:
         response = getattr(message, "response", None)
         if isinstance(response, EiResponse) and response.response_code == _NOT_REGISTERED:
             accepted(response, "our opt")
-        self._unsent_opts.sent(int(action.key))
         if isinstance(message, CanceledOpt):
             opt_id = message.opt_id or expect(asked, CancelOpt).opt_id  # O06
             self.opts.forget(opt_id)
+            self._unsent_opts.sent(int(action.key))
             accepted(message.response, "the end of our opt")
             self._tell("opt", f"opt {opt_id!r} taken back", opt_id=opt_id, cancelled=True)
             return
         refused = isinstance(message, Response | CreatedOpt) and not message.response.ok
         if refused and isinstance(asked, CreateOpt):
             self.opts.forget(asked.opt_id)
+        self._unsent_opts.sent(int(action.key))
         reply = expect(message, CreatedOpt)
         accepted(reply.response, "our opt")
         self._tell(
@@ -697,9 +710,8 @@ class Ven20b:
         elif action.purpose == "report":
             # The VTN has it and does not want it; another try would be refused as well.
             self.reports.delivered(int(action.key))
-        elif action.purpose == "opt":
-            self._unsent_opts.sent(int(action.key))
         elif action.purpose == "poll":
+            self._list_missed = True
             self._next_poll = max(self._next_poll, now + self._interval())
         elif action.purpose == "query":
             self._queried = True  # it can be done without (P01)
@@ -715,10 +727,10 @@ class Ven20b:
 
     def _end(self) -> None:
         """The registration is over, by whoever's word (P09)."""
-        self.registration.end()
         self.reports.forget()
         self.opts.clear()
         self._unsent_opts.clear()
+        self.registration.end()  # the last: what cannot be stored is said again by who has ended it
         self._owed.clear()
         self._cancel = self._register = False
         self._cancelled = True

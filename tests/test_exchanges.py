@@ -83,4 +83,4 @@ def test_a_clock_that_is_set_moves_no_second_try() -> None:
     world.away = False
     world.wall -= 3600
     world.passes(10)  # beyond any back-off of a first failure
-    assert world.settle() == ["poll"]
+    assert world.settle() == ["poll", "synchronise"]

@@ -231,3 +231,18 @@ def test_E02_an_event_that_wants_no_answer_gets_none_when_it_is_decided_late():
     talk.says(NOTHING)
     assert talk.next() is None
     assert [state.opt_type for state in handler.get_states()] == ["optOut", "optOut"]
+
+
+def test_O06_an_opt_is_taken_back_once_more_when_the_reply_cannot_be_read(talk):
+    opt_id = talk.ven.create_opt(talk.handler.get_event("e1"), "optOut", talk.now)
+    talk.hears(CreateOpt)
+    talk.says(CreatedOpt(opt_id, OK))
+    talk.ven.cancel_opt(opt_id)
+    talk.hears(CancelOpt)
+    with pytest.raises(RemoteProtocolError):
+        talk.says(b"<html>")
+    assert talk.next() is None
+    talk.goes_on(5)
+    talk.hears(CancelOpt)
+    talk.says(CanceledOpt(OK, opt_id))
+    assert talk.ven.opts.held == ()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import pytest
 from conversation import NOTHING, OK, Conversation, created
 from payloads import distribute_event, event
 from vens import BEFORE
 
 import oadr2
-from oadr2.errors import RemoteProtocolError, TransportError
+from oadr2.errors import RemoteProtocolError, StoreError, TransportError
 from oadr2.model import (
     CanceledPartyRegistration,
     CancelPartyRegistration,
@@ -205,3 +208,77 @@ def test_what_has_waited_goes_out_under_the_venID_that_we_have_now():
     talk.hears(RequestEvent)
     talk.says(NOTHING)
     assert talk.hears(CreateOpt).ven_id == "ven_10"
+
+
+def test_L06_a_list_that_was_lost_with_the_reply_to_a_poll_is_asked_for():
+    """Not every VTN sends it a second time."""
+    talk = Conversation()
+    talk.registers()
+    talk.goes_on(10)
+    talk.hears(Poll)
+    talk.ven.failed(talk.action, GONE, talk.now)
+    talk.polls()
+    talk.hears(RequestEvent, "EiEvent")
+    talk.says(distribute_event(event(), profile="2.0b"))
+    talk.hears(CreatedEvent)
+    talk.says(NOTHING)
+    talk.polls()
+    assert talk.next() is None  # and once is enough
+
+
+# -- a disk that is full --------------------------------------------------------------------------
+
+
+class FailingState(MemoryState):
+    """Fails the writes from the ``good``-th on."""
+
+    good: float = math.inf
+
+    def save(self, changes: Mapping[str, str | None]) -> None:
+        self.good -= 1
+        if self.good < 0:
+            raise StoreError("ven.db: cannot grow: free some disk space")
+        super().save(changes)
+
+
+def test_a_poll_whose_reply_cannot_be_stored_is_not_repeated_at_once():
+    state = FailingState()
+    talk = Conversation(state=state)
+    talk.registers()
+    state.good = 0
+    with pytest.raises(StoreError):
+        talk.polls(ASKED_AGAIN)
+    assert talk.next() is None
+    assert talk.ven.next_deadline >= talk.now + 1
+
+
+def test_P09_an_end_that_can_be_stored_in_part_only_comes_again():
+    state = FailingState()
+    talk = Conversation(state=state)
+    talk.registers()
+    end = oadr2.encode(CancelPartyRegistration("reg_1", "c1", "ven_9"))
+    state.good = 1
+    with pytest.raises(StoreError):
+        talk.ven.receive_push(end, "EiRegisterParty", talk.now)
+    assert talk.ven.phase == "registered"
+    state.good = math.inf
+    talk.ven.receive_push(end, "EiRegisterParty", talk.now)
+    assert talk.ven.phase == "cancelled"
+    assert not state.load("registration")
+
+
+def test_D19_METADATA_whose_reply_cannot_be_stored_are_sent_again():
+    """The VTN has ended what was asked for before, and we have not."""
+    state = FailingState()
+    talk = Conversation(state=state)
+    talk.hears(CreatePartyRegistration)
+    talk.says(created())
+    talk.hears(RegisterReport)
+    state.good = 0
+    with pytest.raises(StoreError):
+        talk.says(RegisteredReport(OK))
+    state.good = math.inf
+    talk.hears(RequestEvent)
+    talk.says(NOTHING)
+    talk.goes_on(5)
+    talk.hears(RegisterReport)
