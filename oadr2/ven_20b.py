@@ -727,10 +727,10 @@ class Ven20b:
 
     def _end(self) -> None:
         """The registration is over, by whoever's word (P09)."""
-        self.reports.forget()
-        self.opts.clear()
-        self._unsent_opts.clear()
-        self.registration.end()  # the last: what cannot be stored is said again by who has ended it
+        parts = (self.reports, self.opts, self._unsent_opts)
+        self.registration.end(also={key: None for part in parts for key in part.to_forget()})
+        for part in parts:
+            part.forgotten()
         self._owed.clear()
         self._cancel = self._register = False
         self._cancelled = True

@@ -516,7 +516,7 @@ class VenAgainstVtn(RuleBasedStateMachine):
         metadata=st.sampled_from((False, False, False, True)),
     )  # fmt: skip
     def a_report_is_wanted(self, kind, points, at_once, step, back, ahead, length, metadata):
-        vtn, now = self.world.vtn, self.world.now
+        vtn, now = self.world.vtn, float(round(self.world.now))
         name = vtn.new_id("report")
         if kind == "once":
             wanted = Wanted(name, "usage", points, 0.0, 0.0, None, 0.0)

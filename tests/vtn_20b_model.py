@@ -133,7 +133,7 @@ class VtnModel:
         self.new_ids = False  # at the next registration, even if it has some
         self.ended = False  # by its word or the VEN's, and confirmed
         self.end_is_known = False  # to the VEN
-        self.must_register = False
+        self.asked_to_register = self.must_register = False
         self.has_metadata = False
         self.wants_at_once: list[Wanted] = []
         self.cancels_with_next_report: str | None = None
@@ -208,6 +208,8 @@ class VtnModel:
     def pending(self) -> bytes | None:
         """What the VEN is to get next."""
         if self.queue:
+            if isinstance(self.queue[0], RequestReregistration):
+                self.asked_to_register = True
             return encode(self.queue[0])
         return None if self.list_seen else self.list_message()
 
@@ -280,9 +282,10 @@ class VtnModel:
             if known and message.response.ok:
                 self._end()
         elif isinstance(message, Response):
-            if self.queue and isinstance(self.queue[0], RequestReregistration):
+            first = self.queue[0] if self.queue else None
+            if self.asked_to_register and isinstance(first, RequestReregistration):
                 del self.queue[0]
-                self.must_register = True
+                self.asked_to_register, self.must_register = False, True
         else:
             assert isinstance(message, RegisteredReport | UpdatedReport), message
         return Response(fine, self.ven_id, "2.0b")
@@ -313,6 +316,7 @@ class VtnModel:
             # Those that wait carry the former id.
             self.queue = [m for m in self.queue if not isinstance(m, CancelPartyRegistration)]
         self.queue = [m for m in self.queue if not isinstance(m, RequestReregistration)]
+        self.asked_to_register = False
         self.ended = self.end_is_known = self.must_register = self.has_metadata = False
         return CreatedPartyRegistration(
             "vtn", fine, registration_id=self.registration_id, ven_id=self.ven_id,

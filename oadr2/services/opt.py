@@ -194,9 +194,12 @@ class Opts:
             self._state.save({_PREFIX + opt_id: None})
             del self._held[opt_id]
 
-    def clear(self) -> None:
-        """The registration is over: they are not the next VTN's."""
-        self._state.save(dict.fromkeys((opt.key for opt in self._held.values()), None))
+    def to_forget(self) -> list[str]:
+        """The keys of all that is kept."""
+        return [opt.key for opt in self._held.values()]
+
+    def forgotten(self) -> None:
+        """It is stored no longer: the registration is over."""
         self._held.clear()
 
     def expire(self, now: float, event_ids: frozenset[str]) -> None:

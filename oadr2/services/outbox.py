@@ -61,8 +61,8 @@ class AnswersOwed:
                 self._waiting.append((request, answers))
                 continue
             readdressed = replace(request, data=encode(changed, wrap=self._wrap))
-            is_about_events = isinstance(changed, CreatedEvent)
-            self._waiting.append((readdressed, changed if is_about_events else None))
+            answers = changed if isinstance(changed, CreatedEvent) else None  # noqa: PLW2901
+            self._waiting.append((readdressed, answers))
 
     def clear(self) -> None:
         """Nobody is left to be answered."""
@@ -150,7 +150,15 @@ class OptOutbox:
 
     def clear(self) -> None:
         """Nobody is left to be told."""
-        self._state.save(dict.fromkeys(map(_key, self._waiting), None))
+        self._state.save(dict.fromkeys(self.to_forget()))
+        self.forgotten()
+
+    def to_forget(self) -> list[str]:
+        """The keys of all that is kept."""
+        return [_key(number) for number in self._waiting]
+
+    def forgotten(self) -> None:
+        """It is stored no longer."""
         self._waiting.clear()
 
 

@@ -215,15 +215,14 @@ class Registration:
             None if known is None else known.ven_id,
         )
 
-    def end(self) -> None:
-        """The VTN has ended it, or we have.
+    def end(self, also: Mapping[str, str | None]) -> None:
+        """The VTN has ended it, or we have; ``also`` is stored with that, both or neither.
 
         Raises:
-            StoreError: as for :meth:`forget`.
+            StoreError: it could not be written; we are registered as before.
         """
-        ended = self.registered
-        self.forget()
-        self._ended = ended
+        self._state.save({_KEY: None, **also})
+        self.registered, self._ended = None, self.registered
 
     def forget(self) -> None:
         """Be registered no longer.

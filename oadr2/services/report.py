@@ -159,8 +159,16 @@ class Reports:
 
     def forget(self) -> None:
         """The registration is over: nobody is left to report to."""
-        waiting = dict.fromkeys(f"{_WAITING}{number:012}" for number in self._waiting)
-        self._state.save({**self.NOT_ANNOUNCED, **waiting, **self._all_kept()})
+        self._state.save(dict.fromkeys(self.to_forget()))
+        self.forgotten()
+
+    def to_forget(self) -> list[str]:
+        """The keys of all that is kept."""
+        waiting = [f"{_WAITING}{number:012}" for number in self._waiting]
+        return [_ANNOUNCED, *waiting, *self._all_kept()]
+
+    def forgotten(self) -> None:
+        """It is stored no longer."""
         self._running.clear()
         self._waiting.clear()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pytest
-from conversation import NOTHING, OK, Conversation, created
+from conversation import NOTHING, OK, Conversation, created, seconds
 from payloads import distribute_event, event
 from vens import BEFORE
 
@@ -19,6 +20,7 @@ from oadr2.model import (
     CreateOpt,
     CreatePartyRegistration,
     EiResponse,
+    Period,
     Poll,
     QueryRegistration,
     RegisteredReport,
@@ -252,16 +254,21 @@ def test_a_poll_whose_reply_cannot_be_stored_is_not_repeated_at_once():
     assert talk.ven.next_deadline >= talk.now + 1
 
 
-def test_P09_an_end_that_can_be_stored_in_part_only_comes_again():
+def test_P09_an_end_that_cannot_be_stored_changes_nothing_and_comes_again():
     state = FailingState()
     talk = Conversation(state=state)
     talk.registers()
+    period = Period(datetime.fromtimestamp(talk.now, UTC), seconds(60))
+    opt_id = talk.ven.create_availability("optOut", [period], talk.now)
     end = oadr2.encode(CancelPartyRegistration("reg_1", "c1", "ven_9"))
-    state.good = 1
+    before = state.load("")
+    state.good = 0
     with pytest.raises(StoreError):
         talk.ven.receive_push(end, "EiRegisterParty", talk.now)
     assert talk.ven.phase == "registered"
-    state.good = math.inf
+    assert [opt.opt_id for opt in talk.ven.opts.held] == [opt_id]
+    assert state.load("") == before
+    state.good = 1  # one write is all it takes
     talk.ven.receive_push(end, "EiRegisterParty", talk.now)
     assert talk.ven.phase == "cancelled"
     assert not state.load("registration")
