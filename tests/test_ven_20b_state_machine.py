@@ -279,7 +279,7 @@ class World:
         for request in message.report_requests:
             each = self.vtn.wanted.get(request.report_request_id)
             if each is not None and each.taken is None:
-                each.taken = self.now
+                each.taken = max(self.now, self.highest)  # it may be set back
 
     def push(self, reply_is_lost: bool = False) -> bool:
         """Have the VTN push what it has; False when that is nothing."""

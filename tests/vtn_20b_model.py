@@ -359,7 +359,7 @@ class VtnModel:
                 assert at <= wanted.latest, "sampled after it was cancelled"
             if len(report.intervals) > 1 or at in wanted.moments(at - 1, at):
                 before = wanted.got.setdefault((at, r_id), said)
-                assert before == said or not wanted.step, "sampled twice"
+                assert before == said or not wanted.step, f"{at} was {before}, is {said}: {wanted}"
 
     def can_refuse(self, data: bytes) -> bool:
         """Not what it has taken, nor to take back what it does not have."""

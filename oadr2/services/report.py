@@ -363,7 +363,8 @@ class Reports:
                 self._deliver(running, now, {key: None})
                 del self._running[running.report_request_id]
                 return
-            following = _grid(running.next_delivery + running.back, running.back, now)
+            missed = math.floor((now - running.next_delivery) / running.back)
+            following = running.next_delivery + (missed + 1) * running.back
             following = min(following, running.end)
             kept = {**_to_json(running), "next_delivery": following}
             self._deliver(running, now, {key: json.dumps(kept)})

@@ -546,6 +546,16 @@ def test_D09_nothing_is_read_for_a_time_after_the_end(talk):
     assert talk.ven.reports.pending == ()
 
 
+def test_D09_a_gap_that_ends_when_a_report_is_due_brings_one_report(talk):
+    begin = talk.now + 10
+    ask(talk, request("a", "usage", ["power"], step=seconds(5), back=seconds(20), start=begin))
+    assert talk.now == begin
+    talk.goes_on(40)
+    talk.hears(UpdateReport)
+    talk.next()
+    assert talk.ven.reports.waiting == 1
+
+
 def test_D11_METADATA_that_were_promised_are_sent_after_a_kill(sources):
     state = MemoryState()
     talk = Conversation(sources=sources, state=state)
