@@ -248,6 +248,9 @@ class World:
         except RemoteProtocolError:
             return
         except StoreError:
+            if flight.purpose == "announce":  # which may have ended the former requests, or not
+                for each in self.vtn.over:
+                    each.excused = True
             self.pause()
             return
         self.has_come(decode(reply))

@@ -533,13 +533,8 @@ def test_D07_a_request_that_is_repeated_keeps_what_was_gathered(talk):
 
 def test_D09_nothing_is_read_for_a_time_after_the_end(talk):
     begin = talk.now
-    ask(
-        talk,
-        request(
-            "a", "usage", ["power"],
-            step=seconds(5), back=seconds(20), start=begin, length=seconds(20),
-        ),
-    )  # fmt: skip
+    span = {"start": begin, "length": seconds(20)}
+    ask(talk, request("a", "usage", ["power"], step=seconds(5), back=seconds(20), **span))
     talk.goes_on(1000)  # the process slept
     report = delivered(talk)
     assert [i.dtstart.timestamp() - begin for i in report.intervals] == [10]
