@@ -230,8 +230,6 @@ class Ven20b:
     def next_deadline(self) -> float | None:
         """Seconds since 1970 when :meth:`next_action` may have something, or None: only after a call."""
         times = [self._tries.ready_at("answer")] if self._owed else []
-        if self.decisions is not None and self.decisions.next_deadline is not None:
-            times.append(self.decisions.next_deadline)
         if self._cancelled:
             pass
         elif self._register:
@@ -247,9 +245,14 @@ class Ven20b:
             times += [self._tries.ready_at(purpose) for purpose, is_wanted in wanted if is_wanted]
             if self.registration.settings.polls:
                 times.append(self._next_poll)
-            if self.reports.next_deadline is not None:
-                times.append(self.reports.next_deadline)
-        return max(self._tries.not_before, min(times)) if times else None
+        if times:
+            times = [max(self._tries.not_before, min(times))]
+        # What is read and decided does not wait for a VTN that is away.
+        if self.phase == "registered" and self.reports.next_deadline is not None:
+            times.append(self.reports.next_deadline)
+        if self.decisions is not None and self.decisions.next_deadline is not None:
+            times.append(self.decisions.next_deadline)
+        return min(times, default=None)
 
     def _ready(self, purpose: Purpose, now: float) -> bool:
         return now >= self._tries.ready_at(purpose)

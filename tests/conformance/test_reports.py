@@ -541,6 +541,22 @@ def test_D09_nothing_is_read_for_a_time_after_the_end(talk):
     assert talk.ven.reports.pending == ()
 
 
+@pytest.mark.parametrize("status", [None, 503])
+def test_D09_points_are_read_while_the_VTN_is_away_or_does_not_register_us(talk, status):
+    begin = talk.now + 10
+    ask(talk, request("a", "usage", ["power"], step=seconds(5), back=seconds(20), start=begin))
+    talk.ven.register()
+    talk.hears(CreatePartyRegistration)
+    talk.ven.failed(talk.action, TransportError("gone", status=status, retry_after=60), talk.now)
+    talk.ven._tries.not_before += 60 if status is None else 0
+    for moment in (5, 10, 15, 20):
+        while talk.now < begin + moment:
+            talk.clock.now = max(talk.now, talk.ven.next_deadline)
+            assert talk.next() is None
+    (report,) = talk.ven.reports._waiting.values()
+    assert [i.dtstart.timestamp() - begin for i in report.intervals] == [0, 5, 10, 15, 20]
+
+
 def test_D09_a_gap_that_ends_when_a_report_is_due_brings_one_report(talk):
     begin = talk.now + 10
     ask(talk, request("a", "usage", ["power"], step=seconds(5), back=seconds(20), start=begin))
