@@ -207,6 +207,13 @@ class Decisions:
                 due.append((event_id, pending.opt_type))
         return due
 
+    def shift(self, by: float) -> None:
+        """The clock was set by so many seconds; what waits does so for as long as before."""
+        for pending in self._pending.values():
+            pending.until += by
+        if self._pending:
+            self._keep(self._pending.values())
+
     def settled(self, event_id: str) -> None:
         """The opt of this event is stored, or there is no such event any more."""
         pending = self._pending.pop(event_id, None)
@@ -251,6 +258,12 @@ class Decisions:
 
     def _warn_of_none(self, event_id: str) -> None:
         _log.warning("no decision about event %r: %s", event_id, self._default)
+
+    def _keep(self, changed: Iterable[_Pending]) -> None:
+        try:
+            self._state.save({pending.key: pending.kept() for pending in changed})
+        except StoreError as error:
+            _log.warning("time limits of decisions are stored by the former clock: %s", error)
 
     def _drop_replaced(self) -> None:
         replaced, self._replaced = self._replaced, []

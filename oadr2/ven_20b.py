@@ -13,7 +13,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from oadr2._core.objects import decode
 from oadr2.decisions import Decisions
@@ -65,8 +65,8 @@ __all__ = ["Activity", "Request", "Ven20b"]
 
 _log = logging.getLogger("oadr2.ven")
 
-_NOT_REGISTERED: Final = 463
 _INVALID_ID: Final = 452
+_NOT_REGISTERED: Final = 463
 
 Phase: TypeAlias = Literal["unregistered", "registered", "cancelled"]
 
@@ -152,6 +152,7 @@ class Ven20b:
         # A list that was asked for may be older than one that was pushed meanwhile.
         self._lists_pushed = 0
         self._lists_asked_after = 0
+        self._list_missed = False  # with the reply to a poll
         ends = self.registration.last_word == "end"
         self._cancel = ends and self.registration.registered is not None
         self._cancelled = ends and not self._cancel
@@ -231,7 +232,8 @@ class Ven20b:
             return Request("EiEvent", self.handler.build_request_payload(), "synchronise")
         if self._unsent_opts and self._ready("opt", now):
             opt = self._unsent_opts.first
-            return Request("EiOpt", opt.data, "opt", str(opt.number))
+            told = self._addressed(decode(opt.data))
+            return self._request("EiOpt", told, "opt", str(opt.number))
         delivery = self.reports.due()
         if delivery is not None and self._ready("report", now):
             update = UpdateReport(self._id(), (delivery.report,), self._ven_id)
@@ -244,8 +246,6 @@ class Ven20b:
     def next_deadline(self) -> float | None:
         """Seconds since 1970 when :meth:`next_action` may have something, or None: only after a call."""
         times = [self._tries.ready_at("answer")] if self._owed else []
-        if self.decisions is not None and self.decisions.next_deadline is not None:
-            times.append(self.decisions.next_deadline)
         if self._register and not self._cancelled:
             times.append(self._tries.ready_at("register"))
         if self._goes_on and not self._cancelled:
@@ -259,9 +259,14 @@ class Ven20b:
             times += [self._tries.ready_at(purpose) for purpose, is_wanted in wanted if is_wanted]
             if self.registration.settings.polls:
                 times.append(self._next_poll)
-            if self.reports.next_deadline is not None:
-                times.append(self.reports.next_deadline)
-        return max(self._tries.not_before, min(times)) if times else None
+        if times:
+            times = [max(self._tries.not_before, min(times))]
+        # What is read and decided does not wait for a VTN that is away.
+        if self.phase == "registered" and self.reports.next_deadline is not None:
+            times.append(self.reports.next_deadline)
+        if self.decisions is not None and self.decisions.next_deadline is not None:
+            times.append(self.decisions.next_deadline)
+        return min(times, default=None)
 
     def _ready(self, purpose: Purpose, now: float) -> bool:
         return now >= self._tries.ready_at(purpose)
@@ -280,15 +285,18 @@ class Ven20b:
         try:
             self._receive(action, data, now)
         except RemoteProtocolError as error:
-            if error.response_code == _NOT_REGISTERED and action.purpose not in (
-                "query",
-                "register",
-            ):
+            if not self._is_unknown(action, error):
+                self._retry_or_drop(action, now)
+                raise
+            # What it has not taken is said again, and not at once if it forgets us over that.
+            self._hold_back(action, now)
+            if self._cancel and not self._register:  # else it may know us by newer ids
+                self._end()  # which is all we wanted
+            else:
                 self._forgotten(now)
-            self._retry_or_drop(action, now)
             raise
         except OadrError:
-            self._tries.failed(action.purpose, now)
+            self._hold_back(action, now)
             raise
         self._tries.succeeded(action.purpose)
         if action.purpose not in ("query", "register"):
@@ -309,6 +317,7 @@ class Ven20b:
             if action.purpose == "report":
                 self.reports.postpone(int(action.key))
         if action.purpose == "poll":
+            self._list_missed = True
             soonest = now + self.registration.settings.min_poll_interval
             self._next_poll = max(until, soonest)
 
@@ -343,6 +352,21 @@ class Ven20b:
     def refusal(self, code: int, text: str) -> bytes:
         """The oadrResponse that refuses a push which :meth:`receive_push` could not take."""
         return self._sealed(self._response(code, text, None))
+
+    def _hold_back(self, action: Request, now: float) -> None:
+        until = self._tries.failed(action.purpose, now)
+        if action.purpose == "poll":
+            self._list_missed = True
+            self._next_poll = max(until, now + self.registration.settings.min_poll_interval)
+
+    def _is_unknown(self, action: Request, error: RemoteProtocolError) -> bool:
+        """Whether this refusal says that the VTN has no registration of ours (facts.md 3.1)."""
+        if self.registration.registered is None or action.purpose == "query":
+            return False
+        names_it = action.purpose == "register"  # by its registrationID
+        return error.response_code == _NOT_REGISTERED or (
+            names_it and error.response_code == _INVALID_ID
+        )
 
     def _receive(self, action: Request, data: bytes, now: float) -> None:
         if not data.strip():
@@ -389,6 +413,8 @@ class Ven20b:
             self._drained = 0
             self._next_poll = now + self._interval()
             accepted(message.response, "our poll")
+            # The list in a reply that we never got is not sent again by every VTN.
+            self._synchronise = self._synchronise or self._list_missed
             return
         self._drained += 1
         drains = self._drained < self._drain_limit
@@ -413,12 +439,16 @@ class Ven20b:
         return taken.answer
 
     def _answer_late(self, event_id: str, opt_type: OptType) -> None:
+        event = self.handler.get_event(event_id)
         try:
-            self.change_opt(event_id, opt_type)
+            answer = self.handler.set_opt(event_id, opt_type)
         except LocalProtocolError as error:  # it has gone meanwhile, and needs no answer
             _log.info("no answer to event %r: %s", event_id, error)
-            if self.decisions is not None:
-                self.decisions.settled(event_id)
+        else:
+            if event is None or event.response_required != "never":  # E02
+                self._owe("EiEvent", answer)
+        if self.decisions is not None:
+            self.decisions.settled(event_id)
 
     # -- the replies, one by one ----------------------------------------------------------------
 
@@ -435,13 +465,18 @@ class Ven20b:
         self._synchronised(now)
 
     def _synchronised(self, now: float) -> None:
-        self._synchronise = False
+        self._synchronise = self._list_missed = False
         self._next_poll = now + self._interval()
 
     def _registered(self, reply: CreatedPartyRegistration, now: float) -> None:
+        if self._cancelled and self.registration.last_word != "end":
+            return  # asked for before the end
         before = self.registration.registered
-        found = self.registration.created(reply)
+        if before is None:
+            self._tell_opts_again()
+        found = self.registration.created(reply, also=self.reports.NOT_ANNOUNCED)
         self.handler.rename(found.ven_id)
+        self._owed.readdress(self._addressed)
         self._register = False
         if self.registration.last_word == "end":  # said while this was under way
             self._cancel, self._cancelled = True, False
@@ -473,7 +508,7 @@ class Ven20b:
             self.register()
 
     def _announced(self, reply: RegisteredReport, now: float) -> None:
-        self._announce = False
+        self._announce = reply.response.ok  # until all that it brings is stored
         accepted(reply.response, "our reports")
         self.reports.announced()
         count = sum(len(source.points) for source in self.reports.sources.values())
@@ -484,8 +519,9 @@ class Ven20b:
             reports=names,
             points=count,
         )
+        outcome = self.reports.request(reply.report_requests, now, announced=True)
+        self._announce = False
         if reply.report_requests:
-            outcome = self.reports.request(reply.report_requests, now)
             self._tell_requests(reply.report_requests, outcome.response_code)
             # A request for METADATA in the reply to it has been fulfilled a moment ago.
             request_id = reply.response.request_id
@@ -513,16 +549,22 @@ class Ven20b:
             )
 
     def _opt_answered(self, action: Request, message: Message) -> None:
-        self._unsent_opts.sent(int(action.key))
+        asked = decode(action.data)
+        response = getattr(message, "response", None)
+        if isinstance(response, EiResponse) and response.response_code == _NOT_REGISTERED:
+            accepted(response, "our opt")
         if isinstance(message, CanceledOpt):
-            opt_id = message.opt_id or expect(decode(action.data), CancelOpt).opt_id  # O06
+            opt_id = message.opt_id or expect(asked, CancelOpt).opt_id  # O06
             self.opts.forget(opt_id)
+            self._unsent_opts.sent(int(action.key))
             accepted(message.response, "the end of our opt")
             self._tell("opt", f"opt {opt_id!r} taken back", opt_id=opt_id, cancelled=True)
             return
+        refused = isinstance(message, Response | CreatedOpt) and not message.response.ok
+        if refused and isinstance(asked, CreateOpt):
+            self.opts.forget(asked.opt_id)
+        self._unsent_opts.sent(int(action.key))
         reply = expect(message, CreatedOpt)
-        if not reply.response.ok:
-            self.opts.forget(reply.opt_id)
         accepted(reply.response, "our opt")
         self._tell(
             "opt", f"opt {reply.opt_id!r} taken by the VTN", opt_id=reply.opt_id, cancelled=False
@@ -556,9 +598,14 @@ class Ven20b:
         self._synchronise = self.registration.registered is not None
 
     def shift_clock(self, by: float) -> None:
-        """The clock was set by so many seconds: polls and tries keep their distance, not their hour."""
+        """The clock was set by so many seconds: what was to come keeps its distance, not its hour.
+
+        Not so samples and reports, which the VTN wants at their hour.
+        """
         self._next_poll += by
         self._tries.shift(by)
+        if self.decisions is not None:
+            self.decisions.shift(by)
 
     def cancel_registration(self) -> None:
         """Have the VTN end our registration (P11).
@@ -653,9 +700,18 @@ class Ven20b:
         self._unsent_opts.put(message, self._seal.encoded(message))
 
     def _hold(self, message: CreateOpt, opt: HeldOpt) -> str:
-        self._unsent_opts.put(message, self._seal.encoded(message), also={opt.key: opt.text})
+        data = self._seal.encoded(message)
+        opt = replace(opt, message=data.decode())
+        self._unsent_opts.put(message, data, also={opt.key: opt.text})
         self.opts.add(opt)
         return opt.opt_id
+
+    def _tell_opts_again(self) -> None:
+        """A VTN that has forgotten us has forgotten our opts."""
+        for opt in self.opts.held:
+            message = decode(opt.message.encode()) if opt.message else None
+            if isinstance(message, CreateOpt) and not self._unsent_opts.is_about(opt.opt_id):
+                self._unsent_opts.put(message, opt.message.encode())
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -673,6 +729,14 @@ class Ven20b:
         self, service: Service, message: Message, purpose: Purpose, key: str = ""
     ) -> Request:
         return Request(service, self._seal.encoded(message), purpose, key)
+
+    def _addressed(self, message: Message) -> Message:
+        """What has waited, under the venID that we have now."""
+        if getattr(message, "ven_id", None) in (None, self._ven_id):
+            return message
+        has_one: Any = message
+        addressed: Message = replace(has_one, ven_id=self._ven_id)
+        return addressed
 
     def _owe(self, service: Service, data: bytes) -> None:
         """Queue an answer."""
@@ -693,39 +757,38 @@ class Ven20b:
         elif action.purpose == "report":
             # The VTN has it and does not want it; another try would be refused as well.
             self.reports.delivered(int(action.key))
-        elif action.purpose == "opt":
-            self._unsent_opts.sent(int(action.key))
         elif action.purpose == "poll":
+            self._list_missed = True
             self._next_poll = max(self._next_poll, now + self._interval())
-        else:
-            # A query or an announcement that was refused is over; one whose reply makes no sense is not.
-            over = {"query": self._queried, "announce": not self._announce}
-            if not over.get(action.purpose, False):
-                self._tries.failed(action.purpose, now)
+        elif action.purpose == "query":
+            self._queried = True  # it can be done without (P01)
+        elif action.purpose != "announce" or self._announce:
+            self._tries.failed(action.purpose, now)
 
     def _forgotten(self, now: float) -> None:
         """The VTN does not know us any more (463): register anew, as if for the first time.
 
-        Later and later while it forgets us at once each time.
+        At once; later and later while it forgets us each time.
         """
-        if self._cancelled:  # it refuses what is said after the end, such as our consent to it
-            return
-        if self._cancel:
-            self._end()
-            return
         self.registration.forget()
+        self._owed.clear()  # the events are asked for again, and the rest was owed to nobody else
         self._register = True
-        self._tries.failed("register", now, self._anew.failed())
+        not_the_first = self._anew.failures > 0
+        pause = self._anew.failed()
+        if not_the_first:
+            self._tries.failed("register", now, pause)
         self._tell("unregistered", "the VTN does not know us any more; registering again")
 
     def _end(self, *, by_vtn: bool = False) -> None:
         """The registration is over (P09)."""
-        self.registration.forget(by_vtn=by_vtn)
+        parts = (self.reports, self.opts, self._unsent_opts)
+        also = {key: None for part in parts for key in part.to_forget()}
+        self.registration.end(also, by_vtn=by_vtn)
+        for part in parts:
+            part.forgotten()
+        self._owed.clear()
         self._cancel = self._register = False
         self._cancelled = True
-        self.reports.forget()
-        self._unsent_opts.clear()
-        self.opts.clear()
         self._tell(
             "cancelled", "the registration has ended; no more polls until it is asked for again"
         )
@@ -742,9 +805,8 @@ class Ven20b:
             return
         try:
             self._on_activity(Activity(kind, text, fields))
-        except (
-            Exception
-        ):  # the application's own code; what it was told of has happened all the same
+        # The application's own code; what it was told of has happened all the same.
+        except Exception:
             _log.exception("on_activity failed")
 
     def _hear(self) -> None:

@@ -349,6 +349,22 @@ def test_a_decision_that_cannot_be_stored_is_still_to_be_answered(
     side.killed()
 
 
+@pytest.mark.parametrize("by", [-1800.0, 1800.0])
+def test_a_clock_that_is_set_changes_no_time_limit(tmp_path: Path, by: float) -> None:
+    side = Side(lambda event: "later", db=tmp_path / "ven.db")
+    side.pushed()
+    side.now += 30.0
+    assert side.answers() == {}
+    side.now += by
+    side.ven.shift_clock(by)
+    assert side.answers() == {}
+    side.killed()  # and it is so after a restart
+    later = Side(lambda event: "later", db=tmp_path / "ven.db", now=side.now)
+    assert later.answers() == {}
+    later.now += 31.0
+    assert later.answers() == {"e1": "optIn", "e2": "optIn"}
+
+
 def test_a_coroutine_that_takes_too_long_is_ended(caplog: pytest.LogCaptureFixture) -> None:
     ended = []
 

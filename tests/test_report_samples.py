@@ -162,7 +162,7 @@ def test_nothing_is_left_behind_by_a_request_that_ends(ven: Ven, how: str) -> No
     elif how == "ended":
         ven.reports.forget()
     elif how == "anew":
-        ven.ask("a", "meter", "power")
+        ven.ask("a", "meter", "other")
     else:
         ven.reports.cancel(["a"], how == "with a last report", ven.now)
     assert ven.stored == 0

@@ -60,7 +60,8 @@ class OptOuts:
         registered = self._ven.registration.registered
         if registered is None or not (overridden or self._told):
             return False
-        news = self._begin_anew(registered.registration_id)
+        self._begin_anew(registered.registration_id)
+        news = False
         wanted = {
             f"{planned.state.event.event_id}/{name}": (planned.state.event, tuple(ids))
             for planned in events
@@ -78,17 +79,16 @@ class OptOuts:
             news = self._take_back(key) or news
         return news
 
-    def _begin_anew(self, registration_id: str) -> bool:
-        """What was told under another registration may mean nothing to the VTN any more."""
+    def _begin_anew(self, registration_id: str) -> None:
+        """What ended with the last registration is told again; the VEN sees to opts that it holds still."""
         if registration_id == self._under:
-            return False
-        news = False
+            return
         if self._under is not None:
-            for key in list(self._told):
-                news = self._take_back(key) or news
+            held = {opt.opt_id for opt in self._ven.opts.held}
+            for key in [key for key, opt_id in self._told.items() if opt_id not in held]:
+                self._remember(key, None)
         self._state.save({_UNDER: registration_id})
         self._under = registration_id
-        return news
 
     def _take_back(self, key: str) -> bool:
         news = False

@@ -110,8 +110,10 @@ class Inbox:
             return Taken(self._note_report(message))
         if isinstance(message, CancelPartyRegistration):
             answer = self._registration.cancelled_by_vtn(message)
-            return Taken(answer, ended=answer.response.ok)
+            known = self._registration.registered is not None
+            return Taken(answer, ended=known and answer.response.ok)
         if isinstance(message, RequestReregistration):
+            self._registration.repeat()
             return Taken(Response(EiResponse(200, "OK", ""), self._ven_id, "2.0b"), register=True)
         name = getattr(message, "name", f"oadr{type(message).__name__}")
         raise RemoteProtocolError(f"{name} is not for a VEN", response_code=NOT_RECOGNIZED)

@@ -46,6 +46,7 @@ class HeldOpt:
         until: when its last period is over, seconds since 1970; None for an event's.
         periods: of the schedule, from when to when; seconds since 1970.
         resource_ids: the loads it is about; none: all.
+        message: the oadrCreateOpt, not signed; empty where an earlier version has stored it.
     """
 
     opt_id: str
@@ -56,6 +57,7 @@ class HeldOpt:
     reason: str = ""
     market_context: str | None = None
     resource_ids: Sequence[str] = ()
+    message: str = ""
 
     @property
     def key(self) -> str:
@@ -192,9 +194,12 @@ class Opts:
             self._state.save({_PREFIX + opt_id: None})
             del self._held[opt_id]
 
-    def clear(self) -> None:
-        """Nobody is left to whom they would mean anything."""
-        self._state.save(dict.fromkeys((_PREFIX + opt_id for opt_id in self._held), None))
+    def to_forget(self) -> list[str]:
+        """The keys of all that is kept."""
+        return [opt.key for opt in self._held.values()]
+
+    def forgotten(self) -> None:
+        """It is stored no longer: the registration is over."""
         self._held.clear()
 
     def expire(self, now: float, event_ids: frozenset[str]) -> None:

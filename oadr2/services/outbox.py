@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from oadr2._core.encode import encode
 from oadr2._core.objects import decode
-from oadr2.model import CancelOpt, CreatedEvent, CreateOpt
+from oadr2.model import CancelOpt, CreatedEvent, CreateOpt, Message
 from oadr2.services.request import Request
 from oadr2.services.state import ServiceState
 
@@ -49,6 +49,24 @@ class AnswersOwed:
     def first(self) -> Request:
         """The oldest. Only while there is one."""
         return self._waiting[0][0]
+
+    def readdress(self, addressed: Callable[[Message], Message]) -> None:
+        """Have each as ``addressed`` makes it: we have got another venID."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        for request, answers in waiting:
+            message = decode(request.data)
+            changed = addressed(message)
+            if changed is message:
+                self._waiting.append((request, answers))
+                continue
+            readdressed = replace(request, data=encode(changed, wrap=self._wrap))
+            answers = changed if isinstance(changed, CreatedEvent) else None  # noqa: PLW2901
+            self._waiting.append((readdressed, answers))
+
+    def clear(self) -> None:
+        """Nobody is left to be answered."""
+        self._waiting.clear()
 
     def done(self, key: str) -> None:
         """This one was sent, or will never be taken; it may have been replaced meanwhile."""
@@ -90,6 +108,7 @@ class OptOutbox:
             number = int(key.removeprefix(_UNSENT))
             kept = json.loads(text)
             self._waiting[number] = UnsentOpt(number, kept["opt_id"], kept["data"].encode())
+        self._last = max(self._waiting, default=0)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -110,10 +129,15 @@ class OptOutbox:
         Raises:
             StoreError: it could not be stored; it is not going to be sent.
         """
-        number = max(self._waiting, default=0) + 1
+        number = self._last + 1  # of none before: the reply to an older one may be on its way
         text = json.dumps({"opt_id": message.opt_id, "data": data.decode()})
         self._state.save({_key(number): text, **(also or {})})
         self._waiting[number] = UnsentOpt(number, message.opt_id, data)
+        self._last = number
+
+    def is_about(self, opt_id: str) -> bool:
+        """Whether something is to be told of this opt."""
+        return any(opt.opt_id == opt_id for opt in self._waiting.values())
 
     def sent(self, number: int) -> None:
         """The VTN has it, or will never take it.
@@ -126,7 +150,15 @@ class OptOutbox:
 
     def clear(self) -> None:
         """Nobody is left to be told."""
-        self._state.save(dict.fromkeys(map(_key, self._waiting), None))
+        self._state.save(dict.fromkeys(self.to_forget()))
+        self.forgotten()
+
+    def to_forget(self) -> list[str]:
+        """The keys of all that is kept."""
+        return [_key(number) for number in self._waiting]
+
+    def forgotten(self) -> None:
+        """It is stored no longer."""
         self._waiting.clear()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, TypeAlias, cast
 
@@ -95,6 +96,7 @@ class Registration:
         settings.check()
         self.settings = settings
         self._state = state
+        self._ended: Registered | None = None
         values = state.load(_KEY)
         stored = values.get(_KEY)
         #: What was said of it last; "" when it is as usual.
@@ -106,7 +108,7 @@ class Registration:
 
     @property
     def holds(self) -> bool:
-        """Whether we are registered, and where the VTN can reach us now."""
+        """Whether we are registered, with the address that we have now, and that is to stay so."""
         known = self.registered
         return known is not None and known.transport_address == self.settings.transport_address
 
@@ -154,8 +156,12 @@ class Registration:
             ven_id=self.ven_id,
         )
 
-    def created(self, reply: CreatedPartyRegistration) -> Registered:
+    def created(
+        self, reply: CreatedPartyRegistration, also: Mapping[str, str | None] | None = None
+    ) -> Registered:
         """Take the VTN's consent, and the ids in it, which may be others than before.
+
+        ``also`` is stored with them, both or neither.
 
         Raises:
             RemoteProtocolError: it is a refusal: another code than 2xx, or no ids (facts.md 3.1).
@@ -181,8 +187,19 @@ class Registration:
             _poll_interval(reply),
             self.settings.transport_address,
         )
-        self._keep(found, "end" if self.last_word == "end" else "")
+        self._keep(found, "end" if self.last_word == "end" else "", also)
+        self._ended = None
         return found
+
+    def repeat(self) -> None:
+        """We are going to register again, even if the process ends: a VTN that asked has our word
+        (P07), and one that has our request, but whose reply was lost, wants our METADATA (P08).
+
+        Raises:
+            StoreError: it could not be written; we are not going to.
+        """
+        if self.registered is not None and self.last_word != "end":
+            self.say("register")
 
     def cancel(self, request_id: str) -> CancelPartyRegistration:
         """Ask the VTN to end the registration; only while there is one (P11)."""
@@ -195,6 +212,8 @@ class Registration:
     def cancelled_by_vtn(self, message: CancelPartyRegistration) -> CanceledPartyRegistration:
         """The answer to the VTN that ends it; ``forget`` when its code is 200 (P09, P10)."""
         known = self.registered
+        if known is None:
+            known = self._ended  # our answer may have been lost
         ours = (
             known is not None
             and message.registration_id == known.registration_id
@@ -207,18 +226,34 @@ class Registration:
             None if known is None else known.ven_id,
         )
 
-    def forget(self, *, by_vtn: bool = False) -> None:
-        """Be registered no longer; ``by_vtn``: that is what the VTN wants.
+    def end(self, also: Mapping[str, str | None], *, by_vtn: bool = False) -> None:
+        """Be registered no longer; ``by_vtn``: that is what the VTN wants. ``also`` is stored with that,
+        both or neither.
 
         Raises:
             StoreError: it could not be written; we are registered as before.
         """
         word: Word = "ended" if by_vtn else ""
-        self._keep(None, "end" if self.last_word == "end" else word)
+        ended = self.registered or self._ended
+        self._keep(None, "end" if self.last_word == "end" else word, also)
+        self._ended = ended
 
-    def _keep(self, found: Registered | None, word: Word) -> None:
+    def forget(self) -> None:
+        """The VTN knows of no registration of ours.
+
+        Raises:
+            StoreError: it could not be written; we are registered as before.
+        """
+        self._keep(None, "end" if self.last_word == "end" else "")
+
+    def _keep(
+        self,
+        found: Registered | None,
+        word: Word,
+        also: Mapping[str, str | None] | None = None,
+    ) -> None:
         text = None if found is None else json.dumps(asdict(found))
-        self._state.save({_KEY: text, _WORD: word or None})
+        self._state.save({_KEY: text, _WORD: word or None, **(also or {})})
         self.registered, self.last_word = found, word
 
 

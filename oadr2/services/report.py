@@ -118,15 +118,20 @@ class Reports:
         self._next_history: dict[str, float] = {}
         self._sample_number = 0
         self._samples_stored = True
+        self._resting: tuple[_Running, ...] | None = None  # None: all of them
         self._restore()
 
     # -- announcing -----------------------------------------------------------------------------
+
+    #: To be stored when the VTN no longer has our METADATA, or asks for them.
+    NOT_ANNOUNCED: Final[Mapping[str, str | None]] = {_ANNOUNCED: None}
 
     def register(
         self, now: float, request_id: str, ven_id: str | None, report_request_id: str | None = None
     ) -> RegisterReport:
         """Announce what can be reported, even if that is nothing (D01); ``announced`` comes after it."""
         created = _moment(now)
+        self._resting = tuple(self._running.values())
         reports = tuple(source.metadata(created) for source in self.sources.values())
         return RegisterReport(request_id, reports, ven_id, report_request_id)
 
@@ -136,8 +141,16 @@ class Reports:
         Raises:
             StoreError: it could not be stored; they go on, and it is to be announced again.
         """
-        self._state.save({_ANNOUNCED: self._description(), **self._all_kept()})
-        self._running.clear()
+        # What was asked for since they were sent rests on them: a push may overtake the reply.
+        former = self._running.values() if self._resting is None else self._resting
+        over = {id(running) for running in former}
+        kept = {name: made for name, made in self._running.items() if id(made) not in over}
+        changes: dict[str, str | None] = {_ANNOUNCED: self._description(), **self._all_kept()}
+        for request_id, running in kept.items():
+            for key in (_REQUESTS + request_id, *running.sample_keys):
+                changes.pop(key, None)
+        self._state.save(changes)
+        self._running = kept
 
     @property
     def is_announced(self) -> bool:
@@ -146,8 +159,18 @@ class Reports:
 
     def forget(self) -> None:
         """The registration is over: nobody is left to report to."""
-        self._state.save({_ANNOUNCED: None, **self._all_kept()})
+        self._state.save(dict.fromkeys(self.to_forget()))
+        self.forgotten()
+
+    def to_forget(self) -> list[str]:
+        """The keys of all that is kept."""
+        waiting = [f"{_WAITING}{number:012}" for number in self._waiting]
+        return [_ANNOUNCED, *waiting, *self._all_kept()]
+
+    def forgotten(self) -> None:
+        """It is stored no longer."""
         self._running.clear()
+        self._waiting.clear()
 
     # -- being asked ----------------------------------------------------------------------------
 
@@ -156,8 +179,12 @@ class Reports:
         """The ids of the requests under way (D07)."""
         return tuple(self._running)
 
-    def request(self, requests: Sequence[ReportRequest], now: float) -> Outcome:
+    def request(
+        self, requests: Sequence[ReportRequest], now: float, *, announced: bool = False
+    ) -> Outcome:
         """Take requests, all of them or none (D05, D08 to D12).
+
+        ``announced``: they came with the reply to our METADATA, which need not be sent again.
 
         Raises:
             StoreError: they could not be stored; none was taken.
@@ -174,11 +201,13 @@ class Reports:
             made = self._running_for(request, now)
             if isinstance(made, Outcome):
                 return made
-            taken.append(made)
+            if not self._is_repeated(request, made):
+                taken.append(made)
         after = {*self._running, *(running.report_request_id for running in taken)}
         if len(after) > self._max_requests:
             return Outcome(_NOT_SUPPORTED, f"more than {self._max_requests} requests at a time")
-        changes: dict[str, str | None] = {}
+        again = metadata and not announced
+        changes: dict[str, str | None] = dict(self.NOT_ANNOUNCED) if again else {}
         for running in taken:
             changes[_REQUESTS + running.report_request_id] = json.dumps(_to_json(running))
             replaced = self._running.get(running.report_request_id)
@@ -196,13 +225,16 @@ class Reports:
         Raises:
             StoreError: it could not be stored; they go on.
         """
-        ids = tuple(report_request_ids)
+        ids = tuple(dict.fromkeys(report_request_ids))
         unknown = [i for i in ids if i not in self._running]
         known = [self._running[i] for i in ids if i in self._running]
         if report_to_follow:
             for running in known:
                 self._deliver(running, now, {})
-        self._stop(tuple(running.report_request_id for running in known))
+        self._stop(
+            tuple(running.report_request_id for running in known),
+            () if report_to_follow else self._waiting_of(ids),
+        )
         if unknown:
             return Outcome(_INVALID_ID, f"no such report request: {', '.join(unknown)}")
         return Outcome()
@@ -317,10 +349,11 @@ class Reports:
         if running.next_sample <= now:
             missed = math.floor((now - running.next_sample) / running.step)
             at = running.next_sample + missed * running.step
-            sample = running.source.sample(at)
-            running.samples.append(sample)
-            if running.next_delivery > now:  # else it is stored with the report
-                self._store_sample(running, sample, now)
+            if at < running.end:  # else the gap has lasted until after it
+                sample = running.source.sample(at)
+                running.samples.append(sample)
+                if running.next_delivery > now:  # else it is stored with the report
+                    self._store_sample(running, sample, now)
             running.next_sample = at + running.step
             if running.next_sample >= running.end:
                 running.next_sample = math.inf
@@ -330,7 +363,8 @@ class Reports:
                 self._deliver(running, now, {key: None})
                 del self._running[running.report_request_id]
                 return
-            following = _grid(running.next_delivery + running.back, running.back, now)
+            missed = math.floor((now - running.next_delivery) / running.back)
+            following = running.next_delivery + (missed + 1) * running.back
             following = min(following, running.end)
             kept = {**_to_json(running), "next_delivery": following}
             self._deliver(running, now, {key: json.dumps(kept)})
@@ -362,6 +396,7 @@ class Reports:
                     "report request %r: nothing is kept of the time it asks for",
                     running.report_request_id,
                 )
+                samples = [source.no_values(running.start)]  # D13
         elif not samples:
             samples = [source.sample(now)]
         report = _report(running, samples, now, self._one_payload)
@@ -387,12 +422,29 @@ class Reports:
         """To forget every request, those that were given up too, and what they have gathered."""
         return dict.fromkeys((*self._state.load(_REQUESTS), *self._state.load(_SAMPLES)))
 
-    def _stop(self, ids: Sequence[str]) -> None:
+    def _stop(self, ids: Sequence[str], numbers: Sequence[int]) -> None:
         keys = [_REQUESTS + i for i in ids]
         keys += [k for i in ids if i in self._running for k in self._running[i].sample_keys]
+        keys += [f"{_WAITING}{number:012}" for number in numbers]
         self._state.save(dict.fromkeys(keys))
         for report_request_id in ids:
             self._running.pop(report_request_id, None)
+        for number in numbers:
+            del self._waiting[number]
+
+    def _waiting_of(self, ids: Sequence[str]) -> list[int]:
+        return [n for n, report in self._waiting.items() if report.report_request_id in ids]
+
+    def _is_repeated(self, request: ReportRequest, made: _Running) -> bool:
+        """Whether it runs already, so that what it has gathered counts: our answer may have been lost."""
+        running = self._running.get(request.report_request_id)
+        return (
+            running is not None
+            and request.report_specifier.report_interval is not None
+            and (running.source, running.r_ids) == (made.source, made.r_ids)
+            and (running.start, running.end) == (made.start, made.end)
+            and (running.step, running.back) == (made.step, made.back)
+        )
 
     def _restore(self) -> None:
         for key, text in self._state.load(_REQUESTS).items():

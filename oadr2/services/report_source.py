@@ -157,6 +157,10 @@ class ReportSource:
             found.append((point.r_id, payload))
         return Sample(at, tuple(found))
 
+    def no_values(self, at: float) -> Sample:
+        """That nothing is known of this moment."""
+        return Sample(at, tuple((point.r_id, _no_value(point)) for point in self.points.values()))
+
     def keep(self, sample: Sample) -> None:
         """Remember a sample for a request of history."""
         self.samples.append(sample)
@@ -193,10 +197,14 @@ class ReportSource:
             return ReportPayload(
                 point.r_id, last.value, last.resource_status, data_quality=PREVIOUS_VALUE
             )
-        if point.report_type == RESOURCE_STATUS:
-            unknown = ResourceStatus(online=False, manual_override=False)
-            return ReportPayload(point.r_id, resource_status=unknown, data_quality=NO_VALUE)
-        return ReportPayload(point.r_id, 0.0, data_quality=NO_VALUE)
+        return _no_value(point)
+
+
+def _no_value(point: ReportPoint) -> ReportPayload:
+    if point.report_type == RESOURCE_STATUS:
+        unknown = ResourceStatus(online=False, manual_override=False)
+        return ReportPayload(point.r_id, resource_status=unknown, data_quality=NO_VALUE)
+    return ReportPayload(point.r_id, 0.0, data_quality=NO_VALUE)
 
 
 def _resource(resource_id: str | None) -> Targets:

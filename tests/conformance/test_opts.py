@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from conversation import OK, Conversation, seconds
+from conversation import NOTHING, OK, Conversation, created, seconds
 from payloads import distribute_event, event
+from vens import BEFORE
 
+import oadr2
+from oadr2.decisions import Decisions
 from oadr2.errors import LocalProtocolError, RemoteProtocolError
+from oadr2.event import EventHandler
 from oadr2.model import (
     CanceledOpt,
+    CanceledPartyRegistration,
     CancelOpt,
+    CancelPartyRegistration,
     CreatedEvent,
     CreatedOpt,
     CreateOpt,
+    CreatePartyRegistration,
     EiResponse,
     Period,
+    RegisteredReport,
+    RegisterReport,
+    RequestEvent,
+    Response,
     Targets,
 )
 from oadr2.schedule import Duration
@@ -131,3 +143,106 @@ def test_O06_an_opt_is_taken_back(talk, named):
     assert talk.ven.opts.held == ()
     with pytest.raises(LocalProtocolError, match="not held"):
         talk.ven.cancel_opt(opt_id)
+
+
+def register_anew(talk: Conversation) -> None:
+    """The VTN has forgotten everything."""
+    with pytest.raises(RemoteProtocolError, match="463"):
+        talk.polls(Response(EiResponse(463, "who?", ""), None, "2.0b"))
+    talk.goes_on(5)
+    talk.hears(CreatePartyRegistration)
+    talk.says(created(registration_id="reg_2", ven_id="ven_11"))
+    talk.hears(RegisterReport)
+    talk.says(RegisteredReport(OK))
+    talk.hears(RequestEvent)
+    talk.says(NOTHING)
+
+
+def test_O05_a_VTN_that_forgot_us_is_told_of_our_opts_again(talk, period):
+    opt_id = talk.ven.create_availability("optOut", [period], talk.now, market_context="http://m")
+    before = talk.hears(CreateOpt)
+    talk.says(CreatedOpt(opt_id, OK))
+    register_anew(talk)
+    message = talk.hears(CreateOpt, "EiOpt")
+    assert message == replace(before, ven_id="ven_11")
+    talk.says(CreatedOpt(opt_id, OK))
+    assert [opt.opt_id for opt in talk.ven.opts.held] == [opt_id]
+    talk.polls()  # and once is enough
+
+
+def test_O05_an_opt_is_not_lost_on_a_VTN_that_forgot_us_over_it(talk, period):
+    opt_id = talk.ven.create_availability("optOut", [period], talk.now)
+    talk.hears(CreateOpt)
+    with pytest.raises(RemoteProtocolError, match="463"):
+        talk.says(Response(EiResponse(463, "who?", ""), None, "2.0b"))
+    talk.hears(CreatePartyRegistration)
+    talk.says(created())
+    talk.hears(RegisterReport)
+    talk.says(RegisteredReport(OK))
+    talk.hears(RequestEvent)
+    talk.says(NOTHING)
+    talk.goes_on(5)
+    assert talk.hears(CreateOpt).opt_id == opt_id
+
+
+def test_O05_an_opt_refused_with_an_oadrResponse_is_not_held(talk):
+    talk.ven.create_opt(talk.handler.get_event("e1"), "optOut", talk.now)
+    talk.hears(CreateOpt)
+    with pytest.raises(RemoteProtocolError, match="451"):
+        talk.says(Response(EiResponse(451, "not allowed", "r"), None, "2.0b"))
+    assert talk.ven.opts.held == ()
+
+
+def test_O05_opts_end_with_the_registration(talk, period):
+    talk.ven.create_availability("optOut", [period], talk.now)
+    talk.hears(CreateOpt)
+    talk.says(CreatedOpt(talk.ven.opts.held[0].opt_id, OK))
+    talk.ven.cancel_registration()
+    talk.hears(CancelPartyRegistration)
+    talk.says(CanceledPartyRegistration(OK, "reg_1", "ven_9"))
+    assert talk.ven.opts.held == ()
+
+
+def test_O05_the_reply_to_an_opt_of_a_former_registration_is_about_no_later_one(talk, period):
+    talk.ven.create_availability("optOut", [period], talk.now)
+    first = talk.hears(CreateOpt)
+    end = oadr2.encode(CancelPartyRegistration("reg_1", "c1", "ven_9"))
+    talk.ven.receive_push(end, "EiRegisterParty", talk.now)
+    talk.ven.register()
+    second = talk.ven.create_availability("optOut", [period], talk.now)
+    talk.says(CreatedOpt(first.opt_id, OK))
+    talk.registers()
+    assert talk.hears(CreateOpt).opt_id == second
+
+
+def test_E02_an_event_that_wants_no_answer_gets_none_when_it_is_decided_late():
+    decisions = Decisions(lambda event: "later", time_limit=60.0, clock=lambda: BEFORE)
+    handler = EventHandler(
+        "ven_local", oadr_profile_level="2.0b", clock=lambda: BEFORE, opt_callback=decisions.ask
+    )
+    talk = Conversation(handler, decisions=decisions)
+    talk.registers()
+    wanted, unwanted = event("e1"), event("e2", required="never")
+    talk.polls(distribute_event(wanted, unwanted, profile="2.0b"))
+    decisions.decide("e1", "optOut")
+    decisions.decide("e2", "optOut")
+    (answer,) = talk.hears(CreatedEvent).event_responses
+    assert (answer.event_id, answer.opt_type) == ("e1", "optOut")
+    talk.says(NOTHING)
+    assert talk.next() is None
+    assert [state.opt_type for state in handler.get_states()] == ["optOut", "optOut"]
+
+
+def test_O06_an_opt_is_taken_back_once_more_when_the_reply_cannot_be_read(talk):
+    opt_id = talk.ven.create_opt(talk.handler.get_event("e1"), "optOut", talk.now)
+    talk.hears(CreateOpt)
+    talk.says(CreatedOpt(opt_id, OK))
+    talk.ven.cancel_opt(opt_id)
+    talk.hears(CancelOpt)
+    with pytest.raises(RemoteProtocolError):
+        talk.says(b"<html>")
+    assert talk.next() is None
+    talk.goes_on(5)
+    talk.hears(CancelOpt)
+    talk.says(CanceledOpt(OK, opt_id))
+    assert talk.ven.opts.held == ()

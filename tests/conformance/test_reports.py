@@ -8,10 +8,13 @@ from itertools import pairwise
 import pytest
 from conversation import NOTHING, OK, Conversation, created, seconds
 
+import oadr2
 from oadr2.errors import ConfigurationError, RemoteProtocolError, TransportError
 from oadr2.event import EventHandler
 from oadr2.model import (
+    CanceledPartyRegistration,
     CanceledReport,
+    CancelPartyRegistration,
     CancelReport,
     CreatedReport,
     CreatePartyRegistration,
@@ -483,8 +486,6 @@ def test_requests_for_points_that_are_gone_are_given_up_at_the_restart(sources, 
 
 
 def test_D21_reportBackDuration_is_read_nested_and_as_plain_text():
-    import oadr2  # noqa: PLC0415
-
     message = CreateReport((request("a", "usage", ["power"], back=seconds(60)),), "q")
     data = oadr2.encode(message)
     nested = b"<xcal:duration>PT1M</xcal:duration></ei:reportBackDuration>"
@@ -510,3 +511,145 @@ def test_a_report_that_the_VTN_fails_over_does_not_hold_up_the_others(talk):
         else:
             talk.says(UpdatedReport(OK))
     assert sent == ["a", "b", "a"]
+
+
+# -- a network that loses, and a process that is killed -------------------------------------------
+
+
+def test_D07_a_request_that_is_repeated_keeps_what_was_gathered(talk):
+    """Its answer was lost, so the VTN asks once more: the readings until then count."""
+    begin = talk.now
+    asked = request("a", "usage", ["power"], step=seconds(5), back=seconds(40), start=begin)
+    ask(talk, asked)
+    ask(talk, asked)
+    while not isinstance(talk.next(), UpdateReport):
+        if talk.action is None:
+            talk.clock.now = talk.ven.next_deadline
+        else:
+            talk.says(NOTHING)
+    times = [i.dtstart.timestamp() - begin for i in delivered(talk).intervals]
+    assert times == [10, 15, 20, 25, 30, 35, 40]  # it was asked for at 10
+
+
+def test_D09_nothing_is_read_for_a_time_after_the_end(talk):
+    begin = talk.now
+    span = {"start": begin, "length": seconds(20)}
+    ask(talk, request("a", "usage", ["power"], step=seconds(5), back=seconds(20), **span))
+    talk.goes_on(1000)  # the process slept
+    report = delivered(talk)
+    assert [i.dtstart.timestamp() - begin for i in report.intervals] == [10]
+    assert talk.ven.reports.pending == ()
+
+
+@pytest.mark.parametrize("status", [None, 503])
+def test_D09_points_are_read_while_the_VTN_is_away_or_does_not_register_us(talk, status):
+    begin = talk.now + 10
+    ask(talk, request("a", "usage", ["power"], step=seconds(5), back=seconds(20), start=begin))
+    talk.ven.register()
+    talk.hears(CreatePartyRegistration)
+    talk.ven.failed(talk.action, TransportError("gone", status=status, retry_after=60), talk.now)
+    talk.ven._tries.not_before += 60 if status is None else 0
+    for moment in (5, 10, 15, 20):
+        while talk.now < begin + moment:
+            talk.clock.now = max(talk.now, talk.ven.next_deadline)
+            message = talk.next()
+            assert not isinstance(message, CreatePartyRegistration)
+            if isinstance(message, Poll):  # it goes on under the registration that it has
+                talk.says(NOTHING)
+    (report,) = talk.ven.reports._waiting.values()
+    assert [i.dtstart.timestamp() - begin for i in report.intervals] == [0, 5, 10, 15, 20]
+
+
+def test_D09_a_gap_that_ends_when_a_report_is_due_brings_one_report(talk):
+    begin = talk.now + 10
+    ask(talk, request("a", "usage", ["power"], step=seconds(5), back=seconds(20), start=begin))
+    assert talk.now == begin
+    talk.goes_on(40)
+    talk.hears(UpdateReport)
+    talk.next()
+    assert talk.ven.reports.waiting == 1
+
+
+def test_D11_METADATA_that_were_promised_are_sent_after_a_kill(sources):
+    state = MemoryState()
+    talk = Conversation(sources=sources, state=state)
+    talk.registers()
+    ask(talk, request("a", "METADATA", ["METADATA"]))
+    Conversation(sources=sources, state=state).hears(RegisterReport, "EiReport")
+
+
+def test_D11_METADATA_asked_for_in_the_reply_to_them_are_not_sent_twice(sources):
+    state = MemoryState()
+    talk = Conversation(sources=sources, state=state)
+    asked = request("a", "METADATA", ["METADATA"])
+    talk.registers(RegisteredReport(OK, (asked,)))
+    Conversation(sources=sources, state=state).hears(RequestEvent)
+
+
+def test_D13_history_that_is_not_kept_is_told_as_such(talk):
+    begin = talk.now - 7200
+    ask(talk, request("a", "history", ["power"], start=begin, length=seconds(60)))
+    (interval,) = delivered(talk).intervals
+    assert interval.dtstart.timestamp() == begin
+    assert [(p.r_id, p.data_quality) for p in interval.payloads] == [("power", NO_VALUE)]
+
+
+@pytest.mark.parametrize("to_follow", [False, True])
+def test_D17_what_waits_of_a_cancelled_report_goes_only_if_it_is_to_follow(talk, to_follow):
+    ask(talk, request("a", "usage", ["power"], back=seconds(60), start=talk.now))
+    talk.goes_on(60)
+    talk.hears(UpdateReport)
+    talk.ven.failed(talk.action, TransportError("HTTP 500", status=500), talk.now)
+    talk.polls(CancelReport(("a",), to_follow, "q8"))
+    talk.hears(CanceledReport)
+    talk.says(NOTHING)
+    assert talk.ven.reports.waiting == (2 if to_follow else 0)
+
+
+def test_D17_a_report_that_is_cancelled_twice_in_one_message_has_one_last_report(talk):
+    ask(talk, request("a", "usage", ["power"], back=seconds(60), start=talk.now))
+    talk.polls(CancelReport(("a", "a"), True, "q8"))
+    talk.hears(CanceledReport)
+    assert talk.ven.reports.waiting == 1
+
+
+def test_D19_a_request_that_overtakes_the_reply_to_METADATA_goes_on(sources):
+    """Over push the VTN asks on one connection while its reply is on its way on another."""
+    state = MemoryState()
+    talk = Conversation(sources=sources, state=state)
+    talk.registers()
+    ask(talk, request("before", "usage", ["power"], back=seconds(60)))
+    talk.ven.register()
+    talk.hears(CreatePartyRegistration)
+    talk.says(created())
+    talk.hears(RegisterReport)
+    after = request("after", "usage", ["power"], back=seconds(60))
+    talk.ven.receive_push(oadr2.encode(CreateReport((after,), "q")), "EiReport", talk.now)
+    talk.says(RegisteredReport(OK))
+    assert talk.ven.reports.pending == ("after",)
+    assert Conversation(sources=sources, state=state).ven.reports.pending == ("after",)
+
+
+def test_a_report_is_not_lost_on_a_VTN_that_forgot_us(talk):
+    ask(talk, one_shot("a", "usage", "power"))
+    talk.hears(UpdateReport)
+    with pytest.raises(RemoteProtocolError, match="463"):
+        talk.says(UpdatedReport(EiResponse(463, "who?", "")))
+    talk.hears(CreatePartyRegistration)
+    talk.says(created())
+    talk.hears(RegisterReport)
+    talk.says(RegisteredReport(OK))
+    talk.hears(RequestEvent)
+    talk.says(NOTHING)
+    talk.goes_on(5)
+    assert delivered(talk).report_request_id == "a"
+
+
+def test_a_registration_that_ends_takes_its_reports_with_it(talk):
+    ask(talk, one_shot("a", "usage", "power"))
+    talk.hears(UpdateReport)
+    talk.ven.failed(talk.action, TransportError("HTTP 500", status=500), talk.now)
+    talk.ven.cancel_registration()
+    talk.hears(CancelPartyRegistration)
+    talk.says(CanceledPartyRegistration(OK, "reg_1", "ven_9"))
+    assert talk.ven.reports.waiting == 0
