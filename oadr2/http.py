@@ -348,7 +348,8 @@ def _reason(error: Exception) -> str:
     if isinstance(told, ssl.SSLError):
         text = re.sub(r"^\[.*?\] | \(_ssl\.c:[0-9]+\)$", "", str(told))
         code = told.verify_code if isinstance(told, ssl.SSLCertVerificationError) else 0
-        plain = _PLAIN_HINT if told.reason in _PLAIN_ANSWER else ""
+        reason = getattr(told, "reason", "")  # one that pinning has made has none
+        plain = _PLAIN_HINT if reason in _PLAIN_ANSWER else ""
         return text.rstrip(".") + _VERIFY_HINTS.get(code, plain)
     if isinstance(told, OSError) and told.errno is not None and told.errno > 0:
         text = os.strerror(told.errno)
