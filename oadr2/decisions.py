@@ -173,6 +173,22 @@ class Decisions:
             raise
         self._drop_replaced()
 
+    def drop_gone(self, held: Iterable[EventState]) -> None:
+        """Wait for no decision about what is cancelled or gone: the VTN is to be answered now (E01)."""
+        versions = {
+            found.event.event_id: found.event.modification_number
+            for found in held
+            if found.phase != "ending"
+        }
+        gone = [
+            pending
+            for event_id, pending in self._pending.items()
+            if versions.get(event_id) != pending.modification_number
+        ]
+        for pending in gone:
+            del self._pending[pending.event_id]
+        self._drop(gone)
+
     def decide(self, event_id: str, opt_type: OptType) -> bool:
         """Decide about an event that waits; False when it does not wait, or no longer."""
         pending = self._pending.get(event_id)

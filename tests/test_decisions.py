@@ -88,6 +88,18 @@ def test_an_undecided_event_is_not_answered_and_the_others_are() -> None:
     assert not side.decisions.decide("e1", "optIn")
 
 
+def test_E01_the_end_of_an_undecided_event_is_answered_at_once() -> None:
+    """A VTN may send the cancellation once, and is owed an answer to it whatever was undecided."""
+    side = Side(lambda _event: "later")
+    side.pushed()
+    assert side.answers() == {}
+    side.vtn.cancel_event("e1")
+    side.pushed()
+    assert side.answers().keys() == {"e1"}
+    side.now += 60
+    assert side.answers() == {"e2": "optIn"}
+
+
 @pytest.mark.parametrize("default", ["optIn", "optOut"])
 def test_after_the_time_limit_the_default_is_the_answer(default: str) -> None:
     side = Side(lambda _event: "later", default)

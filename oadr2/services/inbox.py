@@ -128,6 +128,8 @@ class Inbox:
             return self._handler.handle_payload(body)
         with self._decisions.whole_or_not():
             reply = self._handler.handle_payload(body)
+        if self._decisions.pending:
+            self._decisions.drop_gone(self._handler.get_states())
         pending = self._decisions.pending
         if reply is None or not pending:
             return reply
