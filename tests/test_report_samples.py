@@ -160,7 +160,8 @@ def test_nothing_is_left_behind_by_a_request_that_ends(ven: Ven, how: str) -> No
     if how == "announced":
         ven.reports.announced()
     elif how == "ended":
-        ven.reports.forget()
+        ven.state.save(dict.fromkeys(ven.reports.to_forget()))
+        ven.reports.forgotten()
     elif how == "anew":
         ven.ask("a", "meter", "other")
     else:

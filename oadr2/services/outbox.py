@@ -148,11 +148,6 @@ class OptOutbox:
         self._state.save({_key(number): None})
         self._waiting.pop(number, None)
 
-    def clear(self) -> None:
-        """Nobody is left to be told."""
-        self._state.save(dict.fromkeys(self.to_forget()))
-        self.forgotten()
-
     def to_forget(self) -> list[str]:
         """The keys of all that is kept."""
         return [_key(number) for number in self._waiting]

@@ -210,7 +210,7 @@ class Registration:
         )
 
     def cancelled_by_vtn(self, message: CancelPartyRegistration) -> CanceledPartyRegistration:
-        """The answer to the VTN that ends it; ``forget`` when its code is 200 (P09, P10)."""
+        """The answer to the VTN that ends it; ``end`` when its code is 200 (P09, P10)."""
         known = self.registered
         if known is None:
             known = self._ended  # our answer may have been lost

@@ -157,13 +157,8 @@ class Reports:
         """Whether the VTN has METADATA that say what can be reported now."""
         return self._state.load(_ANNOUNCED).get(_ANNOUNCED) == self._description()
 
-    def forget(self) -> None:
-        """The registration is over: nobody is left to report to."""
-        self._state.save(dict.fromkeys(self.to_forget()))
-        self.forgotten()
-
     def to_forget(self) -> list[str]:
-        """The keys of all that is kept."""
+        """The keys of all that is kept; not to be kept when nobody is left to report to."""
         waiting = [f"{_WAITING}{number:012}" for number in self._waiting]
         return [_ANNOUNCED, *waiting, *self._all_kept()]
 

@@ -22,20 +22,13 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0  # for what must come: long enough for a machine that is busy with other things
 
 
-def write_file(
-    folder: Path,
-    vtn_url: str,
-    points: Sequence[str],
-    extra: str = "",
-    *,
-    device_timeout: str = "0.3s",
-) -> Path:
+def write_file(folder: Path, vtn_url: str, points: Sequence[str], extra: str = "") -> Path:
     """A gateway's file with these ``[[point]]`` tables, each given without its header."""
     path = folder / "gateway.toml"
     tables = "".join(f"\n[[point]]\n{point}\n" for point in points)
     path.write_text(
         f"""[gateway]
-device_timeout = "{device_timeout}"
+device_timeout = "0.3s"
 
 [[ven]]
 ven_id = "gw"

@@ -49,11 +49,9 @@ def valve() -> Iterator[Valve]:
 
 
 @contextlib.contextmanager
-def gateway(
-    folder: Path, server: VtnServer, *tables: str, device_timeout: str = "0.3s"
-) -> Iterator[GatewayProcess]:
+def gateway(folder: Path, server: VtnServer, *tables: str) -> Iterator[GatewayProcess]:
     """``oadr2 gateway`` at work, every device seen."""
-    path = write_file(folder, server.url, tables, device_timeout=device_timeout)
+    path = write_file(folder, server.url, tables)
     with GatewayProcess(path, folder) as process:
         wait_for(
             lambda: (
@@ -108,8 +106,7 @@ def test_the_vtn_gone_past_the_failsafe_time(
         return load.table(f'failsafe = {{ after = "1s", action = {word} }}')
 
     silent = {"value": "fail-safe value", "release": "released", "hold": "held"}[action]
-    # No device is silent here, however busy the machine.
-    with gateway(tmp_path, server, *map(table, loads), device_timeout="10s"):
+    with gateway(tmp_path, server, *map(table, loads)):
         begin = datetime.now(UTC)
         vtn.add_event("peak", start=begin, duration="PT3S", level=2)
         for load in loads:
@@ -234,8 +231,7 @@ def test_the_broker_restarted(
     heater: Heater, chiller: Chiller, vtn: SimulatedVtn, server: VtnServer, tmp_path: Path
 ) -> None:
     """In the middle of an event, its retained messages lost; the next interval came meanwhile."""
-    # A broker that is gone refuses at once.
-    with gateway(tmp_path, server, heater.table(), chiller.table(), device_timeout="10s"):
+    with gateway(tmp_path, server, heater.table(), chiller.table()):
         vtn.add_event("peak", start="now", levels=[("PT3S", 2), ("PT1H", 3)])
         settles(tmp_path, heater, f"verified {heater.levels[2]} peak")
         heater.broker.kill()
