@@ -13,7 +13,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from oadr2._core.objects import decode
 from oadr2.decisions import Decisions
@@ -26,13 +26,8 @@ from oadr2.errors import (
 )
 from oadr2.event import EventHandler
 from oadr2.model import (
-    CanceledOpt,
-    CanceledPartyRegistration,
-    CancelOpt,
-    CreatedOpt,
     CreatedPartyRegistration,
     CreatedReport,
-    CreateOpt,
     DistributeEvent,
     EiResponse,
     Event,
@@ -41,21 +36,23 @@ from oadr2.model import (
     Period,
     Poll,
     RegisteredReport,
-    ReportRequest,
     Response,
     Targets,
     UpdatedReport,
     UpdateReport,
 )
 from oadr2.pacing import BackOff
+from oadr2.services import activity
+from oadr2.services.activity import Activity
 from oadr2.services.inbox import NOT_RECOGNIZED, SERVICE_OF, Inbox
-from oadr2.services.opt import HeldOpt, Opts
-from oadr2.services.outbox import AnswersOwed, OptOutbox
+from oadr2.services.opt_service import OptService
+from oadr2.services.outbox import AnswersOwed
 from oadr2.services.registration import Registration, RegistrationSettings
+from oadr2.services.registration_service import Phase, RegistrationService
 from oadr2.services.replies import accepted, expect
 from oadr2.services.report import Reports
 from oadr2.services.report_source import ReportSource
-from oadr2.services.request import Activity, ActivityKind, Purpose, Request
+from oadr2.services.request import Purpose, Request
 from oadr2.services.seal import PayloadSigner, PayloadVerifier, Seal
 from oadr2.services.state import ServiceState, state_beside
 from oadr2.services.tries import Tries
@@ -64,11 +61,6 @@ from oadr2.ven import Push, Service
 __all__ = ["Activity", "Request", "Ven20b"]
 
 _log = logging.getLogger("oadr2.ven")
-
-_INVALID_ID: Final = 452
-_NOT_REGISTERED: Final = 463
-
-Phase: TypeAlias = Literal["unregistered", "registered", "cancelled"]
 
 
 class Ven20b:
@@ -124,9 +116,11 @@ class Ven20b:
             self._state,
             one_payload_per_interval=handler.policy.one_payload_per_interval,
         )
-        self.opts = Opts(self._state)
         self.decisions = decisions
         self._seal = Seal(handler.policy, signer, verifier)
+        self.opts = OptService(
+            self._state, self._seal, new_id=self._id, ven_id=lambda: self._ven_id
+        )
         self._on_activity = on_activity
         self._on_heard = on_heard
         if decisions is not None:
@@ -143,31 +137,26 @@ class Ven20b:
         self._drain_limit = drain_limit
         self._random = random.Random(seed)  # noqa: S311  ids and jitter, no secrets
         self._tries = Tries(back_off_base, back_off_max, self._random.random)
-        self._anew = BackOff(back_off_base, back_off_max, self._random.random)
+        self._standing = RegistrationService(
+            self.registration, BackOff(back_off_base, back_off_max, self._random.random)
+        )
         self._next_poll = 0.0
         self._drained = 0
         self._owed = AnswersOwed(wrap=handler.policy.wrap_20b)
         self._answer_numbers = itertools.count(1)
-        self._unsent_opts = OptOutbox(self._state)
         # A list that was asked for may be older than one that was pushed meanwhile.
         self._lists_pushed = 0
         self._lists_asked_after = 0
         self._list_missed = False  # with the reply to a poll
-        ends = self.registration.last_word == "end"
-        self._cancel = ends and self.registration.registered is not None
-        self._cancelled = ends and not self._cancel
-        if self._cancelled:
+        if self._standing.is_over:
             _log.warning(
                 "VEN %r asks for nothing: its registration was ended by order (oadr2 ven register)",
                 handler.ven_id,
             )
-        self._queried = not self.registration.settings.query
-        again = not self.registration.holds or self.registration.last_word == "register"
-        self._register = again and not ends
         # Announcing would end what was asked for before (D19).
         known = self.reports.is_announced and not handler.policy.announce_at_start
-        self._announce = not self._register and not known
-        self._synchronise = not self._register
+        self._announce = not self._standing.is_wanted and not known
+        self._synchronise = not self._standing.is_wanted
         if self.registration.registered is not None:
             handler.rename(self.registration.registered.ven_id)
 
@@ -176,9 +165,7 @@ class Ven20b:
     @property
     def phase(self) -> Phase:
         """``cancelled`` stays until :meth:`register` is called."""
-        if self._cancelled:
-            return "cancelled"
-        return "unregistered" if self.registration.registered is None else "registered"
+        return self._standing.phase
 
     def next_action(self, now: float) -> Request | None:
         """What to send now, or None until :attr:`next_deadline`. One at a time, in the right order.
@@ -190,7 +177,7 @@ class Ven20b:
             self.reports.advance(now)
             if self.opts.held:
                 held = self.handler.get_active_events()
-                self.opts.expire(now, frozenset(event.event_id for event in held))
+                self.opts.expire(now, [event.event_id for event in held])
         if self.decisions is not None:
             self.decisions.ask_again(now)
             for event_id, opt_type in self.decisions.due(now):
@@ -203,25 +190,14 @@ class Ven20b:
     def _next(self, now: float) -> Request | None:
         if self._owed and self._ready("answer", now):
             return self._owed.first
-        if self._cancelled:
+        if self._standing.is_wanted and self._ready("register", now):
+            purpose, message = self._standing.request(self._id())
+            return self._request("EiRegisterParty", message, purpose)
+        if not self._standing.goes_on:
             return None
-        if self._register and self._ready("register", now):
-            return self._registering()
-        if not self._goes_on:
-            return None
-        if self._cancel and self._ready("cancel", now):
+        if self._standing.is_to_end and self._ready("cancel", now):
             return self._request("EiRegisterParty", self.registration.cancel(self._id()), "cancel")
         return self._next_registered(now)
-
-    @property
-    def _goes_on(self) -> bool:
-        """Whether there is more to do than to register: what we have holds until it is renewed."""
-        return not self._register or self.registration.holds
-
-    def _registering(self) -> Request:
-        if not self._queried:
-            return self._request("EiRegisterParty", self.registration.query(self._id()), "query")
-        return self._request("EiRegisterParty", self.registration.create(self._id()), "register")
 
     def _next_registered(self, now: float) -> Request | None:
         if self._announce and self._ready("announce", now):
@@ -230,8 +206,8 @@ class Ven20b:
         if self._synchronise and self._ready("synchronise", now):
             self._lists_asked_after = self._lists_pushed
             return Request("EiEvent", self.handler.build_request_payload(), "synchronise")
-        if self._unsent_opts and self._ready("opt", now):
-            opt = self._unsent_opts.first
+        opt = self.opts.due()
+        if opt is not None and self._ready("opt", now):
             told = self._addressed(decode(opt.data))
             return self._request("EiOpt", told, "opt", str(opt.number))
         delivery = self.reports.due()
@@ -246,14 +222,14 @@ class Ven20b:
     def next_deadline(self) -> float | None:
         """Seconds since 1970 when :meth:`next_action` may have something, or None: only after a call."""
         times = [self._tries.ready_at("answer")] if self._owed else []
-        if self._register and not self._cancelled:
+        if self._standing.is_wanted:
             times.append(self._tries.ready_at("register"))
-        if self._goes_on and not self._cancelled:
+        if self._standing.goes_on:
             wanted: tuple[tuple[Purpose, object], ...] = (
-                ("cancel", self._cancel),
+                ("cancel", self._standing.is_to_end),
                 ("announce", self._announce),
                 ("synchronise", self._synchronise),
-                ("opt", self._unsent_opts),
+                ("opt", self.opts.waiting),
                 ("report", self.reports.waiting),
             )
             times += [self._tries.ready_at(purpose) for purpose, is_wanted in wanted if is_wanted]
@@ -285,12 +261,12 @@ class Ven20b:
         try:
             self._receive(action, data, now)
         except RemoteProtocolError as error:
-            if not self._is_unknown(action, error):
+            if not self._standing.says_unknown(action.purpose, error):
                 self._retry_or_drop(action, now)
                 raise
             # What it has not taken is said again, and not at once if it forgets us over that.
             self._hold_back(action, now)
-            if self._cancel and not self._register:  # else it may know us by newer ids
+            if self._standing.is_to_end and not self._standing.is_wanted:  # else by newer ids
                 self._end()  # which is all we wanted
             else:
                 self._forgotten(now)
@@ -300,7 +276,7 @@ class Ven20b:
             raise
         self._tries.succeeded(action.purpose)
         if action.purpose not in ("query", "register"):
-            self._anew.succeeded()  # it knows us
+            self._standing.known()
         if action.purpose in ("poll", "synchronise"):
             self._hear()
 
@@ -359,15 +335,6 @@ class Ven20b:
             self._list_missed = True
             self._next_poll = max(until, now + self.registration.settings.min_poll_interval)
 
-    def _is_unknown(self, action: Request, error: RemoteProtocolError) -> bool:
-        """Whether this refusal says that the VTN has no registration of ours (facts.md 3.1)."""
-        if self.registration.registered is None or action.purpose == "query":
-            return False
-        names_it = action.purpose == "register"  # by its registrationID
-        return error.response_code == _NOT_REGISTERED or (
-            names_it and error.response_code == _INVALID_ID
-        )
-
     def _receive(self, action: Request, data: bytes, now: float) -> None:
         if not data.strip():
             self._take_nothing(action, now)
@@ -381,16 +348,17 @@ class Ven20b:
         elif purpose == "register":
             self._registered(expect(message, CreatedPartyRegistration), now)
         elif purpose == "query":
-            self._queried = True
+            self._standing.queried()
             accepted(expect(message, CreatedPartyRegistration).response, "our query")
         elif purpose == "announce":
             self._announced(expect(message, RegisteredReport), now)
         elif purpose == "report":
             self._delivered(action, expect(message, UpdatedReport), now)
         elif purpose == "opt":
-            self._opt_answered(action, message)
+            asked = decode(action.data)
+            self._tell(self.opts.answered(int(action.key), asked, message))
         elif purpose == "cancel":
-            self._cancel_answered(message)
+            self._end_answered(message)
         else:
             accepted(expect(message, Response).response, "our answer")
             self._owed.done(action.key)
@@ -404,7 +372,7 @@ class Ven20b:
         elif action.purpose == "report":
             self.reports.delivered(int(action.key))
         elif action.purpose == "opt":
-            self._unsent_opts.sent(int(action.key))
+            self.opts.taken(int(action.key))
         else:
             raise RemoteProtocolError(f"the reply to our {_NAMES[action.purpose]} is empty")
 
@@ -431,11 +399,12 @@ class Ven20b:
         """Do what the VTN asks; the answer that is owed, which for events is ready made."""
         taken = self._inbox.take(message, body, now)
         self._announce = self._announce or taken.announce
-        self._register = self._register or taken.register
+        if taken.register:
+            self._standing.wants_again()
         if taken.ended:
             self._end(by_vtn=True)
         if taken.asked is not None:
-            self._tell_requests(taken.asked[0], taken.asked[1].response_code)
+            self._tell(activity.asked(taken.asked[0], taken.asked[1].response_code))
         return taken.answer
 
     def _answer_late(self, event_id: str, opt_type: OptType) -> None:
@@ -469,40 +438,23 @@ class Ven20b:
         self._next_poll = now + self._interval()
 
     def _registered(self, reply: CreatedPartyRegistration, now: float) -> None:
-        if self._cancelled and self.registration.last_word != "end":
-            return  # asked for before the end
         before = self.registration.registered
         if before is None:
-            self._tell_opts_again()
-        found = self.registration.created(reply, also=self.reports.NOT_ANNOUNCED)
+            self.opts.tell_again()
+        found = self._standing.created(reply, also=self.reports.NOT_ANNOUNCED)
+        if found is None:
+            return
         self.handler.rename(found.ven_id)
         self._owed.readdress(self._addressed)
-        self._register = False
-        if self.registration.last_word == "end":  # said while this was under way
-            self._cancel, self._cancelled = True, False
         self._announce = self._synchronise = True  # P08, L06
         self._next_poll = now + self._interval()
-        polls = self.registration.settings.polls
-        again = " again" if before is not None else ""
-        how = f"a poll every {self._interval():g} s" if polls else "no polls, it comes to us"
-        self._tell(
-            "registered",
-            f"registered{again} with VTN {found.vtn_id!r} as {found.ven_id!r}, {how}",
-            ven_id=found.ven_id,
-            vtn_id=found.vtn_id,
-            registration_id=found.registration_id,
-            poll_interval=self._interval() if polls else None,
-        )
+        interval = self._interval() if self.registration.settings.polls else None
+        again = before is not None
+        self._tell(activity.registered(found, again=again, poll_interval=interval))
 
-    def _cancel_answered(self, message: Message) -> None:
-        try:
-            reply = expect(message, CanceledPartyRegistration)
-            accepted(reply.response, "the end of our registration")
-        except RemoteProtocolError as error:
-            # It knows of none: its reply to an earlier try was lost, or we were killed before it came.
-            if error.response_code not in (_NOT_REGISTERED, _INVALID_ID):
-                raise
-        wanted = self._cancel
+    def _end_answered(self, message: Message) -> None:
+        self._standing.end_answered(message)
+        wanted = self._standing.is_to_end
         self._end()
         if not wanted:  # by now we are to register again
             self.register()
@@ -511,18 +463,11 @@ class Ven20b:
         self._announce = reply.response.ok  # until all that it brings is stored
         accepted(reply.response, "our reports")
         self.reports.announced()
-        count = sum(len(source.points) for source in self.reports.sources.values())
-        names = tuple(self.reports.sources)
-        self._tell(
-            "announced",
-            f"{_count(len(names), 'report')} announced, {_count(count, 'point')}",
-            reports=names,
-            points=count,
-        )
+        self._tell(activity.announced(self.reports.sources))
         outcome = self.reports.request(reply.report_requests, now, announced=True)
         self._announce = False
         if reply.report_requests:
-            self._tell_requests(reply.report_requests, outcome.response_code)
+            self._tell(activity.asked(reply.report_requests, outcome.response_code))
             # A request for METADATA in the reply to it has been fulfilled a moment ago.
             request_id = reply.response.request_id
             response = EiResponse(outcome.response_code, outcome.description, request_id)
@@ -537,38 +482,7 @@ class Ven20b:
         accepted(reply.response, "our report")
         self.reports.delivered(int(action.key))
         if delivery is not None:
-            report = delivery.report
-            self._tell(
-                "delivered",
-                f"{report.report_specifier_id!r} delivered for request "
-                f"{report.report_request_id!r}, {_count(len(report.intervals), 'interval')}",
-                report=report.report_specifier_id,
-                report_request_id=report.report_request_id,
-                intervals=len(report.intervals),
-                waiting=self.reports.waiting,
-            )
-
-    def _opt_answered(self, action: Request, message: Message) -> None:
-        asked = decode(action.data)
-        response = getattr(message, "response", None)
-        if isinstance(response, EiResponse) and response.response_code == _NOT_REGISTERED:
-            accepted(response, "our opt")
-        if isinstance(message, CanceledOpt):
-            opt_id = message.opt_id or expect(asked, CancelOpt).opt_id  # O06
-            self.opts.forget(opt_id)
-            self._unsent_opts.sent(int(action.key))
-            accepted(message.response, "the end of our opt")
-            self._tell("opt", f"opt {opt_id!r} taken back", opt_id=opt_id, cancelled=True)
-            return
-        refused = isinstance(message, Response | CreatedOpt) and not message.response.ok
-        if refused and isinstance(asked, CreateOpt):
-            self.opts.forget(asked.opt_id)
-        self._unsent_opts.sent(int(action.key))
-        reply = expect(message, CreatedOpt)
-        accepted(reply.response, "our opt")
-        self._tell(
-            "opt", f"opt {reply.opt_id!r} taken by the VTN", opt_id=reply.opt_id, cancelled=False
-        )
+            self._tell(activity.delivered(delivery.report, self.reports.waiting))
 
     # -- what the application asks --------------------------------------------------------------
 
@@ -578,15 +492,13 @@ class Ven20b:
         Raises:
             StoreError: it could not be stored; nothing has changed.
         """
-        self.registration.say("" if self.registration.registered is None else "register")
-        self._cancelled = self._cancel = False
-        self._register = True
+        self._standing.register()
         self._tries.forget()
 
     @property
     def is_settled(self) -> bool:
         """Whether we are registered, have the VTN's events, and owe it no answer."""
-        asks = self._register or self._announce or self._synchronise
+        asks = self._standing.is_wanted or self._announce or self._synchronise
         return self.phase == "registered" and not asks and not self._owed
 
     def reconnect(self) -> None:
@@ -613,9 +525,7 @@ class Ven20b:
         Raises:
             LocalProtocolError: we are not registered.
         """
-        if self.registration.registered is None:
-            raise LocalProtocolError("this VEN is not registered")
-        self._cancel = True
+        self._standing.end()
 
     def withdraw(self) -> None:
         """End our registration, and begin none until :meth:`register`, over a restart too (P11).
@@ -625,11 +535,9 @@ class Ven20b:
         Raises:
             StoreError: it could not be stored; nothing has changed.
         """
-        self.registration.say("end")
+        has_none = self._standing.withdraw()
         self._tries.forget()
-        if self.registration.registered is not None:
-            self._cancel, self._register = True, False
-        elif not self._cancelled:
+        if has_none:
             self._end()
 
     def change_opt(self, event_id: str, opt_type: OptType, vtn_id: str | None = None) -> None:
@@ -659,11 +567,9 @@ class Ven20b:
             LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.for_event`.
             StoreError: it could not be stored; nothing is to be sent.
         """
-        message, held = self.opts.for_event(
-            event, opt_type, opt_id=opt_id or self._id(), request_id=self._id(),
-            ven_id=self._ven_id, now=now, reason=reason, targets=targets,
-        )  # fmt: skip
-        return self._hold(message, held)
+        return self.opts.create_for_event(
+            event, opt_type, now, reason=reason, targets=targets, opt_id=opt_id
+        )
 
     def create_availability(
         self,
@@ -682,12 +588,10 @@ class Ven20b:
             LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.schedule`.
             StoreError: it could not be stored; nothing is to be sent.
         """
-        message, held = self.opts.schedule(
-            opt_type, periods, opt_id=opt_id or self._id(), request_id=self._id(),
-            ven_id=self._ven_id, now=now, reason=reason, market_context=market_context,
-            targets=targets,
+        return self.opts.create_schedule(
+            opt_type, periods, now,
+            reason=reason, market_context=market_context, targets=targets, opt_id=opt_id,
         )  # fmt: skip
-        return self._hold(message, held)
 
     def cancel_opt(self, opt_id: str) -> None:
         """Take an opt back with an oadrCancelOpt (O06).
@@ -696,22 +600,7 @@ class Ven20b:
             LocalProtocolError: there is no such opt.
             StoreError: it could not be stored; nothing has changed.
         """
-        message = self.opts.cancel(opt_id, request_id=self._id(), ven_id=self._ven_id)
-        self._unsent_opts.put(message, self._seal.encoded(message))
-
-    def _hold(self, message: CreateOpt, opt: HeldOpt) -> str:
-        data = self._seal.encoded(message)
-        opt = replace(opt, message=data.decode())
-        self._unsent_opts.put(message, data, also={opt.key: opt.text})
-        self.opts.add(opt)
-        return opt.opt_id
-
-    def _tell_opts_again(self) -> None:
-        """A VTN that has forgotten us has forgotten our opts."""
-        for opt in self.opts.held:
-            message = decode(opt.message.encode()) if opt.message else None
-            if isinstance(message, CreateOpt) and not self._unsent_opts.is_about(opt.opt_id):
-                self._unsent_opts.put(message, opt.message.encode())
+        self.opts.cancel(opt_id)
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -761,50 +650,34 @@ class Ven20b:
             self._list_missed = True
             self._next_poll = max(self._next_poll, now + self._interval())
         elif action.purpose == "query":
-            self._queried = True  # it can be done without (P01)
+            self._standing.queried()
         elif action.purpose != "announce" or self._announce:
             self._tries.failed(action.purpose, now)
 
     def _forgotten(self, now: float) -> None:
-        """The VTN does not know us any more (463): register anew, as if for the first time.
-
-        At once; later and later while it forgets us each time.
-        """
-        self.registration.forget()
+        """The VTN does not know us any more (463): register anew, as if for the first time."""
+        pause = self._standing.forgotten()
         self._owed.clear()  # the events are asked for again, and the rest was owed to nobody else
-        self._register = True
-        not_the_first = self._anew.failures > 0
-        pause = self._anew.failed()
-        if not_the_first:
+        if pause:
             self._tries.failed("register", now, pause)
-        self._tell("unregistered", "the VTN does not know us any more; registering again")
+        self._tell(activity.unregistered())
 
     def _end(self, *, by_vtn: bool = False) -> None:
         """The registration is over (P09)."""
-        parts = (self.reports, self.opts, self._unsent_opts)
+        parts = (self.reports, self.opts)
         also = {key: None for part in parts for key in part.to_forget()}
-        self.registration.end(also, by_vtn=by_vtn)
+        self._standing.ended(also, by_vtn=by_vtn)
         for part in parts:
             part.forgotten()
         self._owed.clear()
-        self._cancel = self._register = False
-        self._cancelled = True
-        self._tell(
-            "cancelled", "the registration has ended; no more polls until it is asked for again"
-        )
+        self._tell(activity.cancelled())
 
-    def _tell_requests(self, requests: Sequence[ReportRequest], code: int) -> None:
-        verb = "taken" if 200 <= code <= 299 else f"refused with {code}"
-        ids = [request.report_request_id for request in requests]
-        text = f"{_count(len(ids), 'report request')} {verb}: {', '.join(ids)}"
-        self._tell("asked", text, report_request_ids=ids, response_code=code)
-
-    def _tell(self, kind: ActivityKind, text: str, **fields: object) -> None:
-        _log.info("%s", text)
+    def _tell(self, told: Activity) -> None:
+        _log.info("%s", told.text)
         if self._on_activity is None:
             return
         try:
-            self._on_activity(Activity(kind, text, fields))
+            self._on_activity(told)
         # The application's own code; what it was told of has happened all the same.
         except Exception:
             _log.exception("on_activity failed")
@@ -814,10 +687,6 @@ class Ven20b:
             self._on_heard()
         except Exception:  # likewise; the answers are owed all the same
             _log.exception("on_heard failed")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 _NAMES: Final[dict[Purpose, str]] = {

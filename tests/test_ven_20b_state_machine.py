@@ -323,7 +323,7 @@ class World:
         assert not vtn.queue, "not answered"
         assert not ven.reports.waiting
         assert not ven._owed
-        assert not ven._unsent_opts
+        assert not ven.opts.waiting
         self.check_events()
         self.check_opts()
         for wanted in vtn.wanted.values():

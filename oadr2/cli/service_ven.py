@@ -13,8 +13,8 @@ from oadr2.errors import ConfigurationError
 from oadr2.event import EventHandler
 from oadr2.model import Event, OptType
 from oadr2.report_settings import load_function, report_sources
+from oadr2.services.activity import Activity
 from oadr2.services.registration import RegistrationSettings
-from oadr2.services.request import Activity
 from oadr2.ven_20b import Ven20b
 
 _MISSING = "missing: give it as an option, or in a settings file with -c FILE"

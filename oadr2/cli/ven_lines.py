@@ -22,7 +22,7 @@ from oadr2.errors import RemoteProtocolError, TransportError
 
 if TYPE_CHECKING:
     from oadr2.event import Change, EventState
-    from oadr2.services.request import Activity, ActivityKind
+    from oadr2.services.activity import Activity, ActivityKind
 
 _CHANGE_WORDS: Final[Mapping[str, str]] = {
     "vanished": "cancelled: no longer in the VTN's list",

@@ -39,7 +39,7 @@ from oadr2.model import Event, OptType
 from oadr2.orders import Orders, carry_out_orders
 from oadr2.policy import VtnPolicy
 from oadr2.security import watch_expiry
-from oadr2.services.request import Activity
+from oadr2.services.activity import Activity
 
 
 class Client(Protocol):

@@ -1,18 +1,14 @@
-"""What a VEN of 2.0b has to send, and what it tells people: plain data of :mod:`oadr2.ven_20b`."""
+"""What a VEN of 2.0b has to send: plain data of :mod:`oadr2.ven_20b`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from oadr2.ven import Action
 
 Purpose: TypeAlias = Literal[
     "query", "register", "cancel", "announce", "synchronise", "poll", "answer", "report", "opt"
-]
-ActivityKind: TypeAlias = Literal[
-    "registered", "unregistered", "cancelled", "announced", "asked", "delivered", "opt"
 ]
 
 
@@ -22,12 +18,3 @@ class Request(Action):
 
     purpose: Purpose
     key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """Something worth telling a person: ``kind`` is a word, ``text`` one line, ``fields`` for programs."""
-
-    kind: ActivityKind
-    text: str
-    fields: Mapping[str, object] = field(default_factory=dict)

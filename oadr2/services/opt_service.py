@@ -1,0 +1,185 @@
+"""What a VEN of 2.0b says to its VTN about opts, without I/O: told, taken back, told again (facts.md 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from oadr2._core.objects import decode
+from oadr2.model import (
+    CanceledOpt,
+    CancelOpt,
+    CreatedOpt,
+    CreateOpt,
+    EiResponse,
+    Event,
+    Message,
+    OptType,
+    Period,
+    Response,
+    Targets,
+)
+from oadr2.services.activity import Activity, opt_taken, opt_taken_back
+from oadr2.services.opt import HeldOpt, Opts
+from oadr2.services.outbox import OptOutbox, UnsentOpt
+from oadr2.services.replies import accepted, expect
+from oadr2.services.seal import Seal
+from oadr2.services.state import ServiceState
+
+_NOT_REGISTERED: Final = 463
+
+
+class OptService:
+    """The opts of one VEN, and what the VTN has to be told of them.
+
+    Args:
+        state: where they are remembered.
+        seal: how messages are written.
+        new_id: makes optIDs and requestIDs.
+        ven_id: the venID that we have now.
+    """
+
+    def __init__(
+        self,
+        state: ServiceState,
+        seal: Seal,
+        *,
+        new_id: Callable[[], str],
+        ven_id: Callable[[], str],
+    ) -> None:
+        self._opts = Opts(state)
+        self._unsent = OptOutbox(state)
+        self._seal = seal
+        self._new_id = new_id
+        self._ven_id = ven_id
+
+    @property
+    def held(self) -> tuple[HeldOpt, ...]:
+        """The opts that hold, in the order of their ids."""
+        return self._opts.held
+
+    @property
+    def waiting(self) -> int:
+        """How many messages about opts the VTN has not taken yet."""
+        return len(self._unsent)
+
+    def due(self) -> UnsentOpt | None:
+        """The oldest message that the VTN has not taken yet; it may be under a former venID."""
+        return self._unsent.first if self._unsent else None
+
+    def create_for_event(
+        self,
+        event: Event,
+        opt_type: OptType,
+        now: float,
+        *,
+        reason: str,
+        targets: Targets | None,
+        opt_id: str | None,
+    ) -> str:
+        """Have our opt of an event qualified (O01); the optID.
+
+        Raises:
+            LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.for_event`.
+            StoreError: it could not be stored; nothing is to be sent.
+        """
+        message, held = self._opts.for_event(
+            event, opt_type, opt_id=opt_id or self._new_id(), request_id=self._new_id(),
+            ven_id=self._ven_id(), now=now, reason=reason, targets=targets,
+        )  # fmt: skip
+        return self._hold(message, held)
+
+    def create_schedule(
+        self,
+        opt_type: OptType,
+        periods: Sequence[Period],
+        now: float,
+        *,
+        reason: str,
+        market_context: str | None,
+        targets: Targets | None,
+        opt_id: str | None,
+    ) -> str:
+        """Have the VTN told when the loads are available, or are not (O02, O04); the optID.
+
+        Raises:
+            LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.schedule`.
+            StoreError: it could not be stored; nothing is to be sent.
+        """
+        message, held = self._opts.schedule(
+            opt_type, periods, opt_id=opt_id or self._new_id(), request_id=self._new_id(),
+            ven_id=self._ven_id(), now=now, reason=reason, market_context=market_context,
+            targets=targets,
+        )  # fmt: skip
+        return self._hold(message, held)
+
+    def cancel(self, opt_id: str) -> None:
+        """Have an opt taken back (O06).
+
+        Raises:
+            LocalProtocolError: there is no such opt.
+            StoreError: it could not be stored; nothing has changed.
+        """
+        message = self._opts.cancel(opt_id, request_id=self._new_id(), ven_id=self._ven_id())
+        self._unsent.put(message, self._seal.encoded(message))
+
+    def tell_again(self) -> None:
+        """A VTN that has forgotten us has forgotten our opts.
+
+        Raises:
+            StoreError: it could not be stored; what is missing is told with the next try.
+        """
+        for opt in self.held:
+            message = decode(opt.message.encode()) if opt.message else None
+            if isinstance(message, CreateOpt) and not self._unsent.is_about(opt.opt_id):
+                self._unsent.put(message, opt.message.encode())
+
+    def expire(self, now: float, event_ids: Iterable[str]) -> None:
+        """Forget schedules that are over, and opts of other events than these."""
+        self._opts.expire(now, frozenset(event_ids))
+
+    def taken(self, number: int) -> None:
+        """The VTN has it, without a word."""
+        self._unsent.sent(number)
+
+    def answered(self, number: int, asked: Message, message: Message) -> Activity:
+        """Take the VTN's reply to what :meth:`due` gave; what is worth telling of it.
+
+        Raises:
+            RemoteProtocolError: it refuses, which is its last word unless it does not know us, or
+                says something else.
+            StoreError: it could not be stored; it counts as not received.
+        """
+        response = getattr(message, "response", None)
+        if isinstance(response, EiResponse) and response.response_code == _NOT_REGISTERED:
+            accepted(response, "our opt")
+        if isinstance(message, CanceledOpt):
+            opt_id = message.opt_id or expect(asked, CancelOpt).opt_id  # O06
+            self._opts.forget(opt_id)
+            self._unsent.sent(number)
+            accepted(message.response, "the end of our opt")
+            return opt_taken_back(opt_id)
+        refused = isinstance(message, Response | CreatedOpt) and not message.response.ok
+        if refused and isinstance(asked, CreateOpt):
+            self._opts.forget(asked.opt_id)
+        self._unsent.sent(number)
+        reply = expect(message, CreatedOpt)
+        accepted(reply.response, "our opt")
+        return opt_taken(reply.opt_id)
+
+    def to_forget(self) -> list[str]:
+        """The keys of all that is kept."""
+        return [*self._opts.to_forget(), *self._unsent.to_forget()]
+
+    def forgotten(self) -> None:
+        """It is stored no longer."""
+        self._opts.forgotten()
+        self._unsent.forgotten()
+
+    def _hold(self, message: CreateOpt, opt: HeldOpt) -> str:
+        data = self._seal.encoded(message)
+        opt = replace(opt, message=data.decode())
+        self._unsent.put(message, data, also={opt.key: opt.text})
+        self._opts.add(opt)
+        return opt.opt_id
