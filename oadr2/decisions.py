@@ -125,7 +125,11 @@ class Decisions:
         """Ask about what :meth:`restore` found, for as long as is left of its time limit."""
         for pending in list(self._pending.values()):
             event, pending.unasked = pending.unasked, None
-            if event is None or pending.until <= now:
+            if event is None:
+                continue
+            # The clock may have been set back while we were away.
+            pending.until = min(pending.until, now + self._time_limit)
+            if pending.until <= now:
                 continue
             try:
                 decision: Any = self._on_event(event)

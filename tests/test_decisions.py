@@ -377,6 +377,19 @@ def test_a_clock_that_is_set_changes_no_time_limit(tmp_path: Path, by: float) ->
     assert later.answers() == {"e1": "optIn", "e2": "optIn"}
 
 
+def test_a_clock_set_back_while_we_were_away_makes_no_wait_longer(tmp_path: Path) -> None:
+    first = Side(later_about([]), db=tmp_path / "ven.db")
+    first.pushed()
+    first.killed()
+    again = Side(later_about([]), db=tmp_path / "ven.db", now=START - 7200)
+    assert again.answers() == {}
+    again.now += 59.0
+    assert again.answers() == {}
+    again.now += 2.0
+    assert again.answers() == {"e1": "optIn", "e2": "optIn"}
+    again.killed()
+
+
 def test_a_coroutine_that_takes_too_long_is_ended(caplog: pytest.LogCaptureFixture) -> None:
     ended = []
 

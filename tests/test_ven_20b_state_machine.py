@@ -154,6 +154,8 @@ class World:
                 self.take()
             except StoreError:
                 self.pause()
+                if self.now >= end:
+                    return
                 continue
             if self.flight is not None:
                 said += 1
