@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
+from setuptools._distutils.filelist import FileList
 
 from oadr2.policy import CODES_20A, CODES_20B, Limits, ResponseCodes, VtnPolicy
 
@@ -75,3 +76,18 @@ def test_the_architecture_names_every_compiled_module() -> None:
     rows = tables((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
     for path in sorted((ROOT / "src_ext" / "oadr2" / "_core").glob("*.pyx")):
         assert path.stem in rows, f"docs/architecture.md lacks the compiled module {path.stem}"
+
+
+def test_the_source_distribution_has_what_its_texts_and_tests_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    taken = FileList()
+    taken.findall()
+    for line in (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines():
+        taken.process_template_line(line)
+    kinds = {".json", ".md", ".py", ".sh", ".toml", ".txt", ".xml"}
+    for folder in ("benchmarks", "docs", "examples", "tests", "tools"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in kinds:
+                assert str(path.relative_to(ROOT)) in taken.files
