@@ -27,11 +27,20 @@ def tables(text: str) -> dict[str, list[str]]:
     return rows
 
 
+def anchors(text: Path) -> set[str]:
+    """What a Markdown page's headings are linked by."""
+    headings = re.findall(r"^#+ (.+)", text.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 @each_text
 def test_links_lead_somewhere(text: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text.read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text.read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (text.parent / target).exists(), f"{text.name} links to {target}"
+            name, _, anchor = target.partition("#")
+            file = text.parent / name if name else text
+            assert file.exists(), f"{text.name} links to {target}"
+            assert not anchor or anchor in anchors(file), f"{text.name} links to {target}"
 
 
 @each_text
@@ -70,6 +79,14 @@ def test_the_architecture_names_every_module() -> None:
             assert f"`oadr2/{path.name}`" in text, f"docs/architecture.md lacks {path.name}"
         elif path.is_dir() and (path / "__init__.py").exists() and path.name != "_core":
             assert f"`oadr2/{path.name}/`" in text, f"docs/architecture.md lacks {path.name}/"
+
+
+@pytest.mark.parametrize("room", ["fleet", "gateway", "points", "services", "sim"])
+def test_the_architecture_names_every_module_of(room: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", text))))
+    modules = {path.stem for path in (ROOT / "oadr2" / room).glob("*.py")} - {"__init__"}
+    assert modules <= named
 
 
 def test_the_architecture_names_every_compiled_module() -> None:
