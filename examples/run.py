@@ -2,7 +2,8 @@
 
     python examples/run.py modbus_chiller|mqtt_water_heaters|raspberry_pi_relays
 
-Ctrl-C ends all three. With --check the gateway only holds its file against the devices.
+Ctrl-C, SIGTERM or closing the terminal ends all three. With --check the gateway only holds its file
+against the devices.
 """
 
 from __future__ import annotations
@@ -69,20 +70,15 @@ def running(arguments: list[str], *, ready: bool = False) -> Iterator[subprocess
             process.wait()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("example", choices=sorted(DEVICES))
-    parser.add_argument(
-        "--check", action="store_true", help="only check the file, the VTN and the devices"
-    )
-    options = parser.parse_args()
-    devices = DEVICES[options.example]
+def run(example: str, *, check: bool) -> int:
+    """Play the example until the gateway ends, and end the others; the gateway's exit code."""
+    devices = DEVICES[example]
     with (
         tempfile.TemporaryDirectory(prefix="oadr2-example-") as name,
         contextlib.ExitStack() as stack,
     ):
-        folder = Path(name) / options.example
-        shutil.copytree(HERE / options.example, folder)
+        folder = Path(name) / example
+        shutil.copytree(HERE / example, folder)
         os.chdir(folder)
         config = Path("simulated.toml" if Path("simulated.toml").exists() else "gateway.toml")
         text, vtn_port = config.read_text("utf-8"), free_port()
@@ -95,13 +91,25 @@ def main() -> int:
             stack.enter_context(running(arguments, ready=True))
         config.write_text(text, "utf-8")
         gateway = ["-m", "oadr2", "gateway"]
-        if options.check:
+        if check:
             gateway.append("check")
         vtn = ["-m", "oadr2", "vtn", "--events", "events.toml", "--port", vtn_port]
-        stack.enter_context(running(vtn, ready=options.check))
+        stack.enter_context(running(vtn, ready=check))
         process = stack.enter_context(running([*gateway, "-c", str(config)]))
-        with contextlib.suppress(KeyboardInterrupt):
-            return process.wait()
+        return process.wait()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("example", choices=sorted(DEVICES))
+    parser.add_argument(
+        "--check", action="store_true", help="only check the file, the VTN and the devices"
+    )
+    options = parser.parse_args()
+    for ended_by in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what was started is ended, too
+        signal.signal(ended_by, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        return run(options.example, check=options.check)
     return 0
 
 

@@ -31,10 +31,17 @@ class Timetable(Protocol):
     """The part of :class:`oadr2.event.EventHandler` the controller needs."""
 
     @property
-    def next_deadline(self) -> float | None: ...
-    def advance(self, now: float | None = None, /) -> object: ...
-    def current_level(self, now: float | None = None, /) -> tuple[float, str | None]: ...
-    def subscribe(self, function: Callable[[Any], object], /) -> object: ...
+    def next_deadline(self) -> float | None:
+        """When a level can change next, in seconds since 1970; None: never, as things stand."""
+
+    def advance(self, now: float | None = None, /) -> object:
+        """Let events start, step and end that are due at ``now``, seconds since 1970; None: the clock."""
+
+    def current_level(self, now: float | None = None, /) -> tuple[float, str | None]:
+        """The level that holds at ``now`` and the event it comes from; (0, None) without one."""
+
+    def subscribe(self, function: Callable[[Any], object], /) -> object:
+        """Have ``function(changes)`` called after every change of the events."""
 
 
 class EventController:

@@ -36,12 +36,14 @@ class _TlsProtocol(H11Protocol):
     """
 
     _head_due: asyncio.TimerHandle | None = None
+    _is_tls = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # it is one
         self._expect_head()
         connection: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if connection is not None:
+            self._is_tls = True
             der = connection.getpeercert(binary_form=True)
             chain = [] if der is None else [ssl.DER_cert_to_PEM_cert(der)]
             self.app = _with_tls(self.app, {"client_cert_chain": chain})
@@ -68,15 +70,19 @@ class _TlsProtocol(H11Protocol):
     def _give_up(self) -> None:
         self._head_due = None
         self.timeout_keep_alive_handler()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
         self._hurry()
 
     def shutdown(self) -> None:
-        super().shutdown()
+        if not self.transport.is_closing():  # closed twice, one of TLS can neither tell nor abort
+            super().shutdown()
         self._hurry()
 
     def _hurry(self) -> None:
         # asyncio waits half a minute for the other side of TLS, which may not even be reading.
-        if self.transport.is_closing() and self.transport.get_extra_info("ssl_object") is not None:
+        if self._is_tls and self.transport.is_closing():
             self.loop.call_later(_GOOD_BYE, self.transport.abort)
 
 

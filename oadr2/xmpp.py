@@ -15,8 +15,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from slixmpp import JID
-
 from oadr2._core.objects import decode
 from oadr2.arguments import check_names, check_options
 from oadr2.background import BackgroundVen
@@ -30,6 +28,12 @@ from oadr2.errors import (
 from oadr2.model import CreatedEvent, OptType, RequestEvent
 from oadr2.security import ClientTls, PathLike
 from oadr2.ven import Action, Events, Ven
+
+try:
+    from slixmpp import JID
+except ModuleNotFoundError as missing:
+    raise ConfigurationError(f"XMPP needs {missing.name}: pip install 'oadr2[xmpp]'") from None
+
 from oadr2.xmpp_link import XmppLink
 from oadr2.xmpp_server import port_of
 from oadr2.xmpp_stream import Refused, Stream

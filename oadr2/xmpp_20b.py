@@ -12,11 +12,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from slixmpp import JID
-
 from oadr2.arguments import check_names
 from oadr2.decisions import OnEvent
-from oadr2.errors import OadrError, RemoteProtocolError, StoreError, one_line
+from oadr2.errors import ConfigurationError, OadrError, RemoteProtocolError, StoreError, one_line
 from oadr2.event import EventHandler
 from oadr2.exchanges import (
     BackgroundServices,
@@ -29,6 +27,12 @@ from oadr2.services.report_source import ReportSource
 from oadr2.services.request import Request
 from oadr2.services.seal import PayloadSigner, PayloadVerifier
 from oadr2.ven_20b import Ven20b
+
+try:
+    from slixmpp import JID
+except ModuleNotFoundError as missing:
+    raise ConfigurationError(f"XMPP needs {missing.name}: pip install 'oadr2[xmpp]'") from None
+
 from oadr2.xmpp_link import XmppLink
 from oadr2.xmpp_stream import Refused, Stream
 

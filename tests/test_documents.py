@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
+from setuptools._distutils.filelist import FileList
 
 from oadr2.policy import CODES_20A, CODES_20B, Limits, ResponseCodes, VtnPolicy
 
@@ -26,11 +27,20 @@ def tables(text: str) -> dict[str, list[str]]:
     return rows
 
 
+def anchors(text: Path) -> set[str]:
+    """What a Markdown page's headings are linked by."""
+    headings = re.findall(r"^#+ (.+)", text.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 @each_text
 def test_links_lead_somewhere(text: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text.read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text.read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (text.parent / target).exists(), f"{text.name} links to {target}"
+            name, _, anchor = target.partition("#")
+            file = text.parent / name if name else text
+            assert file.exists(), f"{text.name} links to {target}"
+            assert not anchor or anchor in anchors(file), f"{text.name} links to {target}"
 
 
 @each_text
@@ -71,7 +81,30 @@ def test_the_architecture_names_every_module() -> None:
             assert f"`oadr2/{path.name}/`" in text, f"docs/architecture.md lacks {path.name}/"
 
 
+@pytest.mark.parametrize("room", ["fleet", "gateway", "points", "services", "sim"])
+def test_the_architecture_names_every_module_of(room: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", text))))
+    modules = {path.stem for path in (ROOT / "oadr2" / room).glob("*.py")} - {"__init__"}
+    assert modules <= named
+
+
 def test_the_architecture_names_every_compiled_module() -> None:
     rows = tables((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
     for path in sorted((ROOT / "src_ext" / "oadr2" / "_core").glob("*.pyx")):
         assert path.stem in rows, f"docs/architecture.md lacks the compiled module {path.stem}"
+
+
+def test_the_source_distribution_has_what_its_texts_and_tests_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    taken = FileList()
+    taken.findall()
+    for line in (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines():
+        taken.process_template_line(line)
+    kinds = {".json", ".md", ".py", ".sh", ".toml", ".txt", ".xml"}
+    for folder in ("benchmarks", "docs", "examples", "tests", "tools"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in kinds:
+                assert str(path.relative_to(ROOT)) in taken.files

@@ -70,3 +70,42 @@ def test_version_is_that_of_the_installed_package() -> None:
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("oadr2 is not installed; the checkout is used as it is")
     assert oadr2.__version__ == installed
+
+
+def without(library: str, code: str) -> subprocess.CompletedProcess[str]:
+    """Runs `code` in a fresh interpreter in which `library` is not installed."""
+    script = f"import sys\nsys.modules[{library!r}] = None\n{code}"
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("module", ["oadr2.xmpp", "oadr2.xmpp_20b"])
+def test_xmpp_without_its_library_says_what_to_install(module: str) -> None:
+    last = without("slixmpp", f"import {module}").stderr.splitlines()[-1]
+    assert last == (
+        "oadr2.errors.ConfigurationError: XMPP needs slixmpp: pip install 'oadr2[xmpp]'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "library", "extra"),
+    [
+        ("modbus_devices", "pymodbus", "modbus"),
+        ("mqtt_heaters", "aiomqtt", "mqtt"),
+        ("bacnet_device", "bacpypes3", "bacnet"),
+    ],
+)
+def test_a_simulated_device_without_its_library_says_in_a_line_what_to_install(
+    module: str, library: str, extra: str
+) -> None:
+    command = f"import runpy\nrunpy.run_module('oadr2.sim.{module}', run_name='__main__')"
+    done = without(library, command)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert f"{library}: pip install 'oadr2[{extra}]'" in line
+
+
+def test_simulated_heaters_need_no_modbus() -> None:
+    done = without("pymodbus", "import oadr2.sim.mqtt_heaters")
+    assert done.returncode == 0, done.stderr

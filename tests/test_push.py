@@ -594,6 +594,35 @@ def test_a_head_that_drips_is_given_up_and_a_body_is_not(monkeypatch):
         ven.wait_idle()
 
 
+def test_a_server_ends_while_an_idle_connection_of_tls_says_good_bye(certificates, monkeypatch):
+    """Most VTNs keep their connection: its traceback was the last thing Ctrl-C showed."""
+    monkeypatch.setattr(push_server, "_GOOD_BYE", 0.5)
+    vtn_file = certificates.issue("vtn", "127.0.0.1", common_name="vtn")
+    context = certificates.vtn_client(vtn_file)
+
+    def connect(port):
+        raw = socket.create_connection(("127.0.0.1", port), 60)
+        connection = context.wrap_socket(raw, server_hostname="127.0.0.1")
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 403")
+        return connection  # and reads no more, so that TLS does not end by itself
+
+    async def main():
+        server = PushServer(new_app(), ssl_context=certificates.ven_server())
+        server._config.timeout_keep_alive = 0
+        await server.start()
+        serving = server._serving
+        connection = await asyncio.to_thread(connect, server.port)
+        [protocol] = server._server.server_state.connections
+        while not protocol.transport.is_closing():
+            await asyncio.sleep(0)
+        await server.aclose()
+        assert serving.exception() is None
+        connection.close()
+
+    asyncio.run(main())
+
+
 def test_plain_http_is_for_this_machine_only():
     with pytest.raises(ConfigurationError, match="plain HTTP"):
         PushServer(new_app(), "0.0.0.0").bind()

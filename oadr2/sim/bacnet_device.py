@@ -24,13 +24,21 @@ import stat
 import sys
 from collections.abc import Sequence
 
-from bacpypes3.ipv4.app import NormalApplication
-from bacpypes3.local.analog import AnalogInputObject, AnalogOutputObject, AnalogValueObject
-from bacpypes3.local.binary import BinaryOutputObject
-from bacpypes3.local.device import DeviceObject
-from bacpypes3.local.multistate import MultiStateOutputObject
-from bacpypes3.pdu import IPv4Address
-from bacpypes3.primitivedata import Null, ObjectIdentifier
+from oadr2.errors import ConfigurationError
+
+try:
+    from bacpypes3.ipv4.app import NormalApplication
+    from bacpypes3.local.analog import AnalogInputObject, AnalogOutputObject, AnalogValueObject
+    from bacpypes3.local.binary import BinaryOutputObject
+    from bacpypes3.local.device import DeviceObject
+    from bacpypes3.local.multistate import MultiStateOutputObject
+    from bacpypes3.pdu import IPv4Address
+    from bacpypes3.primitivedata import Null, ObjectIdentifier
+except ModuleNotFoundError:
+    reason = "a simulated BACnet device needs bacpypes3: pip install 'oadr2[bacnet]'"
+    if __name__ == "__main__":
+        sys.exit(f"error: {reason}")
+    raise ConfigurationError(reason) from None
 
 #: The present value of each analog output that nobody commands.
 RELINQUISH_DEFAULT = 20.0

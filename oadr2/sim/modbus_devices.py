@@ -13,50 +13,31 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
-
+from oadr2.errors import ConfigurationError
+from oadr2.sim.first_order import FirstOrder
 from oadr2.sim.loop_thread import LoopThread
+
+try:
+    from pymodbus.constants import ExcCodes
+    from pymodbus.server import ModbusTcpServer
+    from pymodbus.simulator import DataType, SimData, SimDevice
+except ModuleNotFoundError:
+    reason = "simulated Modbus devices need pymodbus: pip install 'oadr2[modbus]'"
+    if __name__ == "__main__":
+        sys.exit(f"error: {reason}")
+    raise ConfigurationError(reason) from None
 
 # Function codes.
 _READ_DISCRETE_INPUTS: Final = 2
 _READ_HOLDING_REGISTERS: Final = 3
 _READ_INPUT_REGISTERS: Final = 4
 _WRITE_COILS: Final = (5, 15)
-
-
-class FirstOrder:
-    """A quantity that approaches its target by 63 % in each time constant.
-
-    Args:
-        value: where it starts, and its first target.
-        time_constant: seconds; 0 follows at once.
-    """
-
-    def __init__(self, value: float, time_constant: float) -> None:
-        self.time_constant = time_constant
-        self.target = value
-        self._from = value
-        self._since = 0.0
-
-    def at(self, now: float) -> float:
-        """Its value at ``now``, in seconds of any clock."""
-        if self.time_constant <= 0:
-            return self.target
-        gone = math.exp(-(now - self._since) / self.time_constant)
-        return self.target + (self._from - self.target) * gone
-
-    def aim(self, target: float, now: float) -> None:
-        """Give it a new target."""
-        self._from, self._since, self.target = self.at(now), now, target
 
 
 class ModbusDevice:

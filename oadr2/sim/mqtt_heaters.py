@@ -26,12 +26,18 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
-import aiomqtt
-
 from oadr2.errors import ConfigurationError, TransportError
+from oadr2.sim.first_order import FirstOrder
 from oadr2.sim.loop_thread import LoopThread
-from oadr2.sim.modbus_devices import FirstOrder
 from oadr2.sim.mosquitto import MosquittoBroker
+
+try:
+    import aiomqtt
+except ModuleNotFoundError:
+    reason = "simulated water heaters need aiomqtt: pip install 'oadr2[mqtt]'"
+    if __name__ == "__main__":
+        sys.exit(f"error: {reason}")
+    raise ConfigurationError(reason) from None
 
 _HOT: Final = 65.0  # degrees Celsius it approaches when it heats
 _COLD: Final = 15.0  # and when it does not

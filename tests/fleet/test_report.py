@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -262,3 +263,19 @@ def test_a_vtn_that_refused_everything_has_no_latency_and_a_hundred_per_cent_of_
     assert "p90 -" in text
     assert "0 µs" not in text
     assert "Nothing was measured: no answer held a message." in page
+
+
+def test_nothing_is_cut_off_where_the_page_is_400_pixels_wide(browse: Browse) -> None:
+    look = """
+        const cut = [...this.contentDocument.querySelectorAll('body *')].filter(
+            element => element.tagName != 'PRE' && element.clientWidth
+                && element.scrollWidth > element.clientWidth);
+        document.title = 'cut: ' + cut.map(element => element.className || element.tagName);
+    """
+    page = html.escape(report_page(merged_result()))
+    style = "width:400px;height:9000px;border:0"
+    dom, complaints = browse(f'<iframe style="{style}" srcdoc="{page}" onload="{look}"></iframe>')
+    assert not complaints
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title is not None
+    assert title[1] == "cut: "

@@ -68,6 +68,26 @@ def test_an_example_runs(example, awaited):
     assert "Traceback" not in "".join(seen)
 
 
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGHUP])
+def test_an_example_that_is_ended_leaves_nothing_running(ended_by):
+    process = subprocess.Popen(
+        [sys.executable, "-u", str(ROOT / "examples" / "run.py"), "raspberry_pi_relays"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines = lines_of(process)
+    while "relay GPIO17: closed" not in (
+        line := lines.get(timeout=PATIENCE) or pytest.fail("ended")
+    ):
+        pass
+    process.send_signal(ended_by)
+    process.wait(PATIENCE)
+    while line is not None:  # the pipe ends when the last process that holds it has ended
+        line = lines.get(timeout=PATIENCE)
+    process.stdout.close()
+
+
 @pytest.mark.parametrize("example", ["modbus_chiller", "raspberry_pi_relays"])
 def test_check_reaches_the_devices_of_an_example(example):
     done = subprocess.run(
