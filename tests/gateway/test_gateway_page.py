@@ -543,6 +543,8 @@ def test_a_browser_draws_the_page(
             assert 'data-event="peak"' in dom
             assert len(re.findall(r'<rect [^>]*class="step', dom)) == 2
             assert re.search(r'class="now"', dom)
+            hours = re.findall(r'<text x="[\d.]+" y="13" text-anchor="\w+">([^<]+)<', dom)
+            assert hours, "an axis without hours"
             assert len(re.findall(r'data-point="[ab]"', dom)) == 2
             assert "NaN" not in dom
             assert "undefined" not in dom

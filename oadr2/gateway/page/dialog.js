@@ -48,7 +48,7 @@ export class PointDialog {
     const unit = row.unit ? ` ${row.unit}` : "";
     const facts = [
       ["Device says", row.found === null ? "–" : `${value(row.found)}${unit}`],
-      ["Accepted last", value(row.written)],
+      ["Accepted last", `${value(row.written)}${typeof row.written === "number" ? unit : ""}`],
       ["Wanted", `${value(row.wanted)}${row.wanted === "released" ? "" : unit}${row.settled ? "" : ", not there yet"}`],
       ["Ruled by", node("span", {}, node("span", { class: `cause ${kind}` }, word), reason ? ` ${reason}` : "")],
       row.problem ? ["Fails", node("span", { class: "problem" }, row.problem)] : null,

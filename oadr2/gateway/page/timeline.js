@@ -7,6 +7,7 @@ const SPANS = [120, 600, 3600, 21600, 86400, 259200, 604800];
 const NAMES = { 120: "2 min", 600: "10 min", 3600: "1 h", 21600: "6 h", 86400: "1 d", 259200: "3 d", 604800: "7 d" };
 const WAYS = { http: "HTTP polls", push: "HTTP push", xmpp: "XMPP" };
 const PAST = 1 / 3; // of the width is past
+const ticksFor = (width) => Math.max(4, Math.floor(width / 95)); // four: on a telephone, too, one has a label
 
 const make = (name, attributes, parent, text) => {
   const made = document.createElementNS(SVG, name);
@@ -107,14 +108,15 @@ export class Timeline {
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", `0 0 ${width} 20`);
     svg.setAttribute("height", 20);
-    const { ticks, step } = ticksOf(from, to, Math.max(2, Math.floor(width / 95)));
+    const { ticks, step } = ticksOf(from, to, ticksFor(width));
     const nowX = X(this.now);
     for (const t of ticks) {
-      if (Math.abs(X(t) - nowX) < 52 || X(t) < 18 || X(t) > width - 18) continue;
+      if (Math.abs(X(t) - nowX) < 52) continue;
+      const anchor = X(t) < 28 ? "start" : X(t) > width - 28 ? "end" : "middle";
       const d = new Date(t * 1000);
       const midnight = d.getHours() === 0 && d.getMinutes() === 0 && length > 86400;
       const text = midnight || step >= 86400 ? d.toLocaleDateString("en", { weekday: "short", day: "numeric" }) : clock(t, step < 60);
-      make("text", { x: X(t), y: 13, "text-anchor": "middle" }, svg, text);
+      make("text", { x: X(t), y: 13, "text-anchor": anchor }, svg, text);
     }
     make("text", { x: nowX, y: 13, class: "now-word", "text-anchor": "middle" }, svg, clock(this.now, length <= 600));
     return svg;
@@ -131,7 +133,7 @@ export class Timeline {
     svg.setAttribute("height", height);
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", mine.map((e) => `${e.event_id}, ${state(e, this.now)}, from ${moment(e.start, this.now)}`).join("; ") || "no events");
-    const { ticks } = ticksOf(from, to, Math.max(2, Math.floor(width / 95)));
+    const { ticks } = ticksOf(from, to, ticksFor(width));
     for (const t of ticks) make("line", { class: "grid", x1: X(t), x2: X(t), y1: 0, y2: height }, svg);
     for (const { event, row } of placed) this.event(svg, event, row * ROW + 4, view);
     if (!placed.length) make("text", { x: 0, y: 19 }, svg, this.events.some((e) => e.ven === ven.name) ? "No event in this time" : "No events");
