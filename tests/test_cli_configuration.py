@@ -176,6 +176,11 @@ def test_addresses_that_are_none(address):
         web_address(address)
 
 
+@pytest.mark.parametrize("given", ["HTTPS://VTN.example/A", " Https://VTN.example/A"])
+def test_the_scheme_of_an_address_is_as_the_rest_compares_it(given):
+    assert web_address(given) == "https://VTN.example/A"
+
+
 def test_a_password_in_an_address_is_refused_and_not_repeated():
     with pytest.raises(argparse.ArgumentTypeError, match="--password-file") as caught:
         web_address("https://me:hunter2@vtn.example/")

@@ -98,7 +98,7 @@ def web_address(text: str) -> str:
         )
     if parts.query or parts.fragment:
         raise argparse.ArgumentTypeError("nothing behind a ? or # belongs in it")
-    return text
+    return parts.scheme + text.strip()[len(parts.scheme) :]  # HTTPS:// is https://
 
 
 def listen_address(text: str) -> tuple[str, int]:

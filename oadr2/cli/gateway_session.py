@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from oadr2.cli.event_text import printable
+from oadr2.cli.event_text import local_time, moment_at, printable
 from oadr2.cli.line_writer import LineWriter
 from oadr2.cli.ven_lines import LogLines, line_text
 from oadr2.errors import ConfigurationError, OadrError
@@ -95,7 +95,7 @@ def override(args: argparse.Namespace) -> int:
     by = args.by or getpass.getuser()
     with StateFile(settings.db) as state:
         state.set_override(StoredOverride(args.point, value, until, by))
-    end = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
+    end = local_time(moment_at(until).replace(microsecond=0), weekday=False)
     sys.stdout.write(f"{args.point}: {setting_text(value)} until {end}\n")
     return 0
 

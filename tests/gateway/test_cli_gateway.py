@@ -14,6 +14,7 @@ from fake_driver import FakeFolder
 from gateway_rig import point, write_file
 
 from oadr2.cli import main
+from oadr2.cli.event_text import local_time, moment_at
 from oadr2.gateway.configuration import read_configuration
 from oadr2.gateway.state import AuditEntry, StateFile
 from oadr2.points.rules import RELEASED
@@ -103,11 +104,14 @@ def test_override_is_kept_in_the_state_file(
 ) -> None:
     command = ["gateway", "override", "a", "55", "--for", "1h", "--by", "eve", "-c", str(file)]
     assert main(command) == 0
-    assert capsys.readouterr().out.startswith("a: 55 until 20")
+    shown = capsys.readouterr().out
+    assert shown.startswith("a: 55 until 20")
     with StateFile(tmp_path / "gateway.db") as state:
         (kept,) = state.overrides()
     assert (kept.point, kept.value, kept.by) == ("a", 55.0, "eve")
     assert 3500 < kept.until - time.time() <= 3600
+    until = moment_at(kept.until).replace(microsecond=0)
+    assert shown == f"a: 55 until {local_time(until, weekday=False)}\n"
     assert main(["gateway", "override", "a", "release", "--for", "5m", "-c", str(file)]) == 0
     with StateFile(tmp_path / "gateway.db") as state:
         assert state.overrides()[0].value is RELEASED

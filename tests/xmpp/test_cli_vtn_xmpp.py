@@ -118,6 +118,8 @@ def test_a_server_that_goes_is_told_and_joined_again(prosody_installed, tmp_path
         (["--jid", "vtn@localhost", "--ven-jid", "ven"], "--ven-jid: 'ven' is no JID"),
         (["--jid", "vtn@localhost", "--ven-jid", "a@b"], "needs a password or a certificate"),
         (["--ven-jid", "v@elsewhere"], "v@elsewhere is not of localhost"),
+        (["--jid", "vtn@localhost", "--plaintext", "--cert", "x"], "do not go with --plaintext"),
+        (["--cert", "x"], "--key need --jid"),
         (["--password", "x"], "use --password-file or --password-env"),
     ],
 )
