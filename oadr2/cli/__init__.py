@@ -47,7 +47,7 @@ VERBS: Final = (
 # Their -c names a gateway's file (docs/gateway.md), not one with options.
 _OWN_FILE: Final = frozenset({"gateway", "audit"})
 # Of an error without a file: the disk that standard output was sent to has no room.
-_OUTPUT_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_OUTPUT_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _DESCRIPTION = """\
 OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of payloads.

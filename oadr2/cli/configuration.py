@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from oadr2.errors import ConfigurationError
 from oadr2.report_settings import report_tables
 from oadr2.toml_file import TomlFile, kind_of, nearest
+from oadr2.whole_file import read_whole
 
 _NEVER_FROM_FILE: Final = frozenset({"help", "config", "version"})
 
@@ -153,7 +154,7 @@ def read_secret_file(option: str, path: Path) -> str:
     Raises ConfigurationError when the file cannot be read or is empty.
     """
     try:
-        secret = path.read_text("utf-8")
+        secret = read_whole(path).decode("utf-8")
     except OSError as error:
         raise ConfigurationError(f"{option} {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -52,6 +52,7 @@ from oadr2.fleet.scenario import (
 from oadr2.fleet.thresholds import Threshold, parse_threshold
 from oadr2.policy import VtnPolicy
 from oadr2.toml_file import Keys, TomlFile, kind_of, nearest
+from oadr2.whole_file import read_whole
 
 _Made = TypeVar("_Made")
 
@@ -370,7 +371,7 @@ class _Reader:
         """The ids in a file, one a line."""
         path = self.file.path.parent / Path(_text(value)).expanduser()
         try:
-            ids = path.read_text("utf-8").split("\n")
+            ids = read_whole(path).decode("utf-8").split("\n")
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
         except UnicodeDecodeError:
