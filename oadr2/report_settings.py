@@ -27,7 +27,7 @@ from oadr2.model import ResourceStatus, SamplingRate, Unit
 from oadr2.schedule import Duration
 from oadr2.services.report_source import RESOURCE_STATUS, Reading, ReportPoint, ReportSource
 from oadr2.services.units import unit
-from oadr2.toml_file import kind_of
+from oadr2.toml_file import kind_of, path_beside
 from oadr2.whole_file import read_whole
 
 _REPORT_KEYS: Final = frozenset(("id", "name", "history", "point"))
@@ -222,7 +222,10 @@ def _reader(
             raise ConfigurationError(f"{where}: source must be like random:1.5..3") from None
         return lambda: random.uniform(*bounds)  # noqa: S311  to try things with
     if kind == "file":
-        path = folder / Path(rest).expanduser()
+        try:
+            path = path_beside(folder, rest)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: source {error}") from None
         return lambda: float(read_whole(path, _MOST_OF_A_VALUE))
     try:
         return load_function(source)

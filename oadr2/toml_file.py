@@ -107,6 +107,18 @@ def _has(node: Any, keys: Keys) -> bool:
     return True
 
 
+def path_beside(folder: Path, text: str) -> Path:
+    """A path as such files have it: from their folder, or with ``~``.
+
+    Raises:
+        ConfigurationError: nobody knows the home folder it begins with.
+    """
+    try:
+        return folder / Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(f"{text}: the home folder it begins with is not known") from None
+
+
 def nearest(key: str, known: Iterable[str]) -> str:
     """``", did you mean X?"``, or "" when no known key is like it."""
     close = difflib.get_close_matches(key, known, n=1)

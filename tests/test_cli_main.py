@@ -46,6 +46,7 @@ def test_version(capsys):
         (["dekode"], "invalid choice"),
         (["decode"], "oadr2 decode: FILE missing"),
         (["decode", "--jsn", "x"], "unknown option --jsn, did you mean --json?"),
+        (["gateway", "demo", "--log-level", "error"], "--log-level is to stand before the action"),
         (["decode", "x", "y"], "oadr2 decode: 'y' is one argument too many"),
         (["poll"], "--vtn-url missing"),
         (["poll", "--vtn-url", "vtn"], "--vtn-url"),

@@ -188,6 +188,8 @@ def _unknown_argument(argument: str, parser: argparse.ArgumentParser) -> str:
     if not name.startswith("-"):
         return f"{name!r} is one argument too many"
     known = [option for action in parser._actions for option in action.option_strings]
+    if name in known:  # of the verb, and parse_known_args stood at one of its actions
+        return f"{name} is to stand before the action, right after {parser.prog}"
     close = difflib.get_close_matches(name, known, n=1)
     return f"unknown option {name}" + (f", did you mean {close[0]}?" if close else "")
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from oadr2.errors import ConfigurationError
 from oadr2.report_settings import report_tables
-from oadr2.toml_file import TomlFile, kind_of, nearest
+from oadr2.toml_file import TomlFile, kind_of, nearest, path_beside
 from oadr2.whole_file import read_whole
 
 _NEVER_FROM_FILE: Final = frozenset({"help", "config", "version"})
@@ -289,7 +289,10 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
         words = "a string or a list of strings" if kind is comma_list else "a string"
         raise argparse.ArgumentTypeError(f"it must be {words}, not {kind_of(value)}")
     elif kind is Path:
-        result = directory / Path(value).expanduser()
+        try:
+            result = path_beside(directory, value)
+        except ConfigurationError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
     else:
         convert: Callable[[str], object] = kind if callable(kind) else str
         result = convert(value)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import getpass
 import logging
+import os
 import signal
 import sys
 import time
@@ -92,7 +93,7 @@ def override(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"--for {args.duration}: {error}") from None
     require_override(points[args.point], value, seconds)
     until = time.time() + seconds
-    by = args.by or getpass.getuser()
+    by = args.by or _user_name()
     with StateFile(settings.db) as state:
         state.set_override(StoredOverride(args.point, value, until, by))
     end = local_time(moment_at(until).replace(microsecond=0), weekday=False)
@@ -114,6 +115,13 @@ def _value(text: str) -> Setting:
         return float(text)
     except ValueError:
         raise ConfigurationError(f'{text} is neither a number nor "release" nor "end"') from None
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container a user may have a number only
+        return f"user {os.getuid()}"
 
 
 async def _serve(path: Path, settings: GatewaySettings, dry_run: bool) -> None:

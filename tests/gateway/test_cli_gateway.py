@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import time
 import tomllib
@@ -119,6 +120,18 @@ def test_override_is_kept_in_the_state_file(
     assert main(["gateway", "override", "a", "end", "-c", str(file)]) == 0
     assert main(["gateway", "override", "a", "end", "-c", str(file)]) == 0
     assert capsys.readouterr().out == "a: override ended\na: had no override\n"
+
+
+def test_an_override_of_a_user_without_a_name(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert main(["gateway", "override", "a", "55", "--for", "1h", "-c", str(file)]) == 0
+    with StateFile(tmp_path / "gateway.db") as state:
+        assert state.overrides()[0].by == f"user {os.getuid()}"
 
 
 @pytest.mark.parametrize(
