@@ -13,11 +13,11 @@ import re
 import ssl
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from oadr2.errors import ConfigurationError
 from oadr2.model import Profile
+from oadr2.whole_file import read_whole
 
 # facts.md 4.2, H09: of the digest the last ten bytes count.
 _DIGESTS: Final[dict[str, str]] = {"2.0a": "sha1", "2.0b": "sha256"}
@@ -119,7 +119,7 @@ def read_certificate(path: str | os.PathLike[str]) -> Certificate:
         ConfigurationError: the file cannot be read, or holds none.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_whole(path)
     except OSError as error:
         raise ConfigurationError(f"{os.fspath(path)}: {error.strerror}") from None
     try:

@@ -27,7 +27,8 @@ from oadr2.model import ResourceStatus, SamplingRate, Unit
 from oadr2.schedule import Duration
 from oadr2.services.report_source import RESOURCE_STATUS, Reading, ReportPoint, ReportSource
 from oadr2.services.units import unit
-from oadr2.toml_file import kind_of
+from oadr2.toml_file import kind_of, path_beside
+from oadr2.whole_file import read_whole
 
 _REPORT_KEYS: Final = frozenset(("id", "name", "history", "point"))
 #: What only some units have.
@@ -41,6 +42,7 @@ _POINT_KINDS: Final[Mapping[str, type[Any]]] = {
     **dict.fromkeys(("report_type", "reading_type", "resource_id", "market_context"), str),
 }
 _POINT_KEYS: Final = frozenset(("r_id", "source", *_POINT_KINDS))
+_MOST_OF_A_VALUE: Final = 4096  # bytes of a file with a number in it
 _NAMES: Final = ("TELEMETRY_USAGE", "TELEMETRY_STATUS", "HISTORY_USAGE")
 _STATUS: Final = {
     "online": ResourceStatus(online=True, manual_override=False),
@@ -220,8 +222,11 @@ def _reader(
             raise ConfigurationError(f"{where}: source must be like random:1.5..3") from None
         return lambda: random.uniform(*bounds)  # noqa: S311  to try things with
     if kind == "file":
-        path = folder / Path(rest).expanduser()
-        return lambda: float(path.read_text("utf-8"))
+        try:
+            path = path_beside(folder, rest)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: source {error}") from None
+        return lambda: float(read_whole(path, _MOST_OF_A_VALUE))
     try:
         return load_function(source)
     except ConfigurationError as error:

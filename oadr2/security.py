@@ -16,12 +16,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 from oadr2.certificate import normal_fingerprint, read_certificate
 from oadr2.errors import ConfigurationError
 from oadr2.pinning import pin
+from oadr2.whole_file import read_whole
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -409,7 +409,7 @@ def _stamp(argument: str, path: str | None) -> tuple[int, int, int] | None:
 
 def _read(argument: str, file: str) -> bytes:
     try:
-        return Path(file).read_bytes()
+        return read_whole(file)
     except OSError as error:
         raise ConfigurationError(f"{argument}: {_name(file)}: {_reason(error)}") from None
 

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, TypeAlias
 
 from lxml import etree
@@ -25,6 +24,7 @@ from oadr2.certificate import der_fingerprint, normal_fingerprint
 from oadr2.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError, one_line
 from oadr2.policy import VtnPolicy
 from oadr2.schedule import dttm_to_str, str_to_datetime
+from oadr2.whole_file import read_whole
 
 try:
     from cryptography import x509
@@ -365,6 +365,6 @@ def _private_key(
 
 def _read(argument: str, path: PathLike) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_whole(path)
     except OSError as error:
         raise ConfigurationError(f"{argument}: {os.fspath(path)}: {error.strerror}") from None

@@ -137,6 +137,8 @@ class SqliteFile:
         name = "_".join(str(getattr(error, "sqlite_errorname", "")).split("_")[:2])
         if name == "SQLITE_CANTOPEN" and Path(self.path).is_dir():
             return "is a folder: name a file"
+        if name == "SQLITE_CANTOPEN" and os.path.exists(self.path):
+            return f"cannot be opened: let this user read and write it ({error})"
         way_out = _WAY_OUT.get(name)
         return f"{way_out} ({error})" if way_out else str(error)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from oadr2.errors import ConfigurationError
+from oadr2.whole_file import read_whole
 
 Keys: TypeAlias = tuple[str | int, ...]
 """The way to an entry: names of keys, and numbers (from 0) of items in a list of tables."""
@@ -33,7 +34,7 @@ class TomlFile:
     ) -> None:
         self.path = Path(path)
         try:
-            self.text = self.path.read_bytes().decode("utf-8") if text is None else text
+            self.text = read_whole(self.path).decode("utf-8") if text is None else text
         except OSError as error:
             raise ConfigurationError(f"{what} {path}: {error.strerror}") from None
         except UnicodeDecodeError as error:
@@ -104,6 +105,18 @@ def _has(node: Any, keys: Keys) -> bool:
         except (KeyError, IndexError, TypeError):
             return False
     return True
+
+
+def path_beside(folder: Path, text: str) -> Path:
+    """A path as such files have it: from their folder, or with ``~``.
+
+    Raises:
+        ConfigurationError: nobody knows the home folder it begins with.
+    """
+    try:
+        return folder / Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(f"{text}: the home folder it begins with is not known") from None
 
 
 def nearest(key: str, known: Iterable[str]) -> str:

@@ -76,6 +76,9 @@ _NOT_THERE: Final = frozenset(
         "remote-server-timeout",
     }
 )
+# What OpenSSL makes of a server that goes on in plain text; the second since 3.2.
+_PLAIN_ANSWER: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
+_IS_IT_XMPP: Final = "; is that an XMPP server, and its port for clients (mostly 5222)?"
 _CLOSE_PATIENCE = 1.0  # seconds for the server to close its side
 
 
@@ -162,6 +165,8 @@ class Stream(ClientXMPP):
         self._closed: asyncio.Future[TransportError] = loop.create_future()
         self._pending: dict[str, _Waiting] = {}
         self._trouble: TransportError | None = None
+        self._bad_certificate = False
+        self._greeted = False  # it has spoken XMPP
         self.enable_direct_tls = server.host is None
         self.enable_starttls = not server.plaintext
         self.enable_plaintext = server.plaintext
@@ -426,9 +431,10 @@ class Stream(ClientXMPP):
 
     async def _handle_stream_features(self, features: StreamFeatures) -> bool | None:
         """Go on with the server's offer, but never without TLS that was to be."""
+        self._greeted = True
         secured = self.transport is not None and self.transport.get_extra_info("ssl_object")
         if not self._server.plaintext and not secured and "starttls" not in features["features"]:
-            self._fail(TransportError(f"{self._server.place} offers no STARTTLS; not going on"))
+            self._fail(self._no_starttls())
             return True
         negotiated: bool | None = await super()._handle_stream_features(features)
         mechanism: Any = getattr(self.plugin["feature_mechanisms"], "mech", None)
@@ -436,8 +442,18 @@ class Stream(ClientXMPP):
             mechanism.Hi = functools.partial(salted_password, mechanism.hash().name)
         return negotiated
 
+    def _no_starttls(self) -> TransportError:
+        on_this_machine = is_loopback(self._server.host or self._server.jid.domain)
+        other = ", or use plaintext, as it is on this machine" if on_this_machine else ""
+        return TransportError(
+            f"{self._server.place} offers no STARTTLS: have TLS switched on there{other}"
+        )
+
     def _check_peer(self, _event: object) -> None:
         """What goes in plain text goes nowhere else, whatever a name resolved to."""
+        # Another way to the server has failed; that its certificate is bad remains true, though.
+        if self._trouble is not None and not self._bad_certificate:
+            self._trouble = None
         if not self._server.plaintext:
             return
         # slixmpp tells of the connection before it keeps the transport; hence later.
@@ -453,10 +469,11 @@ class Stream(ClientXMPP):
             )
 
     def _connection_failed(self, error: object) -> None:
-        reason = getattr(error, "strerror", None) or error
-        self._trouble = TransportError(
-            f"cannot reach {self._server.place}: {one_line(str(reason))}"
-        )
+        if isinstance(error, ssl.SSLError):
+            self._trouble = self._tls_problem(error)
+            return
+        reason = getattr(error, "strerror", None) or str(error) or "it hung up"
+        self._trouble = TransportError(f"cannot reach {self._server.place}: {one_line(reason)}")
 
     def _unreachable(self, _delay: object) -> None:
         """Every address has been tried; the next round is up to the caller."""
@@ -467,11 +484,16 @@ class Stream(ClientXMPP):
 
     def _tls_problem(self, error: object) -> TransportError:
         if isinstance(error, ssl.SSLCertVerificationError):
+            self._bad_certificate = True
             return TransportError(
                 f"{self._server.place}: its certificate is not accepted for"
                 f" {self._server.jid.domain}: {one_line(error.verify_message)}"
             )
         reason = getattr(error, "reason", None) or error
+        if reason in _PLAIN_ANSWER:
+            return TransportError(
+                f"{self._server.place} goes on in plain text where TLS should begin{_IS_IT_XMPP}"
+            )
         return TransportError(f"{self._server.place}: TLS failed: {one_line(str(reason))}")
 
     def _not_authenticated(self, stanza: Any) -> None:
@@ -511,9 +533,12 @@ class Stream(ClientXMPP):
     def _disconnected(self, reason: object) -> None:
         if isinstance(reason, ssl.SSLError):  # asyncio tells of a failed handshake so
             self._trouble = self._tls_problem(reason)
-        described = f": {one_line(str(reason))}" if reason else ""
+        described = (
+            f": {one_line(getattr(reason, 'strerror', None) or str(reason))}" if reason else ""
+        )
+        hint = "" if self._greeted else _IS_IT_XMPP
         lost = self._trouble or TransportError(
-            f"the connection to {self._server.place} was lost{described}"
+            f"the connection to {self._server.place} was lost{described}{hint}"
         )
         self._fail(lost)
         self._fail_pending(lost)

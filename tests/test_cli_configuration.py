@@ -176,6 +176,40 @@ def test_addresses_that_are_none(address):
         web_address(address)
 
 
+NOBODY = "~nobody-of-that-name/x"
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ('[poll]\ndb = "PATH"\n', ["poll", "-c"]),
+        ('[[ven]]\nven_id = "v"\nvtn_url = "http://x"\ndb = "PATH"\n', ["ven", "status", "-c"]),
+        ('[gateway]\ndb = "PATH"\n', ["audit", "-c"]),
+        ('[[group]]\nven_ids_file = "PATH"\n', ["fleet"]),
+        ('[tls]\nca_file = "PATH"\n[[group]]\ncount = 1\n', ["fleet"]),
+        (
+            '[[report]]\nid = "r"\nname = "TELEMETRY_USAGE"\n[[report.point]]\nr_id = "a"\n'
+            'source = "file:PATH"\nunit = "powerReal"\n',
+            ["poll", "--vtn-url", "http://x", "--ven-name", "n", "--profile", "2.0b", "--reports"],
+        ),
+    ],
+    ids=["settings", "ven", "gateway", "ids", "tls", "report"],
+)
+def test_a_home_folder_that_nobody_knows_is_one_line(tmp_path, capsys, text, arguments):
+    file = tmp_path / "file.toml"
+    file.write_text(text.replace("PATH", NOBODY))
+    assert main([*arguments, str(file)]) == 2
+    errors = capsys.readouterr().err
+    assert f"{NOBODY}: the home folder it begins with is not known" in errors
+    place = "report 'r', point 'a'" if "report" in text else str(file)
+    assert (errors.count("\n"), place in errors) == (1, True)
+
+
+@pytest.mark.parametrize("given", ["HTTPS://VTN.example/A", " Https://VTN.example/A"])
+def test_the_scheme_of_an_address_is_as_the_rest_compares_it(given):
+    assert web_address(given) == "https://VTN.example/A"
+
+
 def test_a_password_in_an_address_is_refused_and_not_repeated():
     with pytest.raises(argparse.ArgumentTypeError, match="--password-file") as caught:
         web_address("https://me:hunter2@vtn.example/")

@@ -105,6 +105,12 @@ NEEDED = ["push", "--listen", "127.0.0.1:0", "--vtn-url", "http://127.0.0.1:9", 
     [
         ([], "--cert and --ca-certs are needed"),
         (["--plaintext", "--vtn-name", "x"], "of no use with --plaintext"),
+        (["--plaintext", "--cert", "x"], "leave out --plaintext"),
+        (["--plaintext", "--ca-certs", "x"], "leave out --plaintext"),
+        (["--plaintext", "--key", "x"], "leave out --plaintext"),
+        # There they serve the way to the VTN.
+        (["--plaintext", "--cert", "/none", "--vtn-url", "https://vtn"], "cert: /none: No such"),
+        (["--plaintext", "--cert", "/none", "--vtn-url", "HTTPS://vtn"], "cert: /none: No such"),
         (["--plaintext", "--listen", "0.0.0.0:0"], "plain HTTP"),
         (["--plaintext", "--listen", "8080"], "HOST:PORT"),
         (["--plaintext", "--prefix", "x"], "prefix"),

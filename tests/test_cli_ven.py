@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -299,6 +300,30 @@ def test_the_file_and_the_VEN_are_those_of_the_settings_file(
     assert "--db missing" in capsys.readouterr().err
     assert main(["ven", "opts", "--db", str(tmp_path / "none.db")]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, capsys):
+    file = tmp_path / "ven.db"
+    EventStore(file).close()
+    file.chmod(0)
+    if os.access(file, os.R_OK):
+        pytest.skip("root may read every file")
+    assert main(["ven", "status", "--db", str(file)]) == 1
+    assert f"{file}: cannot be opened: let this user read and" in capsys.readouterr().err
+
+
+def test_what_is_no_file_of_a_VEN_is_named(tmp_path, capsys):
+    text = tmp_path / "text"
+    text.write_text("no database\n")
+    for given, words in (
+        (tmp_path, "oadr2 ven: --db {}: it is a folder: name the file of the VEN in it\n"),
+        ("/dev/null", "oadr2 ven: --db {}: it is no file that a VEN could keep\n"),
+        (text, "oadr2 ven: {}: is no SQLite file: move it away or name another file"),
+    ):
+        assert main(["ven", "status", "--db", str(given)]) != 0
+        captured = capsys.readouterr()
+        assert captured.err.startswith(words.format(given))
+        assert (captured.out, captured.err.count("\n")) == ("", 1)
     assert not (tmp_path / "none.db").exists()
 
 

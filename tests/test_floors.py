@@ -30,6 +30,7 @@ FLOORS = {
     "oadr2.event": 1,
     "oadr2.control": 1,
     "oadr2.toml_file": 1,
+    "oadr2.whole_file": 1,
     "oadr2.exposition": 1,
     "oadr2.arguments": 2,
     "oadr2.background": 2,

@@ -13,7 +13,9 @@ and 143 by SIGTERM before it was done (``poll``, ``gateway`` and ``vtn`` are don
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -44,6 +46,8 @@ VERBS: Final = (
 )
 # Their -c names a gateway's file (docs/gateway.md), not one with options.
 _OWN_FILE: Final = frozenset({"gateway", "audit"})
+# Of an error without a file: the disk that standard output was sent to has no room.
+_OUTPUT_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _DESCRIPTION = """\
 OpenADR 2.0a and 2.0b: a virtual end node (VEN), a simulated VTN, and readers of payloads.
@@ -84,30 +88,40 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} ({self.prog} --help)\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each way to end
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: that of the process) and return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         _never_fail_to_encode(stream)
+    code = _exit_code(list(sys.argv[1:] if argv is None else argv))
+    for stream in (sys.stdout, sys.stderr):
+        _leave_flushed(stream)
+    return code
+
+
+def _exit_code(arguments: list[str]) -> int:
     verb = arguments[0] if arguments and arguments[0] in VERBS else None
     name = f"oadr2 {verb}" if verb else "oadr2"
     try:
-        return _run(arguments, verb)
-    except SystemExit as stop:  # argparse ends help and usage errors so
-        return stop.code if isinstance(stop.code, int) else 0
+        try:
+            code = _run(arguments, verb)
+        except SystemExit as stop:  # argparse ends help and usage errors so
+            code = stop.code if isinstance(stop.code, int) else 0
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except ConfigurationError as error:
         return _complain(name, str(error), 2)
     except OadrError as error:
         return _complain(name, str(error), 1)
-    except BrokenPipeError:
-        # The reader (head, less) has gone. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader (head, less) has gone
         return 141
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
+        if error.filename is None and error.errno in _OUTPUT_FULL:
+            where = "the output cannot be written: "
         return _complain(name, f"{where}{error.strerror or error}", 1)
+    return code
 
 
 def _run(arguments: list[str], verb: str | None) -> int:
@@ -174,13 +188,31 @@ def _unknown_argument(argument: str, parser: argparse.ArgumentParser) -> str:
     if not name.startswith("-"):
         return f"{name!r} is one argument too many"
     known = [option for action in parser._actions for option in action.option_strings]
+    if name in known:  # of the verb, and parse_known_args stood at one of its actions
+        return f"{name} is to stand before the action, right after {parser.prog}"
     close = difflib.get_close_matches(name, known, n=1)
     return f"unknown option {name}" + (f", did you mean {close[0]}?" if close else "")
 
 
 def _complain(name: str, message: str, code: int) -> int:
-    sys.stderr.write(f"{name}: {printable(message)}\n")
+    with contextlib.suppress(OSError):  # nobody is left to be told; the exit code tells
+        sys.stderr.write(f"{name}: {printable(message)}\n")
     return code
+
+
+def _open_closed_streams() -> None:
+    """A stream that was closed for us (``>&-``) is None in Python: what is written goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the end
+
+
+def _leave_flushed(stream: IO[str]) -> None:
+    """What cannot be written any more was told of; Python would try at exit, and complain itself."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _never_fail_to_encode(stream: IO[str]) -> None:

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from oadr2.errors import ConfigurationError
 from oadr2.report_settings import report_tables
-from oadr2.toml_file import TomlFile, kind_of, nearest
+from oadr2.toml_file import TomlFile, kind_of, nearest, path_beside
+from oadr2.whole_file import read_whole
 
 _NEVER_FROM_FILE: Final = frozenset({"help", "config", "version"})
 
@@ -98,7 +99,7 @@ def web_address(text: str) -> str:
         )
     if parts.query or parts.fragment:
         raise argparse.ArgumentTypeError("nothing behind a ? or # belongs in it")
-    return text
+    return parts.scheme + text.strip()[len(parts.scheme) :]  # HTTPS:// is https://
 
 
 def listen_address(text: str) -> tuple[str, int]:
@@ -153,7 +154,7 @@ def read_secret_file(option: str, path: Path) -> str:
     Raises ConfigurationError when the file cannot be read or is empty.
     """
     try:
-        secret = path.read_text("utf-8")
+        secret = read_whole(path).decode("utf-8")
     except OSError as error:
         raise ConfigurationError(f"{option} {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -288,7 +289,10 @@ def _value_for(action: argparse.Action, value: object, directory: Path) -> objec
         words = "a string or a list of strings" if kind is comma_list else "a string"
         raise argparse.ArgumentTypeError(f"it must be {words}, not {kind_of(value)}")
     elif kind is Path:
-        result = directory / Path(value).expanduser()
+        try:
+            result = path_beside(directory, value)
+        except ConfigurationError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
     else:
         convert: Callable[[str], object] = kind if callable(kind) else str
         result = convert(value)

@@ -27,9 +27,7 @@ def show_demo(way: Way, *, fast: bool, as_json: bool) -> int:
     if not as_json and console.is_terminal and not console.is_dumb_terminal:
         _play_live(demo, console)
     else:
-        if not as_json:
-            demo.on_entry = _print_entry
-        _play(demo, lambda _picture: None)
+        _play_in_lines(demo, silent=as_json)
     if as_json:
         print(json.dumps(demo.summary(), indent=2))
     else:
@@ -48,6 +46,29 @@ def _play_live(demo: Demo, console: Console) -> None:
 
     with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
         _play(demo, lambda picture: live.update(view(picture), refresh=True))
+
+
+def _play_in_lines(demo: Demo, *, silent: bool) -> None:
+    """A line for each thing that happens. It ends when they can be written no more.
+
+    They come on the threads of the VTN and the controller too, which must not end by that.
+    """
+    broken: list[OSError] = []
+
+    def print_entry(entry: Entry) -> None:
+        try:
+            if not broken:
+                _print_entry(entry)
+        except OSError as error:
+            broken.append(error)
+
+    def end_when_broken(_picture: Picture) -> None:
+        if broken:
+            raise broken[0]
+
+    if not silent:
+        demo.on_entry = print_entry
+    _play(demo, end_when_broken)
 
 
 def _play(demo: Demo, draw: Callable[[Picture], None]) -> None:

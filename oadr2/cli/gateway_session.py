@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import getpass
 import logging
+import os
 import signal
 import sys
 import time
@@ -14,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from oadr2.cli.event_text import printable
+from oadr2.cli.event_text import local_time, moment_at, printable
 from oadr2.cli.line_writer import LineWriter
 from oadr2.cli.ven_lines import LogLines, line_text
 from oadr2.errors import ConfigurationError, OadrError
@@ -92,10 +93,10 @@ def override(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"--for {args.duration}: {error}") from None
     require_override(points[args.point], value, seconds)
     until = time.time() + seconds
-    by = args.by or getpass.getuser()
+    by = args.by or _user_name()
     with StateFile(settings.db) as state:
         state.set_override(StoredOverride(args.point, value, until, by))
-    end = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
+    end = local_time(moment_at(until).replace(microsecond=0), weekday=False)
     sys.stdout.write(f"{args.point}: {setting_text(value)} until {end}\n")
     return 0
 
@@ -114,6 +115,13 @@ def _value(text: str) -> Setting:
         return float(text)
     except ValueError:
         raise ConfigurationError(f'{text} is neither a number nor "release" nor "end"') from None
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container a user may have a number only
+        return f"user {os.getuid()}"
 
 
 async def _serve(path: Path, settings: GatewaySettings, dry_run: bool) -> None:

@@ -93,6 +93,11 @@ def _server_context(args: argparse.Namespace) -> ssl.SSLContext | None:
             raise ConfigurationError(
                 "--vtn-name and --vtn-fingerprint are of no use with --plaintext"
             )
+        if (args.ca_certs or args.cert or args.key) and not args.vtn_url.startswith("https:"):
+            raise ConfigurationError(
+                "--ca-certs, --cert and --key are of no use with --plaintext and an http:// address in"
+                " --vtn-url: leave out --plaintext, or them"
+            )
         return None
     if args.cert is None or args.ca_certs is None:
         raise ConfigurationError(

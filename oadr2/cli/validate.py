@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from oadr2.cli.event_text import printable
+from oadr2.whole_file import MOST, read_stream, read_whole
 
 if TYPE_CHECKING:
     from oadr2.schema import SchemaFault
@@ -64,7 +64,7 @@ def _report(file: str) -> _Report:
 
     name = "(standard input)" if file == "-" else file
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        data = read_stream(sys.stdin.buffer, MOST, name) if file == "-" else read_whole(file)
     except OSError as error:
         return _Report(name, "unreadable", reason=error.strerror or str(error))
     faults = tuple(validate(data))

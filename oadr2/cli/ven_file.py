@@ -44,8 +44,11 @@ def open_ven_file(args: argparse.Namespace) -> EventStore:
         raise ConfigurationError(
             "--db missing: give it as an option, or as db in the settings file of -c"
         )
+    if path.is_dir():
+        raise ConfigurationError(f"--db {path}: it is a folder: name the file of the VEN in it")
     if not path.is_file():
-        raise ConfigurationError(f"--db {path}: no such file")
+        what = "it is no file that a VEN could keep" if path.exists() else "no such file"
+        raise ConfigurationError(f"--db {path}: {what}")
     return EventStore(path)
 
 

@@ -8,17 +8,20 @@ from pathlib import Path
 
 from oadr2.cli.configuration import add_secret_options, comma_list, seconds
 from oadr2.report_settings import ReportTable, report_tables
+from oadr2.whole_file import read_whole
 
 
 def reports_file(text: str) -> tuple[ReportTable, ...]:
     """The ``[[report]]`` tables of a TOML file, for argparse."""
     path = Path(text)
     try:
-        data = tomllib.loads(path.read_text("utf-8-sig"))
+        data = tomllib.loads(read_whole(path).decode("utf-8-sig"))
         return report_tables(data.get("report", []), path.parent)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # not TOML, not UTF-8, or what report_tables says
+    except UnicodeDecodeError:
+        raise argparse.ArgumentTypeError(f"{path}: it is not UTF-8 text") from None
+    except ValueError as error:  # not TOML, or what report_tables says
         raise argparse.ArgumentTypeError(f"{path}: {error}") from None
 
 

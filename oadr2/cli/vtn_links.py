@@ -145,6 +145,15 @@ def xmpp_link(
     """Joins the XMPP server of ``--jid``, or starts one, and pushes to ``--ven-jid``."""
     from oadr2.sim.xmpp import XmppVtn  # noqa: PLC0415 - it brings slixmpp
 
+    if args.port is not None and not 0 <= args.port < 65536:  # asyncio would take the rest of it
+        raise ConfigurationError(f"--port {args.port}: it is not between 0 and 65535")
+    if args.ca_certs or args.cert or args.key:
+        if args.plaintext:
+            raise ConfigurationError("--ca-certs, --cert and --key do not go with --plaintext")
+        if args.jid is None and args.server is None:
+            raise ConfigurationError(
+                "--ca-certs, --cert and --key need --jid: the server started here has no TLS"
+            )
     with ExitStack() as stack:
         if args.jid is None and args.server is None:
             account, commands = stack.enter_context(_own_server(args))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 import queue
@@ -213,7 +214,8 @@ class _Part:
         while not isinstance(self._receive(), Stop):
             pass
         self._stopped = True
-        loop.call_soon_threadsafe(run.stop)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the parent hung up at the end
+            loop.call_soon_threadsafe(run.stop)
 
 
 def pool_of(scenario: Scenario, shard: tuple[int, int] = (0, 1)) -> int | None:

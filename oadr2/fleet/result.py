@@ -15,6 +15,7 @@ from oadr2.fleet.saturation import plan_limit_of, saturation_of
 from oadr2.fleet.series import Point, merge_series
 from oadr2.fleet.snapshot import Snapshot, sum_by_name, sum_counts, sum_of
 from oadr2.fleet.thresholds import METRICS, STATISTICS, Threshold, parse_threshold
+from oadr2.whole_file import read_whole
 
 FORMAT: Final = 1
 """Raised when the document changes in a way that older readers would misread."""
@@ -307,7 +308,7 @@ def result_of(
 def read_result(path: str | Path) -> Result:
     """Read a document that ``--json`` wrote. Raises ConfigurationError, in one line."""
     try:
-        data = json.loads(Path(path).read_text("utf-8"), parse_constant=_no_number)
+        data = json.loads(read_whole(path).decode("utf-8"), parse_constant=_no_number)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     except ValueError as error:

@@ -26,7 +26,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -51,7 +50,8 @@ from oadr2.fleet.scenario import (
 )
 from oadr2.fleet.thresholds import Threshold, parse_threshold
 from oadr2.policy import VtnPolicy
-from oadr2.toml_file import Keys, TomlFile, kind_of, nearest
+from oadr2.toml_file import Keys, TomlFile, kind_of, nearest, path_beside
+from oadr2.whole_file import read_whole
 
 _Made = TypeVar("_Made")
 
@@ -368,9 +368,9 @@ class _Reader:
 
     def id_list(self, value: object) -> tuple[str, ...]:
         """The ids in a file, one a line."""
-        path = self.file.path.parent / Path(_text(value)).expanduser()
+        path = path_beside(self.file.path.parent, _text(value))
         try:
-            ids = path.read_text("utf-8").split("\n")
+            ids = read_whole(path).decode("utf-8").split("\n")
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
         except UnicodeDecodeError:
@@ -402,7 +402,7 @@ class _Reader:
             if table.get(key) == "":  # as --print-scenario shows it
                 del table[key]
             elif isinstance(table.get(key), str):
-                table[key] = str(folder / Path(table[key]).expanduser())
+                table[key] = str(self.placed(("tls", key), path_beside, folder, table[key]))
         return self.make(Tls, _TLS_READERS, ("tls",), table)
 
     def thresholds(self) -> tuple[Threshold, ...]:

@@ -28,7 +28,7 @@ from oadr2.points.drivers import find_driver
 from oadr2.points.expression import Expression
 from oadr2.points.mapping import SignalMap
 from oadr2.points.rules import RELEASED, Failsafe, PointRules, Released, Setting
-from oadr2.toml_file import TomlFile
+from oadr2.toml_file import TomlFile, path_beside
 
 DriverClass: TypeAlias = type[Driver[Any, Any]]
 
@@ -245,7 +245,10 @@ def _point(
     table.finish()
     for key, setting in driver.settings.items():
         if setting.kind is Path and isinstance(own.get(key), str):
-            own[key] = str(file.path.parent / Path(own[key]).expanduser())
+            try:
+                own[key] = str(path_beside(file.path.parent, own[key]))
+            except ConfigurationError as error:
+                table.fail(str(error), key)
     try:
         device, address = driver.parse(own)
     except SettingError as error:

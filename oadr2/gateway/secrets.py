@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from oadr2.errors import ConfigurationError
+from oadr2.whole_file import read_whole
 
 
 def secret_in_file(table: str, key: str, path: os.PathLike[str]) -> str:
@@ -14,8 +15,7 @@ def secret_in_file(table: str, key: str, path: os.PathLike[str]) -> str:
         ConfigurationError: it cannot be read, or is empty; the message names table and key.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read().removesuffix("\n").removesuffix("\r")
+        text = read_whole(path).decode("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigurationError(f"{table}: {key} {path}: {reason}") from None

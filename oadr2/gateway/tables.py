@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from oadr2.errors import ConfigurationError
-from oadr2.toml_file import TomlFile
+from oadr2.toml_file import TomlFile, path_beside
 
 _NUMBER: Final = r"(\d+(?:\.\d+)?)"
 _PARTS: Final = re.compile(
@@ -79,7 +79,12 @@ class Table:
     def path(self, key: str, default: str | None = None) -> Path | None:
         """A path, taken from the folder of the file when it is relative."""
         text = self.read(key, a_string, default)
-        return None if text is None else self.file.path.parent / Path(text).expanduser()
+        if text is None:
+            return None
+        try:
+            return path_beside(self.file.path.parent, text)
+        except ConfigurationError as error:
+            self.fail(f"{key}: {error}", key)
 
     def take(self, keys: Collection[str]) -> dict[str, Any]:
         """What the table has of these keys, as it stands."""

@@ -25,6 +25,7 @@ from oadr2.errors import ConfigurationError, one_line
 from oadr2.points.driver import DeviceError, Driver, Setting, SettingError
 from oadr2.points.mqtt_topic import Topic, check_topic, topic_of
 from oadr2.security import client_context
+from oadr2.whole_file import read_whole
 
 _log = logging.getLogger("oadr2.points.mqtt")
 # The library reports at length what becomes a DeviceError here.
@@ -569,7 +570,7 @@ def _password(broker: Broker) -> str | None:
     if broker.password_file is None:
         return None
     try:
-        return broker.password_file.read_text("utf-8").rstrip("\r\n")
+        return read_whole(broker.password_file).decode("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigurationError(f"password_file: {broker.password_file}: {reason}") from None

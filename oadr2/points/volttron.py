@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from oadr2.errors import ConfigurationError
+from oadr2.whole_file import read_whole
 
 Kind = Literal["modbus", "bacnet"]
 
@@ -78,7 +79,7 @@ def read_registry(path: str | os.PathLike[str]) -> Registry:
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_whole(path).decode("utf-8-sig")
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
 import socket
 import time
 import urllib.request
@@ -12,6 +14,7 @@ from fake_run import DyingRun, FailingRun, FakeRun
 
 from oadr2.errors import ConfigurationError
 from oadr2.fleet.failures import Failure
+from oadr2.fleet.part import PartPlan, _Part, _Pipe
 from oadr2.fleet.processes import LoadTest, RunFailedError
 from oadr2.fleet.result import Result
 from oadr2.fleet.scenario import EventChange, Group, Scenario, Stage
@@ -31,6 +34,18 @@ def played(test: LoadTest) -> Result:
     while not test.done:
         test.pump(0.2)
     return test.result()
+
+
+def test_a_parent_that_hangs_up_after_the_end_is_no_news() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    loop = asyncio.new_event_loop()
+    loop.close()
+    pipe = _Pipe(theirs)
+    part = _Part(theirs, pipe, PartPlan(scenario(), URL, (0, 1), False, FakeRun, False))
+    ours.close()
+    part._listen(loop, FakeRun(scenario(), URL))
+    assert part._stopped
+    pipe.close()
 
 
 @pytest.mark.parametrize("processes", [1, 3])

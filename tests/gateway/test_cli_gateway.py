@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import time
 import tomllib
@@ -14,6 +15,7 @@ from fake_driver import FakeFolder
 from gateway_rig import point, write_file
 
 from oadr2.cli import main
+from oadr2.cli.event_text import local_time, moment_at
 from oadr2.gateway.configuration import read_configuration
 from oadr2.gateway.state import AuditEntry, StateFile
 from oadr2.points.rules import RELEASED
@@ -103,11 +105,14 @@ def test_override_is_kept_in_the_state_file(
 ) -> None:
     command = ["gateway", "override", "a", "55", "--for", "1h", "--by", "eve", "-c", str(file)]
     assert main(command) == 0
-    assert capsys.readouterr().out.startswith("a: 55 until 20")
+    shown = capsys.readouterr().out
+    assert shown.startswith("a: 55 until 20")
     with StateFile(tmp_path / "gateway.db") as state:
         (kept,) = state.overrides()
     assert (kept.point, kept.value, kept.by) == ("a", 55.0, "eve")
     assert 3500 < kept.until - time.time() <= 3600
+    until = moment_at(kept.until).replace(microsecond=0)
+    assert shown == f"a: 55 until {local_time(until, weekday=False)}\n"
     assert main(["gateway", "override", "a", "release", "--for", "5m", "-c", str(file)]) == 0
     with StateFile(tmp_path / "gateway.db") as state:
         assert state.overrides()[0].value is RELEASED
@@ -115,6 +120,18 @@ def test_override_is_kept_in_the_state_file(
     assert main(["gateway", "override", "a", "end", "-c", str(file)]) == 0
     assert main(["gateway", "override", "a", "end", "-c", str(file)]) == 0
     assert capsys.readouterr().out == "a: override ended\na: had no override\n"
+
+
+def test_an_override_of_a_user_without_a_name(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert main(["gateway", "override", "a", "55", "--for", "1h", "-c", str(file)]) == 0
+    with StateFile(tmp_path / "gateway.db") as state:
+        assert state.overrides()[0].by == f"user {os.getuid()}"
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,10 @@ def test_a_server_that_goes_is_told_and_joined_again(prosody_installed, tmp_path
         (["--jid", "vtn@localhost", "--ven-jid", "ven"], "--ven-jid: 'ven' is no JID"),
         (["--jid", "vtn@localhost", "--ven-jid", "a@b"], "needs a password or a certificate"),
         (["--ven-jid", "v@elsewhere"], "v@elsewhere is not of localhost"),
+        (["--jid", "vtn@localhost", "--plaintext", "--cert", "x"], "do not go with --plaintext"),
+        (["--cert", "x"], "--key need --jid"),
+        (["--port", "70000"], "--port 70000: it is not between 0 and 65535"),
+        (["--jid", "vtn@localhost", "--ven-jid", "a@b", "--port", "-1"], "not between 0 and 65535"),
         (["--password", "x"], "use --password-file or --password-env"),
     ],
 )

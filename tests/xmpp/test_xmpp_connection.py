@@ -159,6 +159,81 @@ def test_servers_that_are_none_leave_nothing_behind(handler, monkeypatch, greeti
     assert least(found[5]) == least(found[1])
 
 
+FEATURES = b"""<?xml version='1.0'?>
+<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='1'
+  from='localhost' version='1.0'><stream:features>%s
+<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-1</mechanism></mechanisms>
+</stream:features>"""
+STARTTLS = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+PROCEED = b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+IS_IT_XMPP = "; is that an XMPP server, and its port for clients (mostly 5222)?"
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["server", "by the JID"])
+@pytest.mark.parametrize(
+    ("replies", "problem"),
+    [
+        pytest.param(
+            [FEATURES % b""],
+            "{} offers no STARTTLS: have TLS switched on there, or use plaintext, as it is on this"
+            " machine",
+            id="no STARTTLS",
+        ),
+        pytest.param(
+            [FEATURES % STARTTLS, PROCEED, FEATURES % b""],
+            "{} goes on in plain text where TLS should begin" + IS_IT_XMPP,
+            id="plain text instead of TLS",
+        ),
+        pytest.param(
+            [FEATURES % STARTTLS, PROCEED],
+            "the connection to {} was lost",
+            id="hangs up before TLS",
+        ),
+        pytest.param(
+            [b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"],
+            "the connection to {} was lost" + IS_IT_XMPP,
+            id="a web server",
+        ),
+    ],
+)
+def test_a_server_without_TLS_is_told_in_words(handler, monkeypatch, named, replies, problem):
+    async def no_records(_stream, _domain):
+        return []
+
+    async def serve(reader, writer):
+        for reply in replies:
+            heard = await reader.read(4096)
+            if heard[:1] == b"\x16" and reply is replies[0]:  # TLS at once, as on port 5223
+                break
+            writer.write(reply)
+        writer.close()
+
+    async def scenario():
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            failed = asyncio.get_running_loop().create_future()
+            ven = XmppClient(
+                handler,
+                VEN,
+                PASSWORD,
+                vtn_jid=VTN,
+                server="localhost" if named else None,
+                port=port,
+                back_off_base=60.0,
+                on_error=failed.set_result,
+            )
+            async with ven, asyncio.timeout(PATIENCE):
+                running = asyncio.create_task(ven.run())
+                error = await failed
+            await running
+        return error, f"localhost:{port}" if named else "the server of localhost"
+
+    monkeypatch.setattr(Stream, "get_dns_records", no_records)
+    error, place = asyncio.run(scenario())
+    assert type(error) is TransportError
+    assert str(error) == problem.format(place)
+
+
 def test_plain_text_ends_where_a_name_leads_elsewhere(plain, handler, monkeypatch):
     """The name said localhost; what was connected to is looked at before anything is sent."""
     monkeypatch.setattr("oadr2.xmpp_stream.is_loopback", lambda _: False)
