@@ -236,6 +236,9 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "decode, 10 events": lambda: decode(distribute_event("2.0a", 10, 3), 10),
     "decode, 100 events": lambda: decode(distribute_event("2.0a", 100, 3), 100),
     "decode, 96 intervals": lambda: decode(distribute_event("2.0a", 1, 96), 1),
+    "decode, 96 intervals in mixed layout": lambda: decode(
+        distribute_event("2.0a", 1, 96, "mixed"), 1
+    ),
     "decode, 2.0b in oadrPayload": lambda: decode(distribute_event("2.0b", 1, 3), 1),
     "decode and read, 1 event": lambda: decode_and_read(distribute_event("2.0a", 1, 3), 3),
     "decode and read, 96 intervals": lambda: decode_and_read(distribute_event("2.0a", 1, 96), 96),
@@ -256,6 +259,7 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "decode a report of 100 points": decode_report,
     "oadrPoll": poll,
     "choose_interval, 24 texts": lambda: choose_interval(["PT10M"] * 24),
+    "choose_interval, 24 java texts": lambda: choose_interval(["P0Y0M0DT0H10M0.000S"] * 24),
     "choose_interval, 24 timedeltas": lambda: choose_interval([timedelta(minutes=10)] * 24),
     "durations_to_dates, 24 texts": durations_to_dates,
     "current level, 10 events held": current_level,
