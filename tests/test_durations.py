@@ -126,7 +126,10 @@ def test_durations_as_java_writes_them_are_read_like_all_others() -> None:
         texts += [before + after, *(before + other + after for other in "019HMSDTYPW.-/: é")]
         texts += [before + other + JAVA[place:] for other in "0159."]
     found = {text: outcome(text) for text in texts}
-    assert found["P0Y0M0DT10H59M7.000S"] == (Duration(0, 10 * HOUR + 59 * MINUTE + 7 * SECOND), False)
+    assert found["P0Y0M0DT10H59M7.000S"] == (
+        Duration(0, 10 * HOUR + 59 * MINUTE + 7 * SECOND),
+        False,
+    )
     assert found["P0Y0M0DT99H99M99.000S"] == (Duration(0, 99 * (HOUR + MINUTE + SECOND)), False)
     assert found == {text: outcome("+" + text) for text in texts}
 
