@@ -3,9 +3,9 @@
 ``distribute_event(profile, events, intervals)`` is an oadrDistributeEvent as VTNs send it: prefixed,
 indented, one SIMPLE signal per event, hour-long intervals. The smallest, one event of 3 intervals in
 2.0a, is about 3.8 kB. 2.0b documents are wrapped in oadrPayload, the only form openleadr reads.
-Styles other than "regular" are there because oadr2 reads an interval that is written like the one
-before by comparison: "irregular" intervals differ in durations and values, "mixed" ones are besides
-written on one line and on nine in turn, so that none is like the one before.
+Styles other than "regular" are there because oadr2 reads an interval that is written like one of
+the last two by comparison: "irregular" intervals differ in durations and values, "mixed" ones are
+besides written on one line and on nine in turn, so that none is like the one before.
 """
 
 from __future__ import annotations

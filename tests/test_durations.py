@@ -107,6 +107,33 @@ def test_fractions_of_a_second_are_read(text: str, us: int) -> None:
     assert datetimes.read_duration(text) == (Duration(0, us), False)
 
 
+NUMBERS = ["0", "7", "10", "59", "99", "007", "100", ""]
+JAVA = "P0Y0M0DT1H30M5.000S"
+
+
+def outcome(text: str) -> tuple[Duration, bool] | str:
+    try:
+        return datetimes.read_duration(text)
+    except LocalProtocolError:
+        return "refused"
+
+
+def test_durations_as_java_writes_them_are_read_like_all_others() -> None:
+    """They have a way of their own; a sign in front takes the general one."""
+    texts = [f"P0Y0M0DT{h}H{m}M{s}.000S" for h in NUMBERS for m in NUMBERS for s in NUMBERS]
+    for place in range(len(JAVA)):
+        before, after = JAVA[:place], JAVA[place + 1 :]
+        texts += [before + after, *(before + other + after for other in "019HMSDTYPW.-/: é")]
+        texts += [before + other + JAVA[place:] for other in "0159."]
+    found = {text: outcome(text) for text in texts}
+    assert found["P0Y0M0DT10H59M7.000S"] == (
+        Duration(0, 10 * HOUR + 59 * MINUTE + 7 * SECOND),
+        False,
+    )
+    assert found["P0Y0M0DT99H99M99.000S"] == (Duration(0, 99 * (HOUR + MINUTE + SECOND)), False)
+    assert found == {text: outcome("+" + text) for text in texts}
+
+
 REFUSED_DURATIONS = [
     # the "rejected" row of facts.md 5.2
     "PTS",

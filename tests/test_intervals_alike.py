@@ -103,8 +103,42 @@ def test_alike_or_apart_is_the_same(seed: int) -> None:
     assert outcome(document(intervals, apart=False)) == outcome(document(intervals, apart=True))
 
 
-def test_prefix_bound_anew_is_not_alike() -> None:
+SPELLINGS = [
+    (b"", b""),
+    (b"\n            ", b""),
+    (b"\n", b"\r\n"),
+    (b"<ei:value>", b"<ei:value\t>"),
+    (b"<ei:signalPayload>", b"<xcal:dtstart><xcal:date-time>2030-01-01T00:00:00Z</xcal:date-time>"
+     b"</xcal:dtstart><ei:signalPayload>"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ways", range(2, len(SPELLINGS) + 1))
+@pytest.mark.parametrize("seed", range(10))
+def test_written_in_several_ways_by_turns(ways: int, seed: int) -> None:
+    chance = random.Random(seed)
+    spellings = chance.sample(SPELLINGS, ways)
+    intervals = []
+    for number in range(24):
+        duration, value = b"PT%dM" % (number + 1), b"%d.5" % number
+        if seed % 2 and chance.random() < 0.1:  # one that leaves no mould behind
+            duration, value = chance.choice(
+                [(b"P5M", value), (b"<!-- -->PT1H", value), (duration, b"x")]
+            )
+        way = number % ways if seed % 3 else chance.randrange(ways)
+        intervals.append((INTERVAL % (duration, b"%d" % number, value)).replace(*spellings[way]))
+    if seed % 2:
+        intervals[12:12] = [
+            b"</strm:intervals></ei:eiEventSignal><ei:eiEventSignal><strm:intervals>"
+        ]
+    assert outcome(document(intervals, apart=False)) == outcome(document(intervals, apart=True))
+
+
+@pytest.mark.parametrize("ways", [1, 2])
+def test_prefix_bound_anew_is_not_alike(ways: int) -> None:
     plain = INTERVAL % (b"PT1H", b"0", b"1")
+    if ways == 2:
+        plain += plain.replace(b"\n", b"") + plain
     second = (
         b'</strm:intervals></ei:eiEventSignal><ei:eiEventSignal xmlns:xcal="urn:other">'
         b"<strm:intervals>" + plain

@@ -1,8 +1,9 @@
-"""Intervals and events written like the one before, read by comparison.
+"""Intervals and events written like one before, read by comparison.
 
 A list repeats the same bytes but for a few values. Where the bytes around the values are those of an
 interval (or an event) that was read without fault at the same place, under the same namespaces, there
-is nothing left to learn from them. Anything else is read the long way, as if nothing had been tried.
+is nothing left to learn from them. Of intervals the two latest ways of writing are remembered, of events
+one. Anything else is read the long way, as if nothing had been tried.
 """
 
 from oadr2._core.walk cimport Walk

@@ -54,9 +54,12 @@ cdef void add_step(Walk* w, int kind, int state, Str text) noexcept nogil:
 cdef void start_interval(Walk* w) noexcept nogil:
     cdef IntervalMould* mould = &w.interval_mould
     w.ready &= ~ALIKE_INTERVAL
-    if mould.misses == MAX_MISSES:
+    if w.misses == MAX_MISSES:
         return
     w.recording |= ALIKE_INTERVAL
+    if mould.depth:
+        w.other_mould = mould[0]
+    mould.depth = 0
     mould.values = 0
     mould.problems = w.m.problem_count
     mould.seen = <uint32_t> 1 << TRANSITION[ST_INTERVALS][w.s.element].bit
@@ -113,11 +116,12 @@ cdef void record_value(Walk* w, int state) noexcept nogil:
 cdef void end_interval(Walk* w) noexcept nogil:
     cdef IntervalMould* mould = &w.interval_mould
     w.recording &= ~ALIKE_INTERVAL
+    mould.token = 0 if w.s.token < mould.pieces[mould.values] else <uint32_t> (w.s.p - w.s.token)
     mould.lengths[mould.values] = <uint32_t> (w.s.p - mould.pieces[mould.values])
-    mould.depth = w.s.depth
     mould.generation = w.s.generation
     mould.last = w.s.last
     if w.m.problem_count == mould.problems and mould.problems < MAX_PROBLEMS:
+        mould.depth = w.s.depth
         w.ready |= ALIKE_INTERVAL
 
 
@@ -164,7 +168,7 @@ cdef bint read_value_into(Walk* w, int state, Str text, IntervalData* interval) 
 
 
 cdef bint read_interval(Walk* w) noexcept nogil:
-    """Read the next interval if it is written like the one before; else False, and nothing has happened."""
+    """Read the next interval if it is written like the mould; else False, and nothing has happened."""
     cdef Scanner* s = &w.s
     cdef IntervalMould* mould = &w.interval_mould
     cdef const char* start = pass_indent(s.p, s.roomy)
@@ -202,6 +206,35 @@ cdef bint read_interval(Walk* w) noexcept nogil:
         for i in range(mould.values):
             add_step(w, STEP_VALUE, mould.states[i], texts[i])
     return True
+
+
+cdef const char* last_start_tag(Walk* w) noexcept nogil:
+    """Of the interval just read: what is missing after it is reported there."""
+    cdef IntervalMould* mould = &w.interval_mould
+    cdef const char* p = w.s.p - mould.token
+    if not mould.token:
+        p -= mould.lengths[mould.values] + 1  # inside the last value or its tag, where no other < can be
+        while p[0] != c"<":
+            p -= 1
+    return p
+
+
+cdef void read_intervals(Walk* w) noexcept nogil:
+    """As many as follow here, written in either way."""
+    cdef const char* start
+    cdef uint32_t tried = 0
+    w.misses += 1
+    while tried < 2:
+        tried += 1
+        start = w.s.p
+        while not w.failed and read_interval(w):
+            w.misses = 0
+            tried = 1
+        if w.s.p != start and not w.failed:
+            w.s.token = last_start_tag(w)
+        if not w.other_mould.depth:
+            return
+        w.interval_mould, w.other_mould = w.other_mould, w.interval_mould
 
 
 cdef bint take_steps(Walk* w) noexcept nogil:
@@ -279,9 +312,7 @@ cdef bint read_event(Walk* w) noexcept nogil:
 cdef void read_alike(Walk* w) noexcept nogil:
     cdef int state = w.frames[w.top].state
     if state == ST_INTERVALS and w.ready & ALIKE_INTERVAL:
-        w.interval_mould.misses += 1
-        while not w.failed and read_interval(w):
-            w.interval_mould.misses = 0
+        read_intervals(w)
     elif state == ST_DISTRIBUTE_EVENT and w.ready & ALIKE_EVENT:
         while read_event(w):
             pass

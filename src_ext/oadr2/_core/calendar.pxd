@@ -1,8 +1,9 @@
 # cython: cdivision=True
 # Every operand is positive from year 1 on (bench_schedule, test_durations); a decorator would do nothing in a .pxd.
-"""What clock and datetimes share, inlined: units, the days of the proleptic Gregorian calendar, the usual duration."""
+"""What clock and datetimes share, inlined: units, the days of the proleptic Gregorian calendar, the usual durations."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memcmp
 
 cdef enum:
     EPOCH_DAY = 719468      # days from 0000-03-01 to 1970-01-01
@@ -102,4 +103,38 @@ cdef inline bint parse_plain_duration(const char* p, uint32_t n, int64_t* us) no
             return False
         value = value * 10 + digit
     us[0] = value * unit
+    return True
+
+
+cdef inline const char* pass_number(const char* p, char designator, uint32_t* value) noexcept nogil:
+    """Past one or two digits and their designator; NULL when something else stands at ``p``."""
+    cdef uint32_t digit = <uint8_t>(p[0] - 48)
+    if digit > 9:
+        return NULL
+    value[0] = digit
+    if p[1] == designator:
+        return p + 2
+    digit = <uint8_t>(p[1] - 48)
+    if digit > 9 or p[2] != designator:
+        return NULL
+    value[0] = value[0] * 10 + digit
+    return p + 3
+
+
+cdef inline bint parse_java_duration(const char* p, uint32_t n, int64_t* us) noexcept nogil:
+    """The form that Java writes, P0Y0M0DTnHnMn.000S without years, months and days; False for any other."""
+    cdef const char* end = p + n
+    cdef uint32_t hours = 0, minutes = 0, seconds = 0
+    if n < 18 or n > 21 or memcmp(p, b"P0Y0M0DT", 8) != 0:
+        return False
+    p = pass_number(p + 8, c"H", &hours)
+    if p == NULL:
+        return False
+    p = pass_number(p, c"M", &minutes)
+    if p == NULL:
+        return False
+    p = pass_number(p, c".", &seconds)
+    if p == NULL or end - p != 4 or memcmp(p, b"000S", 4) != 0:
+        return False
+    us[0] = hours * HOUR + minutes * MINUTE + seconds * SECOND
     return True

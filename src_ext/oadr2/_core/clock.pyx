@@ -18,6 +18,7 @@ from oadr2._core.calendar cimport (
     day_of,
     days_from_date,
     days_in_month,
+    parse_java_duration,
     parse_plain_duration,
 )
 
@@ -130,6 +131,11 @@ cdef int parse_duration(const char* p, uint32_t n, Dur* out) noexcept nogil:
         p += 1
     while p < end and is_blank(end[-1]):
         end -= 1
+    if parse_java_duration(p, <uint32_t>(end - p), &out.us):
+        out.months = 0
+        out.present = 1
+        out.bare_months = 0
+        return 0
     if p < end and (p[0] == b"-" or p[0] == b"+"):
         negative = p[0] == b"-"
         has_sign = True

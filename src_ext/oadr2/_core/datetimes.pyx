@@ -39,6 +39,7 @@ from oadr2._core.calendar cimport (
     date_from_days,
     day_of,
     days_from_date,
+    parse_java_duration,
     parse_plain_duration,
 )
 from oadr2._core.clock cimport (
@@ -379,7 +380,7 @@ def choose_interval(start not None, interval_list not None, now=None):
         elif (
             Py_TYPE_OF(item) == <PyObject*>str
             and text_of(item, &p, &n)
-            and parse_plain_duration(p, n, &d.us)
+            and (parse_java_duration(p, n, &d.us) if n > 9 else parse_plain_duration(p, n, &d.us))
         ):
             d.months = 0
         elif PyDelta_CheckExact(<object>item) and -MANY_DAYS < PyDateTime_DELTA_GET_DAYS(<object>item) < MANY_DAYS:

@@ -224,7 +224,8 @@ cdef int decode_message(Message* m, const char* data, size_t size,
     w.items = 0
     w.failed = w.in_baseline = False
     w.recording = w.ready = 0
-    w.interval_mould.misses = 0
+    w.interval_mould.depth = w.other_mould.depth = 0
+    w.misses = 0
     w.e = NULL
     w.signal = NULL
     w.interval = NULL

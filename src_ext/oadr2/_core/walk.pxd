@@ -20,7 +20,7 @@ cdef enum:
     MAX_PROBLEMS = 200      # later ones only count
     MAX_VALUES = 4          # of an interval
     MAX_STEPS = 512         # of an event
-    MAX_MISSES = 4          # in a row, then nothing is expected to be like the one before any more
+    MAX_MISSES = 4          # in a row, then nothing is expected to be like one before any more
 
 
 cdef struct Frame:
@@ -34,17 +34,17 @@ cdef enum Alike:            # bits of Walk.recording and Walk.ready
     ALIKE_EVENT = 2
 
 
-cdef struct IntervalMould:  # how the last faultless interval was written, but for its values
-    uint32_t depth          # where it stood ...
+cdef struct IntervalMould:  # how a faultless interval was written, but for its values
+    uint32_t depth          # where it stood (0: there is none) ...
     uint32_t generation     # ... and under which namespaces
     uint32_t seen           # its bit in the parent's row
     uint16_t last           # what the scanner remembers after it
     uint32_t problems
-    uint32_t misses         # how many in a row were written otherwise
     uint32_t values         # how many values it holds; before, between and after them stand
     const char* pieces[MAX_VALUES + 1]   # ... these bytes
     uint32_t lengths[MAX_VALUES + 1]
     uint8_t states[MAX_VALUES]
+    uint32_t token          # how far before the end the last start tag began; 0: it is the last value's
 
 
 cdef enum StepKind:
@@ -94,4 +94,6 @@ cdef struct Walk:
     uint8_t recording       # ALIKE_*: what is being written down
     uint8_t ready           # ALIKE_*: what the next one is held against
     IntervalMould interval_mould
+    IntervalMould other_mould   # the one used before it
+    uint32_t misses         # how many intervals in a row were written like neither
     EventMould event_mould
