@@ -53,7 +53,7 @@ class Device:
         shared_by: how many points it has.
     """
 
-    def __init__(  # noqa: PLR0913 - who is told, and by which clock
+    def __init__(
         self,
         key: Hashable,
         driver: Driver[Any, Any],
@@ -254,6 +254,11 @@ class Device:
             self._is_heard()
         elif silence is not None:
             await self._mind_silence(silence, named=not as_one or len(batch) == 1)
+        self._tell(batch, results)
+
+    def _tell(
+        self, batch: Mapping[Hashable, tuple[Hashable, Request]], results: Sequence[object]
+    ) -> None:
         for (owner, (address, request)), result in zip(batch.items(), results, strict=True):
             if isinstance(result, DeviceSilence) and self.gone:
                 self._fail(owner, request)
@@ -270,8 +275,6 @@ class Device:
             else:
                 broken = f"{self.key}: the driver gave a {type(result).__name__} for a number"
                 self._done(owner, request, None, broken)
-        if self.gone:
-            self._fail_waiting()
 
     async def _mind_silence(self, silence: DeviceSilence, *, named: bool) -> None:
         """Nobody in a batch has answered: is it the device?
@@ -290,7 +293,9 @@ class Device:
                 if self._silences < 2:  # the next batch has others in it, if there are any
                     return
         alone = silence.whole or self.shared_by == 1
-        await self._is_gone(one_line(str(silence)) if alone else f"{self.key}: no answer to anything")
+        await self._is_gone(
+            one_line(str(silence)) if alone else f"{self.key}: no answer to anything"
+        )
 
     async def _answers(self, address: Hashable) -> bool:
         """Whether the device says anything when it is asked for this."""

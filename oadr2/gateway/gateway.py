@@ -507,7 +507,9 @@ class Gateway:
         for output in outputs:
             if isinstance(output, Record):
                 device = live.device
-                self.records.keep(live, output, of_device=device.gone != "" and device.shared_by > 1)
+                self.records.keep(
+                    live, output, of_device=device.gone != "" and device.shared_by > 1
+                )
                 held = held or output.kind == "waits"
                 continue
             self.counts["writes" if isinstance(output, Write) else "reads"] += 1
@@ -566,7 +568,9 @@ class Gateway:
 
     def _device_gone(self, device: Device) -> None:
         if device.shared_by > 1:  # else what its point says is enough
-            _log.warning("%s (%d points, tried again until it answers)", device.gone, device.shared_by)
+            _log.warning(
+                "%s (%d points, tried again until it answers)", device.gone, device.shared_by
+            )
 
     def _device_back(self, device: Device, failed: Collection[LivePoint]) -> None:
         """These have been failed while it was gone; what the schedule wants of them now need not wait."""

@@ -263,7 +263,9 @@ def test_a_line_that_accepts_and_says_nothing(
         path = write_file(
             tmp_path, server.url, [*(modbus(n, port) for n in range(1, MANY + 1)), point("a")]
         )
-        path.write_text(path.read_text().replace('device_timeout = "0.3s"', 'device_timeout = "10s"'))
+        path.write_text(
+            path.read_text().replace('device_timeout = "0.3s"', 'device_timeout = "10s"')
+        )
 
         async def scenario() -> None:
             async with running(path) as gateway:
