@@ -289,7 +289,8 @@ class Gateway:
         in_order = order_of_service(self.points.values())
         self.planner = Planner(settings.vens, [live.settings for live in in_order], past)
         for name, link in self.links.items():
-            self.planner.update(name, link.handler.get_states(wall), wall)
+            link.look_at_opts()
+            self.planner.update(name, link.handler.get_states(wall), wall, link.opts)
         for name, live in self.points.items():
             if old_points.get(name) is not live:
                 live.point.expect(self.planner.demand(name, wall))
@@ -445,12 +446,15 @@ class Gateway:
             except StoreError as error:
                 self._retry_store = wall + _RETRY_STORE
                 _log.error("events of VEN %s, trying again: %s", link.settings.name, error)
+        for ven, link in self.links.items():
+            if link.look_at_opts():
+                self._changed_vens[ven] = None
         changed, self._changed_vens = self._changed_vens, {}
         for ven in changed:
             link_of = self.links.get(ven)
             if link_of is not None:
                 states = link_of.handler.get_states(wall)
-                for name in self.planner.update(ven, states, wall):
+                for name in self.planner.update(ven, states, wall, link_of.opts):
                     self._affected[name] = None
 
     async def _look_at_due(self) -> None:
