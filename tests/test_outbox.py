@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import count
 
 import oadr2
-from oadr2.model import CancelOpt, CreatedEvent, CreateOpt, EiResponse, EventResponse
+from oadr2.model import CancelOpt, CreatedEvent, CreateOpt, EiResponse, EventResponse, Period
+from oadr2.policy import VtnPolicy
+from oadr2.schedule import Duration
+from oadr2.services.opt_service import OptService
 from oadr2.services.outbox import AnswersOwed, OptOutbox
 from oadr2.services.request import Request
+from oadr2.services.seal import Seal
 from oadr2.services.state import MemoryState
 
 
@@ -70,3 +75,30 @@ def test_opts_are_kept_in_order_over_a_restart() -> None:
     assert again.first.data == b"<cancel/>"
     again.sent(again.first.number)
     assert len(OptOutbox(state)) == 0
+
+
+def test_an_opt_taken_back_is_forgotten_when_the_VTN_takes_that_without_a_word() -> None:
+    """L05. Until then it is held, and known to end."""
+    numbers = count(1)
+    opts = OptService(
+        MemoryState(),
+        Seal(VtnPolicy(), None, None),
+        new_id=lambda: f"id-{next(numbers)}",
+        ven_id=lambda: "ven-1",
+    )
+    period = Period(datetime(2030, 1, 1, tzinfo=UTC), Duration(microseconds=3_600_000_000))
+    opt_id = opts.create_schedule(
+        "optOut", [period], 0.0, reason="x-schedule", market_context=None, targets=None, opt_id="o1"
+    )
+
+    def take() -> None:
+        due = opts.due()
+        assert due is not None
+        opts.taken(due.number)
+
+    take()
+    assert ([opt.opt_id for opt in opts.held], opts.ending) == ([opt_id], frozenset())
+    opts.cancel(opt_id)
+    assert ([opt.opt_id for opt in opts.held], opts.ending) == ([opt_id], {opt_id})
+    take()
+    assert (opts.held, opts.ending, opts.waiting) == ((), frozenset(), 0)

@@ -12,7 +12,7 @@ import logging
 import random as random_module
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from math import inf
 from typing import Final, TypeAlias
 
@@ -105,6 +105,7 @@ class Gateway:
         self._devices: dict[DeviceKey, Device] = {}
         self._contacts: dict[str, Contact] = {}
         self._answers: list[tuple[LivePoint, Request, float | None, str]] = []
+        self._back: list[LivePoint] = []  # whose device answers again
         self._rushing = False
         self._calm = Calm()
         self._failsafe: list[LivePoint] = []  # those that give a silent VTN up
@@ -278,6 +279,8 @@ class Gateway:
             live for live in self.points.values() if live.settings.rules.failsafe is not None
         ]
         self._unheard = sum(not live.heard for live in self.points.values())
+        for device, count in Counter(live.device for live in self.points.values()).items():
+            device.shared_by = count
         for live in old_points.values():
             if self.points.get(live.settings.name) is not live:
                 live.device.drop(live)
@@ -286,7 +289,8 @@ class Gateway:
         in_order = order_of_service(self.points.values())
         self.planner = Planner(settings.vens, [live.settings for live in in_order], past)
         for name, link in self.links.items():
-            self.planner.update(name, link.handler.get_states(wall), wall)
+            link.look_at_opts()
+            self.planner.update(name, link.handler.get_states(wall), wall, link.opts)
         for name, live in self.points.items():
             if old_points.get(name) is not live:
                 live.point.expect(self.planner.demand(name, wall))
@@ -348,7 +352,15 @@ class Gateway:
         if key not in self._devices:
             title = device_text(settings.driver_name, settings.device)
             driver = settings.driver(settings.device)
-            self._devices[key] = Device(title, driver, timeout, self._done)
+            self._devices[key] = Device(
+                title,
+                driver,
+                timeout,
+                self._done,
+                on_gone=self._device_gone,
+                on_back=self._device_back,
+                monotonic=self._monotonic,
+            )
 
     async def _close_unused(self) -> None:
         used = {id(live.device) for live in self.points.values()}
@@ -401,6 +413,8 @@ class Gateway:
                     told = 0
                 told += 1
                 device = live.device
+                if device.gone:
+                    device.try_now()
                 held = self._carry_out(live, live.point.want(now, self.planner.demand(name, wall)))
                 # What is there already, or held back by a rule, is not late.
                 live.wanted_at = None if held or live.point.settled else wanted_at
@@ -432,12 +446,15 @@ class Gateway:
             except StoreError as error:
                 self._retry_store = wall + _RETRY_STORE
                 _log.error("events of VEN %s, trying again: %s", link.settings.name, error)
+        for ven, link in self.links.items():
+            if link.look_at_opts():
+                self._changed_vens[ven] = None
         changed, self._changed_vens = self._changed_vens, {}
         for ven in changed:
             link_of = self.links.get(ven)
             if link_of is not None:
                 states = link_of.handler.get_states(wall)
-                for name in self.planner.update(ven, states, wall):
+                for name in self.planner.update(ven, states, wall, link_of.opts):
                     self._affected[name] = None
 
     async def _look_at_due(self) -> None:
@@ -493,7 +510,10 @@ class Gateway:
         self.changes.note(live.settings.name)
         for output in outputs:
             if isinstance(output, Record):
-                self.records.keep(live, output)
+                device = live.device
+                self.records.keep(
+                    live, output, of_device=device.gone != "" and device.shared_by > 1
+                )
                 held = held or output.kind == "waits"
                 continue
             self.counts["writes" if isinstance(output, Write) else "reads"] += 1
@@ -526,6 +546,11 @@ class Gateway:
             self._take_answer(now, live, request, value, problem)
         if self._answers:
             asyncio.get_running_loop().call_soon(self._take_answers)
+            return
+        back, self._back = self._back, []
+        for live in back:
+            if self.points.get(live.settings.name) is live:
+                self._carry_out(live, live.point.try_again(now))
 
     def _take_answer(
         self, now: float, live: LivePoint, request: Request, value: float | None, problem: str
@@ -544,6 +569,18 @@ class Gateway:
         else:
             outputs = live.point.was_read(now, value)
         self._carry_out(live, outputs)
+
+    def _device_gone(self, device: Device) -> None:
+        if device.shared_by > 1:  # else what its point says is enough
+            _log.warning(
+                "%s (%d points, tried again until it answers)", device.gone, device.shared_by
+            )
+
+    def _device_back(self, device: Device, failed: Collection[LivePoint]) -> None:
+        """These have been failed while it was gone; what the schedule wants of them now need not wait."""
+        if device.shared_by > 1:
+            _log.warning("%s: answers again (%d points)", device.key, device.shared_by)
+        self._back += failed
 
     # -- what VENs tell ---------------------------------------------------------------------------
 
@@ -608,11 +645,13 @@ class Gateway:
         now = self._monotonic()
         self._overrides[stored.point] = stored
         override = Override(stored.value, now + stored.until - self._clock(), stored.by)
+        live.device.try_now()
         self._carry_out(live, live.point.set_override(now, override))
 
     def _drop_override(self, name: str) -> bool:
         found = self._overrides.pop(name, None)
         live = self.points.get(name)
         if live is not None:
+            live.device.try_now()
             self._carry_out(live, live.point.set_override(self._monotonic(), None))
         return found is not None

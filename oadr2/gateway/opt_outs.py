@@ -1,13 +1,16 @@
-"""Telling a 2.0b VTN that a load a person overrides takes no part in an event: :class:`OptOuts`."""
+"""Loads that take no part in an event: those a person overrides, which a 2.0b VTN is told
+(:class:`OptOuts`), and those a person has opted out, which points follow (:func:`opts_by_event`)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Protocol
 
+from oadr2._core.objects import decode
 from oadr2.errors import LocalProtocolError
 from oadr2.event import EventState
-from oadr2.model import Targets
+from oadr2.model import CreateOpt, Targets
+from oadr2.services.opt import HeldOpt
 from oadr2.services.state import ServiceState
 from oadr2.ven_20b import Ven20b
 
@@ -43,6 +46,11 @@ class OptOuts:
             key.removeprefix(_PREFIX): opt_id for key, opt_id in state.load(_PREFIX).items()
         }
         self._under = state.load(_UNDER).get(_UNDER)
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The optIDs of what the VTN was told so. No person has opted there."""
+        return frozenset(self._told.values())
 
     def update(
         self, overridden: Mapping[str, Collection[str]], events: Iterable[Planned], now: float
@@ -106,3 +114,40 @@ class OptOuts:
             del self._told[key]
         else:
             self._told[key] = opt_id
+
+
+def opts_by_event(held: Iterable[HeldOpt], told: Collection[str]) -> dict[str, tuple[HeldOpt, ...]]:
+    """The opts of each event that a person has made, the latest last.
+
+    A schedule of availability is of no event: it says what the VTN may count on, and moves nothing.
+
+    Args:
+        held: by the VEN.
+        told: the optIDs of :attr:`OptOuts.told`, which are left out.
+    """
+    found: dict[str, tuple[HeldOpt, ...]] = {}
+    for opt in held:
+        if opt.event_id is not None and opt.opt_id not in told:
+            found[opt.event_id] = (*found.get(opt.event_id, ()), opt)
+    return {
+        event_id: opts if len(opts) == 1 else tuple(sorted(opts, key=_made_at))
+        for event_id, opts in found.items()
+    }
+
+
+def _made_at(opt: HeldOpt) -> float:
+    message = decode(opt.message.encode()) if opt.message else None
+    return message.created_date_time.timestamp() if isinstance(message, CreateOpt) else 0.0
+
+
+def opted_out(opts: Iterable[HeldOpt], names: Collection[str]) -> str:
+    """Why a load of these resourceIDs takes no part in the event of these opts, or "".
+
+    The latest opt that names it, or none, decides.
+    """
+    about_it = [
+        opt for opt in opts if not opt.resource_ids or not set(names).isdisjoint(opt.resource_ids)
+    ]
+    if not about_it or about_it[-1].opt_type == "optIn":
+        return ""
+    return about_it[-1].reason

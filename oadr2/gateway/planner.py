@@ -15,11 +15,13 @@ from typing import Final, TypeAlias
 from oadr2.errors import LocalProtocolError, OadrError
 from oadr2.event import EventState
 from oadr2.gateway.configuration import PointSettings
+from oadr2.gateway.opt_outs import opted_out
 from oadr2.gateway.ven_settings import VenSettings
 from oadr2.points.concern import concerns
 from oadr2.points.mapping import SignalMap
 from oadr2.points.point import Demand
 from oadr2.points.timeline import Steps, steps_of
+from oadr2.services.opt import HeldOpt
 
 _log = logging.getLogger(__name__)
 _ALONE = (0.0, 0.0, 0)  # the rank of an event that no other competes with
@@ -38,6 +40,8 @@ class PlannedEvent:
         points: name of each point concerned, and the signal it follows.
         next_change: when a value changes next.
         demands: those made so far, by map, value and signal; thousands of points share a few.
+        opts: of a person, for some of its loads; the latest last.
+        left_out: of the points concerned those that take no part, and why.
         counts: whether it may move a load: accepted, and no test (facts.md 2.7).
     """
 
@@ -48,17 +52,20 @@ class PlannedEvent:
     points: dict[str, int] = field(default_factory=dict)
     next_change: float = inf
     demands: dict[tuple[int, float, int], Demand | None] = field(default_factory=dict)
+    opts: tuple[HeldOpt, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
     counts: bool = False
 
     def __post_init__(self) -> None:
         wanted = self.state.opt_type == "optIn"
         self.counts = wanted and (not self.state.event.is_test or self.ven.policy.run_test_events)
 
-    def is_as_in(self, state: EventState) -> bool:
-        """Whether ``state`` says nothing new."""
+    def is_as_in(self, state: EventState, opts: tuple[HeldOpt, ...]) -> bool:
+        """Whether ``state`` and these opts say nothing new."""
         mine = self.state
         return (
-            mine.start == state.start
+            self.opts == opts
+            and mine.start == state.start
             and mine.end == state.end
             and mine.opt_type == state.opt_type
             and mine.event.raw == state.event.raw
@@ -121,15 +128,26 @@ class Planner:
             default=inf,
         )
 
-    def update(self, ven: str, states: Sequence[EventState], now: float) -> list[str]:
-        """These are the events this VEN holds now; the points that may want something else."""
+    def update(
+        self,
+        ven: str,
+        states: Sequence[EventState],
+        now: float,
+        opts: Mapping[str, tuple[HeldOpt, ...]] | None = None,
+    ) -> list[str]:
+        """These are the events this VEN holds now; the points that may want something else.
+
+        Args:
+            opts: a person's, for some of the loads of an event, by eventID.
+        """
+        opts = {} if opts is None else opts
         held = self._events[ven]
         affected: dict[str, None] = {}
         fresh: dict[tuple[str, str], PlannedEvent] = {}
         for state in states:
             key = (state.vtn_id, state.event.event_id)
-            known = held.get(key)
-            if known is not None and known.is_as_in(state):
+            known, of_loads = held.get(key), opts.get(state.event.event_id, ())
+            if known is not None and known.is_as_in(state, of_loads):
                 known.state = state
                 fresh[key] = known
                 continue
@@ -139,7 +157,7 @@ class Planner:
             else:
                 order = self._arrivals
                 self._arrivals += 1
-            event = fresh[key] = self._plan(self._vens[ven], state, order, now)
+            event = fresh[key] = self._plan(self._vens[ven], state, order, of_loads, now)
             affected.update(dict.fromkeys(event.points))
         for key, event in held.items():
             if key not in fresh:
@@ -176,6 +194,7 @@ class Planner:
         best: tuple[tuple[float, float, int], PlannedEvent, float, int] | None = None
         events = self._events_of.get(name, ())
         alone = len(events) == 1
+        left_out: PlannedEvent | None = None
         for event in events:
             if not event.counts:
                 continue
@@ -183,17 +202,25 @@ class Planner:
             value = event.steps[index].value_at(now)
             if value is None:
                 continue
+            if name in event.left_out:
+                left_out = event
+                continue
             rank = _ALONE if alone else event.rank(value)
             if best is None or rank < best[0]:
                 best = (rank, event, value, index)
         if best is None:
-            return None
+            return None if left_out is None else self._demand_of_nothing(name, left_out)
         _, event, value, index = best
         signal_map = self._points[name].map
         key = (id(signal_map), value, index)
         if key not in event.demands:
             event.demands[key] = self._new_demand(event, signal_map, value, index)
         return event.demands[key]
+
+    def _demand_of_nothing(self, name: str, event: PlannedEvent) -> Demand:
+        state, normal = event.state, self._points[name].rules.normal
+        reason = f"opted out: {event.left_out[name]}"
+        return Demand(normal, state.vtn_id, state.event.event_id, reason, "normal")
 
     @staticmethod
     def _new_demand(
@@ -209,8 +236,15 @@ class Planner:
         reason = f"{signal.signal_name.strip()} {value:g}"
         return Demand(setting, state.vtn_id, state.event.event_id, reason)
 
-    def _plan(self, ven: VenSettings, state: EventState, order: int, now: float) -> PlannedEvent:
-        planned = PlannedEvent(ven, state, order)
+    def _plan(
+        self,
+        ven: VenSettings,
+        state: EventState,
+        order: int,
+        opts: tuple[HeldOpt, ...],
+        now: float,
+    ) -> PlannedEvent:
+        planned = PlannedEvent(ven, state, order, opts=opts)
         event, own_names = state.event, self._own_names[ven.name]
         signals = list(enumerate(event.signals))
         for name, point in self._points.items():
@@ -231,6 +265,10 @@ class Planner:
                     )
                     continue
                 planned.points[name] = index
+                if opts and (
+                    why := opted_out(opts, {*point.names.resource_ids, *ven.resource_ids})
+                ):
+                    planned.left_out[name] = why
                 break
         for index in set(planned.points.values()):
             try:

@@ -25,6 +25,7 @@ _RUSH_LASTS: Final = 0.5
 # Records after which what the point remembers may be something new.
 _MEMORABLE: Final = frozenset({"found", "control", "write", "verified", "disobeyed", "drift"})
 _WARNINGS: Final = frozenset({"failed", "disobeyed", "drift", "alert"})
+_OF_DEVICE: Final = frozenset({"failed", "alert"})  # said once for all points of a device
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,14 @@ class Records:
         self._ahead = ahead
         self._waiting: list[tuple[float, LivePoint, Record]] = []
 
-    def keep(self, live: LivePoint, record: Record) -> None:
-        """Something happened to this point."""
+    def keep(self, live: LivePoint, record: Record, *, of_device: bool = False) -> None:
+        """Something happened to this point; ``of_device``: its failures are not its own."""
         self._counts[record.kind] += 1
         name = live.settings.name
         if record.kind == "alert":
             self.alerts.append(Alert(self._clock(), name, record.reason))
         level = logging.WARNING if record.kind in _WARNINGS else logging.INFO
-        if point_log.isEnabledFor(level):
+        if not (of_device and record.kind in _OF_DEVICE) and point_log.isEnabledFor(level):
             point_log.log(level, "%s", record_text(name, record))
         if self.journal is None:
             return

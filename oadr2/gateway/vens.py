@@ -13,13 +13,14 @@ from oadr2.client import end_tasks
 from oadr2.errors import ConfigurationError, OadrError, StoreError, TransportError, one_line
 from oadr2.event import EventHandler
 from oadr2.gateway.configuration import GatewaySettings, PointSettings
-from oadr2.gateway.opt_outs import OptOuts, Planned
+from oadr2.gateway.opt_outs import OptOuts, Planned, opts_by_event
 from oadr2.gateway.transports import Keys, Surroundings, VtnClient, make_client, read_keys
 from oadr2.gateway.ven_settings import VenSettings
 from oadr2.orders import Orders, carry_out_orders
 from oadr2.points.point import Contact
 from oadr2.report_settings import ReaderOf
 from oadr2.security import watch_expiry
+from oadr2.services.opt import HeldOpt
 from oadr2.services.registration import Registration, RegistrationSettings
 from oadr2.services.state import StoredState, state_beside
 from oadr2.store import EventStore
@@ -87,6 +88,9 @@ class VenLink:
             self.handler.close()
             raise
         self._opt_outs: OptOuts | None = None
+        #: The opts by which loads take no part in an event, by eventID.
+        self.opts: dict[str, tuple[HeldOpt, ...]] = {}
+        self._opts_seen: tuple[HeldOpt, ...] = ()
         self._grace = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -174,12 +178,32 @@ class VenLink:
         if self.ven is None or services is None or not services.opt_overrides:
             return
         try:
-            if self._opt_outs is None:
-                self._opt_outs = OptOuts(self.ven, state_beside(self.handler.store))
-            if self._opt_outs.update(overridden, events, now):
+            if self._telling(self.ven).update(overridden, events, now):
                 self._wake()
         except StoreError as error:
             self._fail(error)
+
+    def _telling(self, ven: Ven20b) -> OptOuts:
+        if self._opt_outs is None:
+            self._opt_outs = OptOuts(ven, state_beside(self.handler.store))
+        return self._opt_outs
+
+    def look_at_opts(self) -> bool:
+        """Bring :attr:`opts` up to date; whether that changed them."""
+        if self.ven is None:
+            return False
+        ending = self.ven.opts.ending
+        held = tuple(opt for opt in self.ven.opts.held if opt.opt_id not in ending)
+        if held == self._opts_seen:
+            return False
+        try:
+            told = self._telling(self.ven).told
+        except StoreError as error:  # which are a person's is not known; the next look asks again
+            self._fail(error)
+            return False
+        self._opts_seen = held
+        before, self.opts = self.opts, opts_by_event(held, told)
+        return self.opts != before
 
     def clock_was_set(self) -> None:
         """Have it look at once what that means for what it does by the hour."""

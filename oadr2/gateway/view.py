@@ -14,6 +14,7 @@ class EventView:
     Attributes:
         steps: (begin, value) of the signal most points follow.
         points: how many it concerns.
+        left_out: how many of them take no part, for a person has opted them out.
         gone_at: when the VEN ceased to hold it; None: it holds it.
     """
 
@@ -30,6 +31,7 @@ class EventView:
     signal_name: str
     steps: tuple[tuple[float, float], ...]
     points: int
+    left_out: int = 0
     gone_at: float | None = None
 
 

@@ -109,6 +109,7 @@ def event_view(event: PlannedEvent, gone_at: float | None = None) -> EventView:
         "" if index is None else state.event.signals[index].signal_name,
         () if steps is None else tuple(zip(steps.begins, steps.values, strict=True)),
         len(event.points),
+        len(event.left_out),
         gone_at,
     )
 

@@ -22,7 +22,7 @@ from bacpypes3.pdu import Address, IPv4Address
 from bacpypes3.primitivedata import Null, ObjectIdentifier
 
 from oadr2.errors import one_line
-from oadr2.points.driver import DeviceError, Driver, Setting
+from oadr2.points.driver import DeviceError, DeviceSilence, Driver, Setting
 
 _log = logging.getLogger("oadr2.points.bacnet")
 
@@ -257,8 +257,8 @@ class BacnetDriver(Driver[Device, BacnetObject]):
             raise self._error(name, "bacpypes3 does not know this type of object")
         return answer
 
-    def _silence(self, name: str) -> DeviceError:
-        return self._error(name, f"no answer within {self.device.timeout:g} s")
+    def _silence(self, name: str) -> DeviceSilence:
+        return DeviceSilence(f"{self.device}, {name}: no answer within {self.device.timeout:g} s")
 
     def _target(self) -> Address:
         return IPv4Address(f"{self.device.host}:{self.device.port}")

@@ -42,6 +42,25 @@ class DeviceError(OadrError):
     """
 
 
+class DeviceSilence(DeviceError):
+    """No answer came in time. Whoever asks the same device next may wait as long for nothing.
+
+    Args:
+        message: one line, as of any :class:`DeviceError`.
+        whole: it is the device or line that is silent, and not this address alone.
+        asked: False for what was left alone, because others before it had got no answer.
+    """
+
+    def __init__(self, message: str, *, whole: bool = False, asked: bool = True) -> None:
+        super().__init__(message)
+        self.whole = whole
+        self.asked = asked
+
+    def passed_on(self) -> DeviceSilence:
+        """The same for an address that was not asked because of it."""
+        return DeviceSilence(str(self), whole=self.whole, asked=False)
+
+
 class SettingError(ConfigurationError):
     """A key of a point's table is missing or wrong.
 
@@ -221,26 +240,43 @@ class Driver(abc.ABC, Generic[DeviceT, AddressT]):
     ) -> Sequence[DeviceError | None]:
         """Write several values; what went wrong for each, in the order given.
 
-        Replace it where the device takes several writes at once, or side by side.
+        Replace it where the device takes several writes at once, or side by side. After a
+        :class:`DeviceSilence` the rest is not asked: each would wait as long.
         """
         results: list[DeviceError | None] = []
         for address, value in items:
             try:
                 await self.write(address, value)
+            except DeviceSilence as silence:
+                results.append(silence)
+                break
             except DeviceError as error:
                 results.append(error)
             else:
                 results.append(None)
-        return results
+        return [*results, *spared(results, len(items))]
 
     async def read_many(
         self, addresses: Sequence[AddressT]
     ) -> Sequence[float | DeviceError | None]:
-        """Read several values; a value, None or what went wrong for each, in the order given."""
+        """Read several values; a value, None or what went wrong for each, in the order given.
+
+        After a :class:`DeviceSilence` the rest is not asked.
+        """
         results: list[float | DeviceError | None] = []
         for address in addresses:
             try:
                 results.append(await self.read(address))
+            except DeviceSilence as silence:
+                results.append(silence)
+                break
             except DeviceError as error:
                 results.append(error)
-        return results
+        return [*results, *spared(results, len(addresses))]
+
+
+def spared(results: Sequence[object], count: int) -> list[DeviceSilence]:
+    """What is missing to ``count`` results where the last one is a silence: nobody else was asked."""
+    last = results[-1] if results else None
+    missing = count - len(results)
+    return [last.passed_on() for _ in range(missing)] if isinstance(last, DeviceSilence) else []

@@ -19,7 +19,7 @@ from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
-from oadr2.points.driver import DeviceError, Driver, Setting, SettingError
+from oadr2.points.driver import DeviceError, DeviceSilence, Driver, Setting, SettingError
 from oadr2.points.modbus_register import (
     FORMATS,
     FUNCTIONS,
@@ -81,12 +81,25 @@ class Line:
         return f"modbus {self.serial or f'{self.host}:{self.port}'}"
 
 
-class _Silence(DeviceError):
-    """No answer came. Whoever else asks this unit, or this line, need not wait for the same."""
+class _Heard:
+    """Who has answered in one call for several, and who has not.
 
-    def __init__(self, message: str, *, whole_line: bool) -> None:
-        super().__init__(message)
-        self.whole_line = whole_line
+    Attributes:
+        anyone: somebody has.
+        silent: the units that have not.
+    """
+
+    def __init__(self) -> None:
+        self.anyone = False
+        self.silent: dict[int, DeviceSilence] = {}
+
+    def spared(self, unit: int) -> DeviceSilence | None:
+        """Why this unit is not asked, if it is not."""
+        if (known := self.silent.get(unit)) is not None:
+            return known
+        if self.silent and (len(self.silent) > 1 or not self.anyone):
+            return next(reversed(self.silent.values())).passed_on()
+        return None
 
 
 class _Refusal(DeviceError):
@@ -308,34 +321,39 @@ class ModbusDriver(Driver[Line, Register]):
         cells: Sequence[Cells],
         exchange: Callable[[list[int]], Awaitable[None]],
         results: list[DeviceError | None],
+        heard: _Heard | None = None,
     ) -> None:
         """Do each group's exchange; a refused group again one by one, so that only one is at fault.
 
-        A unit that did not answer is not asked again for the rest of the call, nor is a dead line.
+        A unit that did not answer is not asked again for the rest of the call. Another unit is, once,
+        if somebody on the line has answered in this call; else it may be the line that is silent.
         """
-        silent: dict[int | None, _Silence] = {}
+        heard = _Heard() if heard is None else heard
         for group in groups:
             unit = cells[group[0]].unit
-            if (known := silent.get(None) or silent.get(unit)) is not None:
+            if (silence := heard.spared(unit)) is not None:
                 for index in group:
-                    results[index] = DeviceError(str(known))
+                    results[index] = silence
                 continue
             try:
                 await exchange(group)
-            except _Silence as error:
-                silent[None if error.whole_line else unit] = error
+            except DeviceSilence as error:
+                heard.silent[unit] = error
                 for index in group:
                     results[index] = error
+                continue
             except _Refusal as error:
+                heard.anyone = True
                 if len(group) == 1:
                     results[group[0]] = error
                     continue
                 if error.code == ExcCodes.ILLEGAL_FUNCTION:
                     self._singles_only.add((unit, cells[group[0]].table))
-                await self._each([[index] for index in group], cells, exchange, results)
+                await self._each([[index] for index in group], cells, exchange, results, heard)
             except DeviceError as error:
                 for index in group:
                     results[index] = error
+            heard.anyone = True
 
     def _encode(self, address: Register, value: float) -> list[int]:
         if address.cells.table in ("discrete", "input"):
@@ -402,13 +420,10 @@ class ModbusDriver(Driver[Line, Register]):
                 answer = await ask(client)
                 answered = True
             except ConnectionException:
-                raise _Silence(
-                    f"{self.device}, {cells}: the connection was lost", whole_line=False
-                ) from None
+                raise DeviceSilence(f"{self.device}, {cells}: the connection was lost") from None
             except ModbusException:
-                raise _Silence(
-                    f"{self.device}, {cells}: no answer within {self.device.timeout:g} s",
-                    whole_line=False,
+                raise DeviceSilence(
+                    f"{self.device}, {cells}: no answer within {self.device.timeout:g} s"
                 ) from None
             finally:
                 self._waiting = False
@@ -441,10 +456,10 @@ class ModbusDriver(Driver[Line, Register]):
             if not done:
                 client.close()
         if not done:
-            raise _Silence(
+            raise DeviceSilence(
                 f"{self.device}: no connection within {self.device.timeout:g} s: it is off, "
                 "refuses, or the address is wrong",
-                whole_line=True,
+                whole=True,
             )
         self._client = client
         return client

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final
 import aiomqtt
 
 from oadr2.errors import ConfigurationError, one_line
-from oadr2.points.driver import DeviceError, Driver, Setting, SettingError
+from oadr2.points.driver import DeviceError, DeviceSilence, Driver, Setting, SettingError
 from oadr2.points.mqtt_topic import Topic, check_topic, topic_of
 from oadr2.security import client_context
 from oadr2.whole_file import read_whole
@@ -223,6 +223,7 @@ class MqttDriver(Driver[Broker, Topic]):
         self._states: dict[str, _State] = {}
         self._announced: set[str] = set()
         self._room = asyncio.Semaphore(_AT_ONCE)
+        self._silent_at = -math.inf  # when a command was not confirmed, by the loop's clock
 
     def is_connected(self) -> bool:
         return self._client is not None and self._session is not None and not self._session.done()
@@ -248,9 +249,14 @@ class MqttDriver(Driver[Broker, Topic]):
         await self._subscribe([address.state])
         await self._need_device(address)
         state = self._states[address.state]
+        loop = asyncio.get_running_loop()
+        queued_at = loop.time()
         async with self._room:
+            if self._silent_at > queued_at:  # this one would wait as long
+                reason = f"{self.device}, {address}: the broker confirms no commands"
+                raise DeviceSilence(reason, whole=True, asked=False)
             state.asked = value
-            state.asked_at = asyncio.get_running_loop().time()
+            state.asked_at = loop.time()
             try:
                 async with asyncio.timeout(self.device.timeout):
                     # aiomqtt's own timeout would be one more task for each command.
@@ -260,7 +266,8 @@ class MqttDriver(Driver[Broker, Topic]):
             except (aiomqtt.MqttError, TimeoutError) as error:
                 why = _words(error) or f"no answer within {self.device.timeout:g} s"
                 reason = f"the broker has not confirmed the command: {why}"
-                raise self._error(address, reason) from None
+                self._silent_at = loop.time()
+                raise DeviceSilence(f"{self.device}, {address}: {reason}", whole=True) from None
 
     async def read(self, address: Topic) -> float | None:
         await self._subscribe([address.state])
@@ -292,11 +299,18 @@ class MqttDriver(Driver[Broker, Topic]):
         # A device that may be away is waited for, which must not hold up another.
         apart = [one for one in by_topic.values() if items[one[0]][0].availability is not None]
         rest = (one for one in by_topic.values() if items[one[0]][0].availability is None)
+        silence: DeviceSilence | None = None
 
         async def write_in_order(indexes: list[int]) -> None:
+            nonlocal silence
             for index in indexes:
+                if silence is not None:
+                    results[index] = silence.passed_on()
+                    continue
                 try:
                     await self.write(*items[index])
+                except DeviceSilence as error:
+                    results[index] = silence = error
                 except DeviceError as error:
                     results[index] = error
 
@@ -308,8 +322,8 @@ class MqttDriver(Driver[Broker, Topic]):
             await self._subscribe(
                 topic for one, _ in items for topic in (one.state, one.availability) if topic
             )
-        except DeviceError as error:
-            return [DeviceError(str(error)) for _ in items]
+        except DeviceSilence as error:
+            return [error for _ in items]
         # A task for each topic would cost half as much as its command.
         writers = min(_AT_ONCE, len(by_topic) - len(apart))
         await asyncio.gather(*map(write_in_order, apart), *(write_rest() for _ in range(writers)))
@@ -321,8 +335,8 @@ class MqttDriver(Driver[Broker, Topic]):
             await self._subscribe(
                 topic for one in addresses for topic in (one.state, one.availability) if topic
             )
-        except DeviceError as error:
-            return [DeviceError(str(error)) for _ in addresses]
+        except DeviceSilence as error:
+            return [error for _ in addresses]
 
         async def read(address: Topic) -> float | DeviceError | None:
             try:
@@ -352,8 +366,9 @@ class MqttDriver(Driver[Broker, Topic]):
         try:
             await self._ask_for(client, new)
         except aiomqtt.MqttError as error:
-            raise DeviceError(
-                f"{self.device}: the broker has not confirmed a subscription: {_words(error)}"
+            raise DeviceSilence(
+                f"{self.device}: the broker has not confirmed a subscription: {_words(error)}",
+                whole=True,
             ) from None
 
     async def _ask_for(self, client: aiomqtt.Client, topics: Sequence[str]) -> None:
@@ -450,7 +465,7 @@ class MqttDriver(Driver[Broker, Topic]):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._online.wait(), self.device.timeout)
         if self._client is None:
-            raise DeviceError(f"{self.device}: not connected: {self._trouble}")
+            raise DeviceSilence(f"{self.device}: not connected: {self._trouble}", whole=True)
         return self._client
 
     async def _stay(self) -> None:

@@ -213,6 +213,11 @@ class Point:
         self._override = override
         return self.look(now)
 
+    def try_again(self, now: float) -> list[Output]:
+        """The device answers somebody again: no pause after a failure holds any more."""
+        self._retry_at = min(self._retry_at, now)
+        return self._look(now, [])
+
     def was_written(self, now: float) -> list[Output]:
         """The device has accepted the write under way."""
         sent, out = self._busy, list[Output]()

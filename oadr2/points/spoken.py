@@ -48,6 +48,7 @@ class Demand:
         value: to write.
         vtn_id, event_id: the event that rules.
         reason: in words, such as ``SIMPLE 2``.
+        cause: ``normal`` where the point takes no part in the event.
         aim: of a point that follows it.
     """
 
@@ -55,10 +56,11 @@ class Demand:
     vtn_id: str
     event_id: str
     reason: str
+    cause: Cause = "event"
     aim: Aim = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        aim = Aim(self.value, "event", self.vtn_id, self.event_id, self.reason)
+        aim = Aim(self.value, self.cause, self.vtn_id, self.event_id, self.reason)
         object.__setattr__(self, "aim", aim)
 
 

@@ -60,6 +60,11 @@ class OptService:
         return self._opts.held
 
     @property
+    def ending(self) -> frozenset[str]:
+        """The optIDs of those taken back, of which the VTN has not heard yet."""
+        return frozenset(self._unsent.ends.values())
+
+    @property
     def waiting(self) -> int:
         """How many messages about opts the VTN has not taken yet."""
         return len(self._unsent)
@@ -141,6 +146,8 @@ class OptService:
 
     def taken(self, number: int) -> None:
         """The VTN has it, without a word."""
+        if (ended := self._unsent.ends.get(number)) is not None:
+            self._opts.forget(ended)
         self._unsent.sent(number)
 
     def answered(self, number: int, asked: Message, message: Message) -> Activity:

@@ -139,6 +139,15 @@ class OptOutbox:
         """Whether something is to be told of this opt."""
         return any(opt.opt_id == opt_id for opt in self._waiting.values())
 
+    @property
+    def ends(self) -> dict[int, str]:
+        """The opts whose end is to be told, by its turn."""
+        return {
+            opt.number: opt.opt_id
+            for opt in self._waiting.values()
+            if isinstance(decode(opt.data), CancelOpt)
+        }
+
     def sent(self, number: int) -> None:
         """The VTN has it, or will never take it.
 

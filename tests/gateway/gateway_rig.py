@@ -1,4 +1,5 @@
-"""A gateway in the test's own loop, and one in a process of its own."""
+"""A gateway in the test's own loop, one in a thread whose clocks the test moves, and one in a process
+of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -22,13 +24,25 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0  # for what must come: long enough for a machine that is busy with other things
 
 
-def write_file(folder: Path, vtn_url: str, points: Sequence[str], extra: str = "") -> Path:
-    """A gateway's file with these ``[[point]]`` tables, each given without its header."""
+def write_file(
+    folder: Path,
+    vtn_url: str,
+    points: Sequence[str],
+    extra: str = "",
+    *,
+    device_timeout: float = 0.3,
+) -> Path:
+    """A gateway's file with these ``[[point]]`` tables, each given without its header.
+
+    Args:
+        device_timeout: seconds; short, for devices that hang. One that is to be well needs more on a
+            busy machine.
+    """
     path = folder / "gateway.toml"
     tables = "".join(f"\n[[point]]\n{point}\n" for point in points)
     path.write_text(
         f"""[gateway]
-device_timeout = "0.3s"
+device_timeout = "{device_timeout}s"
 
 [[ven]]
 ven_id = "gw"
@@ -94,6 +108,69 @@ def told(folder: Path, point: str) -> list[str]:
         )
         for entry in audit(folder, point)
     ]
+
+
+class PassingTime:
+    """The wall clock and the steady one, for a gateway and its VTN; the test has them run ahead."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def wall(self) -> float:
+        return time.time() + self._ahead
+
+    def steady(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def passes(self, seconds: float) -> None:
+        """So much later."""
+        self._ahead += seconds
+
+
+class GatewayThread:
+    """A gateway in a thread of this process, by clocks of the test's; ended with the block."""
+
+    def __init__(self, path: Path, passing: PassingTime) -> None:
+        self.gateway = Gateway(
+            read_configuration(path), clock=passing.wall, monotonic=passing.steady
+        )
+        self._loop = asyncio.new_event_loop()
+        self._problem: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="gateway")
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self.gateway.run())
+        except BaseException as error:  # whatever it is, the test is to know
+            self._problem = error
+        finally:
+            self._loop.close()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end()
+
+    def works(self) -> bool:
+        """True; an AssertionError with what was wrong when it has ended."""
+        if not self._thread.is_alive():
+            raise AssertionError("the gateway has ended") from self._problem
+        return True
+
+    def end(self) -> None:
+        """Stop it; an AssertionError when it did not end as it should."""
+        with contextlib.suppress(RuntimeError):  # it has ended before
+            self._loop.call_soon_threadsafe(self.gateway.stop)
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive() or self._problem is not None:
+            raise AssertionError("the gateway did not end well") from self._problem
 
 
 class GatewayProcess:

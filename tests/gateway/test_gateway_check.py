@@ -98,7 +98,7 @@ def test_what_is_wrong_at_a_bacnet_device(
             changed(valve, "instance", ("instance = 1", "instance = 99")),
             changed(valve, "input", ("analog-output", "analog-input")),
             changed(valve, "plain", ("analog-output", "analog-value")),
-            changed(valve, "host", (f"port = {port}", "port = 1")),
+            changed(valve, "host", (f"port = {port}\ntimeout = 2", "port = 1\ntimeout = 0.3")),
             valve.table(),
         ],
     )

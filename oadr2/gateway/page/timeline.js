@@ -192,7 +192,7 @@ export class Timeline {
       node("b", {}, event.event_id),
       node("span", {}, `${state(event, now)}, ${moment(event.start, now, true)} to ${end}`),
       step && t <= endOf(event) ? node("span", {}, `${event.signal_name} ${value(step[1])} at ${moment(t, now, true)}`) : "",
-      node("span", {}, `${event.points} point${event.points === 1 ? "" : "s"}, ${event.opt_type}, VTN ${event.vtn_id}, modification ${event.modification_number}`));
+      node("span", {}, `${event.points} point${event.points === 1 ? "" : "s"}${event.left_out ? ` (${event.left_out} opted out)` : ""}, ${event.opt_type}, VTN ${event.vtn_id}, modification ${event.modification_number}`));
     this.tip.hidden = false;
     this.tip.style.top = `${box.top + box.height + 8}px`;
     this.tip.style.left = `${Math.max(0, Math.min(x + 10, this.width - this.tip.offsetWidth))}px`;
