@@ -279,6 +279,10 @@ def test_a_VEN_that_never_registered_has_whole_events_only(
     assert main(["ven", "opt-out", "--for", "2h", "--db", str(house.db)]) == 1
     assert "VEN house is not registered with a VTN of 2.0b" in capsys.readouterr().err
     assert house.orders.all() == ()
+    assert main(["ven", "status", "--db", str(house.db)]) == 0
+    shown = capsys.readouterr().out
+    assert "2.0a knows no registration" in shown
+    assert "report" not in shown
     house.kill()
 
 

@@ -145,7 +145,8 @@ async def _serve(path: Path, settings: GatewaySettings, dry_run: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.stop)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
-    _log.info("%d points behind %d VENs", len(settings.points), len(settings.vens))
+    counts = (len(settings.points), "point"), (len(settings.vens), "VEN")
+    _log.info(" behind ".join(f"{n} {what if n == 1 else what + 's'}" for n, what in counts))
     if len(settings.points) > MOST_TOLD:
         point_log.setLevel(logging.WARNING)
         _log.info("what happens to each of so many points is told by oadr2 audit only")

@@ -43,6 +43,13 @@ class VenStatus:
     requests: list[dict[str, Any]]
     waiting: list[dict[str, Any]]
 
+    @property
+    def has_services(self) -> bool:
+        """Whether anything is kept that no VEN of 2.0a has."""
+        services = (self.registration_orders, self.opts, self.opts_unsent, self.requests, self.waiting)
+        ended = self.registration_state != "not registered"
+        return self.registration is not None or ended or any(services)
+
 
 def show_status(args: argparse.Namespace) -> int:
     """Print it for a person, or as JSON; 0."""
@@ -128,7 +135,9 @@ def _times(event: Event, row: StoredEvent) -> tuple[datetime | None, datetime | 
 def _view(ven: VenStatus) -> RenderableType:
     parts: list[RenderableType] = [Text(f"VEN {printable(ven.kept_as)}", "bold")]
     known = ven.registration
-    if known is None:
+    if not ven.has_services:
+        parts.append(Text("not registered with a VTN of 2.0b; 2.0a knows no registration", "dim"))
+    elif known is None:
         state = ven.registration_state
         words = state if state == "not registered" else f"not registered: {state}"
         parts.append(Text(words, "yellow"))
@@ -184,7 +193,7 @@ def _view(ven: VenStatus) -> RenderableType:
             {"report": "report", "request": "report_request_id", "made (local)": "created"},
         ),
     )
-    for title, rows, columns in tables:
+    for title, rows, columns in tables if ven.has_services else tables[:1]:
         if not rows:
             parts.append(Text(f"no {title}", "dim"))
         else:

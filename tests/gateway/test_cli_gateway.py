@@ -267,7 +267,7 @@ def test_a_modbus_registry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     output = capsys.readouterr()
     assert "# levels = { 0 = 75.0, 1 = ?" in output.out
     assert "# levels = { 0 = 12.0, 1 = ?" in output.out
-    assert output.err == "1 rows can only be read, and were left out\n"
+    assert output.err == "1 row can only be read, and was left out\n"
 
 
 def test_a_bacnet_registry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
