@@ -197,3 +197,17 @@ def test_a_report_that_cannot_be_stored_is_made_again_whole_and_once(ven: Ven) -
     ven.state.full = False
     ven.until(60)
     assert [at for at, _ in ven.delivered()] == [0, 10, 20, 30, 40, 50, 60]
+
+
+def test_the_reply_to_a_report_that_was_cancelled_meanwhile_is_not_taken_for_another(
+    ven: Ven,
+) -> None:
+    ven.ask("a", "meter", "power")
+    ven.until(60)
+    under_way = ven.reports.due()
+    assert under_way is not None
+    ven.reports.cancel(["a"], False, ven.now)
+    ven.ask("b", "meter", "power")
+    ven.until(120)
+    ven.reports.delivered(under_way.number)
+    assert [at for at, _ in ven.delivered()] == [60, 70, 80, 90, 100, 110, 120]

@@ -116,6 +116,7 @@ class Reports:
         self._running: dict[str, _Running] = {}
         self._waiting: dict[int, Report] = {}
         self._next_history: dict[str, float] = {}
+        self._last_number = 0  # of a delivery
         self._sample_number = 0
         self._samples_stored = True
         self._resting: tuple[_Running, ...] | None = None  # None: all of them
@@ -395,7 +396,7 @@ class Reports:
         elif not samples:
             samples = [source.sample(now)]
         report = _report(running, samples, now, self._one_payload)
-        number = max(self._waiting, default=0) + 1
+        number = self._last_number + 1  # of none before: the reply to one may be on its way
         changes: dict[str, str | None] = {f"{_WAITING}{number:012}": _as_text(report), **also}
         changes |= dict.fromkeys(running.sample_keys)
         dropped = None
@@ -404,6 +405,7 @@ class Reports:
             changes[f"{_WAITING}{dropped:012}"] = None
         self._state.save(changes)
         self._waiting[number] = report
+        self._last_number = number
         running.samples.clear()
         running.sample_keys.clear()
         if dropped is not None:
@@ -456,6 +458,7 @@ class Reports:
             self._running[report_request_id] = _Running(report_request_id, **kept)
         for key, text in self._state.load(_WAITING).items():
             self._waiting[int(key.removeprefix(_WAITING))] = _from_text(text)
+        self._last_number = max(self._waiting, default=0)
         for key, text in self._state.load(_SAMPLES).items():
             self._sample_number = int(key.removeprefix(_SAMPLES)) + 1
             report = _from_text(text)
