@@ -308,6 +308,8 @@ class Ven20b:
             until = self._tries.failed(action.purpose, now, error.retry_after)
             if action.purpose == "report":
                 self.reports.postpone(int(action.key))
+            elif action.purpose == "answer":
+                self._owed.postpone(action.key)
         if action.purpose == "poll":
             self._list_missed = True
             soonest = now + self.registration.settings.min_poll_interval
@@ -536,7 +538,9 @@ class Ven20b:
             self.decisions.shift(by)
 
     def cancel_registration(self) -> None:
-        """Have the VTN end our registration (P11).
+        """Have the VTN end our registration (P11), as long as this process lasts.
+
+        The next one registers, whether this came to its end or not; :meth:`withdraw` lasts.
 
         Raises:
             LocalProtocolError: we are not registered.
