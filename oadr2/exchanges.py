@@ -57,6 +57,9 @@ class Exchanges:
         self._monotonic = monotonic
         self._ahead = clock() - monotonic()
         self._wake = asyncio.Event()
+        self._news = asyncio.Event()  # the same, for keep_time
+        self._busy = asyncio.Event()  # unless run() sleeps, and looks after the time itself
+        self._busy.set()
         self._turn = asyncio.Lock()
         if ven.decisions is not None:
             ven.decisions.wake = self.wake
@@ -64,6 +67,7 @@ class Exchanges:
     def wake(self) -> None:
         """Look again what there is to send: after an opt, or when something was pushed."""
         self._wake.set()
+        self._news.set()
 
     async def step(self) -> bool:
         """Send what is due now, if anything, and take the reply; False when nothing was due.
@@ -81,8 +85,10 @@ class Exchanges:
             try:
                 data = await self._post(action)
             except TransportError as error:
+                self._mind_clock()
                 self.ven.failed(action, error, self._clock())
                 raise
+            self._mind_clock()
             self.ven.receive(action, data, self._clock())
             return True
 
@@ -114,6 +120,24 @@ class Exchanges:
             if not sent:
                 await self._sleep(pause)
 
+    async def keep_time(self) -> None:
+        """Read and decide on time while :meth:`run` waits for the VTN, or does not run; until cancelled.
+
+        Errors are reported and survived.
+        """
+        while True:
+            await self._busy.wait()
+            self._news.clear()
+            await self._wait_for(self._news, self.ven.next_advance, _SHORTEST_SLEEP)
+            if not self._busy.is_set():
+                continue
+            try:
+                self._mind_clock()
+                self.ven.advance(self._clock())
+            except Exception as error:  # as in run()
+                self._report(error, _AFTER_STORE_ERROR)
+                await asyncio.sleep(_AFTER_STORE_ERROR)
+
     def _mind_clock(self) -> None:
         ahead = self._clock() - self._monotonic()
         if abs(ahead - self._ahead) > _CLOCK_STEP:
@@ -121,12 +145,20 @@ class Exchanges:
         self._ahead = ahead
 
     async def _sleep(self, at_least: float) -> None:
-        deadline = self.ven.next_deadline
+        self._busy.clear()
+        try:
+            await self._wait_for(self._wake, self.ven.next_deadline, at_least)
+        finally:
+            self._busy.set()
+
+    async def _wait_for(
+        self, event: asyncio.Event, deadline: float | None, at_least: float
+    ) -> None:
         seconds = _LONGEST_SLEEP if deadline is None else deadline - self._clock()
         try:
             # Never at once: an error that left its cause in place would make a busy loop.
             async with asyncio.timeout(min(_LONGEST_SLEEP, max(at_least, seconds))):
-                await self._wake.wait()
+                await event.wait()
         except TimeoutError:
             return
 

@@ -7,6 +7,7 @@ beforehand and only want to be asked for events.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import time
@@ -72,7 +73,9 @@ class ServiceClient(ServiceCalls):
         await self._exchanges.settle()
 
     async def _run(self) -> None:
-        await self._exchanges.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._exchanges.run())
+            group.create_task(self._exchanges.keep_time())
 
     async def _close(self) -> None:
         if self.ven.decisions is not None:

@@ -3,7 +3,8 @@
 It registers, announces its reports, synchronises its events, polls, answers whatever a poll brings at
 the right service, reports and opts (facts.md 3). A transport asks :meth:`Ven20b.next_action`, sends it,
 hands the reply to :meth:`Ven20b.receive` or the trouble to :meth:`Ven20b.failed`, and sleeps until
-:attr:`Ven20b.next_deadline`. What a VTN pushes goes to :meth:`Ven20b.receive_push`.
+:attr:`Ven20b.next_deadline`. What a VTN pushes goes to :meth:`Ven20b.receive_push`. While it waits for a
+reply, or has no way to the VTN, it calls :meth:`Ven20b.advance` at :attr:`Ven20b.next_advance`.
 """
 
 from __future__ import annotations
@@ -173,6 +174,18 @@ class Ven20b:
         Raises:
             StoreError: a report that is due, or a decision, could not be stored; it is due still.
         """
+        self.advance(now)
+        if now < self._tries.not_before:
+            return None
+        action = self._next(now)
+        return None if action is None else replace(action, data=self._seal.signed(action.data))
+
+    def advance(self, now: float) -> None:
+        """Read what is to be read now, and act on decisions; :meth:`next_action` begins with that.
+
+        Raises:
+            StoreError: a report that is due, or a decision, could not be stored; it is due still.
+        """
         if self.phase == "registered":
             self.reports.advance(now)
             if self.opts.held:
@@ -182,10 +195,6 @@ class Ven20b:
             self.decisions.ask_again(now)
             for event_id, opt_type in self.decisions.due(now):
                 self._answer_late(event_id, opt_type)
-        if now < self._tries.not_before:
-            return None
-        action = self._next(now)
-        return None if action is None else replace(action, data=self._seal.signed(action.data))
 
     def _next(self, now: float) -> Request | None:
         if self._owed and self._ready("answer", now):
@@ -237,12 +246,19 @@ class Ven20b:
                 times.append(self._next_poll)
         if times:
             times = [max(self._tries.not_before, min(times))]
-        # What is read and decided does not wait for a VTN that is away.
-        if self.phase == "registered" and self.reports.next_deadline is not None:
-            times.append(self.reports.next_deadline)
-        if self.decisions is not None and self.decisions.next_deadline is not None:
-            times.append(self.decisions.next_deadline)
+        if self.next_advance is not None:
+            times.append(self.next_advance)
         return min(times, default=None)
+
+    @property
+    def next_advance(self) -> float | None:
+        """When :meth:`advance` has something to do: seconds since 1970, or None.
+
+        What is read and decided does not wait for a VTN that is away.
+        """
+        reading = self.reports.next_deadline if self.phase == "registered" else None
+        deciding = None if self.decisions is None else self.decisions.next_deadline
+        return min((time for time in (reading, deciding) if time is not None), default=None)
 
     def _ready(self, purpose: Purpose, now: float) -> bool:
         return now >= self._tries.ready_at(purpose)
@@ -292,6 +308,8 @@ class Ven20b:
             until = self._tries.failed(action.purpose, now, error.retry_after)
             if action.purpose == "report":
                 self.reports.postpone(int(action.key))
+            elif action.purpose == "answer":
+                self._owed.postpone(action.key)
         if action.purpose == "poll":
             self._list_missed = True
             soonest = now + self.registration.settings.min_poll_interval
@@ -520,7 +538,9 @@ class Ven20b:
             self.decisions.shift(by)
 
     def cancel_registration(self) -> None:
-        """Have the VTN end our registration (P11).
+        """Have the VTN end our registration (P11), as long as this process lasts.
+
+        The next one registers, whether this came to its end or not; :meth:`withdraw` lasts.
 
         Raises:
             LocalProtocolError: we are not registered.

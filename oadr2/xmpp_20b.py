@@ -68,6 +68,11 @@ class XmppServiceClient(ServiceCalls, XmppLink):
         self._clock = clock
         self._exchanges = Exchanges(ven, self._post, self._report_and_retry, clock, monotonic)
 
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(super()._run())
+            group.create_task(self._exchanges.keep_time())
+
     async def _converse(self, stream: Stream) -> None:
         await self._wait_for_presence()
         while self._discovers:

@@ -29,6 +29,7 @@ class World:
         self.sent: list[str] = []
         self.heard: list[str] = []
         self.away = False
+        self.set_meanwhile = 0.0  # by so much the clock is set while the next request is under way
         self.says: dict[str, bytes] = {}  # by purpose, instead of what makes sense
         handler = EventHandler("house", oadr_profile_level="2.0b", clock=lambda: self.wall)
         self.ven = Ven20b(
@@ -42,6 +43,8 @@ class World:
 
     async def post(self, action: Request) -> bytes:
         self.sent.append(action.purpose)
+        self.wall += self.set_meanwhile
+        self.set_meanwhile = 0.0
         if self.away:
             raise TransportError("it is away")
         reply = self.services.handle(action.service, action.data)
@@ -102,6 +105,25 @@ def test_a_clock_that_is_set_moves_no_second_try() -> None:
     world.wall -= 3600
     world.passes(10)  # beyond any back-off of a first failure
     assert world.settle() == ["poll", "synchronise"]
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_during_a_request_moves_no_poll(step: float, away: bool) -> None:
+    world = World()
+    world.settle()
+    world.passes(10)
+    world.away, world.set_meanwhile = away, step
+    if away:
+        with pytest.raises(TransportError):
+            world.settle()
+        world.away = False
+    else:
+        assert world.settle() == ["poll"]
+        world.passes(9)
+        assert world.settle() == []
+    world.passes(10)
+    assert world.settle()[0] == "poll"
 
 
 def what_is_sent_in_an_hour(world: World) -> Counter[str]:

@@ -58,12 +58,14 @@ class Ven:
         )
         self.reports = Reports(sources, self.state)
 
-    def ask(self, name: str, source: str, *points: str, lasts: int = 0) -> None:
-        """Every 10 s, to be delivered each minute."""
+    def ask(
+        self, name: str, source: str, *points: str, lasts: int = 0, step: int = 10, back: int = 60
+    ) -> None:
+        """Every 10 s, to be delivered each minute, unless told otherwise."""
         specifier = ReportSpecifier(
             source,
-            Duration(microseconds=10_000_000),
-            Duration(microseconds=60_000_000),
+            Duration(microseconds=step * 1_000_000),
+            Duration(microseconds=back * 1_000_000),
             tuple(map(SpecifierPayload, points)),
             Period(datetime.fromtimestamp(BEGIN, UTC), Duration(microseconds=lasts * 1_000_000)),
         )
@@ -197,3 +199,44 @@ def test_a_report_that_cannot_be_stored_is_made_again_whole_and_once(ven: Ven) -
     ven.state.full = False
     ven.until(60)
     assert [at for at, _ in ven.delivered()] == [0, 10, 20, 30, 40, 50, 60]
+
+
+def test_while_one_report_cannot_be_stored_the_others_are_read_on_time(ven: Ven) -> None:
+    ven.ask("a", "meter", "power")
+    ven.until(5)
+    ven.ask("b", "state", "pump")  # from 10 s on, and due at 60 s as well
+    ven.until(55)
+    ven.state.full = True
+    for now in (60, 70, 80):
+        ven.now = BEGIN + now
+        with pytest.raises(StoreError):
+            ven.reports.advance(ven.now)
+    ven.state.full = False
+    ven.reports.advance(ven.now)
+    at: dict[str, list[float]] = {}
+    while (delivery := ven.reports.due()) is not None:
+        moments = [i.dtstart.timestamp() - BEGIN for i in delivery.report.intervals if i.dtstart]
+        at[delivery.report.report_request_id] = moments
+        ven.reports.delivered(delivery.number)
+    assert at == {"a": [0, *range(10, 90, 10)], "b": list(range(10, 90, 10))}
+
+
+def test_a_long_report_that_waits_survives_the_process(ven: Ven) -> None:
+    ven.ask("a", "meter", "power", "other", step=1, back=3600)
+    ven.until(3600)
+    ven.kill()
+    assert len(ven.delivered()) == 2 * 3601
+
+
+def test_the_reply_to_a_report_that_was_cancelled_meanwhile_is_not_taken_for_another(
+    ven: Ven,
+) -> None:
+    ven.ask("a", "meter", "power")
+    ven.until(60)
+    under_way = ven.reports.due()
+    assert under_way is not None
+    ven.reports.cancel(["a"], False, ven.now)
+    ven.ask("b", "meter", "power")
+    ven.until(120)
+    ven.reports.delivered(under_way.number)
+    assert [at for at, _ in ven.delivered()] == [60, 70, 80, 90, 100, 110, 120]

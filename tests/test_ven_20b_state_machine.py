@@ -84,6 +84,8 @@ class World:
         self.wishes: set[str] = set()  # the user's, for times: optIDs
         self.may_register = True
         self.wants_end = False
+        self.has_withdrawn = False  # which holds over a restart
+        self.known: set[str | None] = set()  # the venIDs that the VEN has got
         self.writes = self.fails_every = 0
         self.flight: Request | None = None
         self.reply: bytes | None = None
@@ -137,8 +139,8 @@ class World:
 
     def kill(self) -> None:
         self.handler.close()
-        self.may_register = True
-        self.wants_end = False  # of which nothing was promised
+        self.may_register = not self.has_withdrawn
+        self.wants_end = self.has_withdrawn  # of anything else nothing was promised
 
     def clock(self) -> float:
         return self.now
@@ -216,7 +218,8 @@ class World:
         if self.reply is None:
             if self.flight.purpose == "register" and self.vtn.ended:
                 assert self.may_register, "registers although the VTN has ended it"
-            self.may_register = self.may_register and self.vtn.ven_id is None
+            if self.flight.purpose != "cancel":  # the user may want another one by now
+                self.may_register = self.may_register and self.vtn.ven_id is None
             self.reply = self.vtn.handle(self.flight.data, self.now)
 
     def resolve(self, fate: str) -> None:
@@ -255,6 +258,7 @@ class World:
                     each.excused = True
             self.pause()
             return
+        self.known.add(self.ven.registration.ven_id)
         self.has_come(decode(reply))
 
     def has_come(self, message: Message) -> None:
@@ -310,13 +314,21 @@ class World:
         self.meter.trouble = None
         if not self.polls:
             self.ven.synchronise()  # as a transport does from time to time
+        before, waiting = self.sent, self.ven.reports.waiting
         self.live(1500.0)
+        # A poll, and a report of each request, each 10 s at most; and what has waited until now.
+        most = 150 * (1 + len(self.vtn.wanted)) + waiting + MOST_AT_ONCE
+        assert self.sent - before <= most, (
+            f"{self.sent - before} requests in 1500 s: {self.vtn.received[-9:]}"
+        )
 
     def check(self) -> None:
         vtn, ven = self.vtn, self.ven
         if vtn.ended or vtn.end_is_known or self.wants_end:
             assert ven.phase == "cancelled"
-            assert vtn.ven_id is None, "the VTN was not told of the end"
+            # Who begins none cannot ask for ids that were lost on the way, to end them by.
+            never_came = self.has_withdrawn and vtn.ven_id not in self.known
+            assert vtn.ven_id is None or never_came, "the VTN was not told of the end"
             return
         assert ven.phase == "registered"
         assert self.handler.ven_id == vtn.ven_id == ven.registration.ven_id
@@ -494,9 +506,9 @@ class VenAgainstVtn(RuleBasedStateMachine):
         """A new one, or a new version."""
         vtn = self.world.vtn
         before = vtn.events.get(name)
-        number, start = (
-            (0, self.world.now + 3600.0) if before is None else (before.number + 1, before.start)
-        )
+        start = self.world.now + 3600.0 if before is None else before.start
+        # An eventID that is there again goes on with its number: a lower one is refused (E16).
+        number = vtn.numbers[name] = vtn.numbers.get(name, -1) + 1
         vtn.events[name] = Listed(name, number, start, required, wish)
         self.world.words.pop(name, None)
         vtn.changed_by_user.discard(name)
@@ -512,7 +524,7 @@ class VenAgainstVtn(RuleBasedStateMachine):
             del vtn.events[name]
         else:
             listed.cancelled = True
-            listed.number += 1
+            listed.number = vtn.numbers[name] = listed.number + 1
         self.world.words.pop(name, None)
         vtn.list_seen = False
 
@@ -593,7 +605,7 @@ class VenAgainstVtn(RuleBasedStateMachine):
     def register(self):
         self.world.ven.register()
         self.world.may_register = True
-        self.world.wants_end = False
+        self.world.wants_end = self.world.has_withdrawn = False
 
     @rule(really=seldom)
     def cancel_registration(self, really):
@@ -605,6 +617,12 @@ class VenAgainstVtn(RuleBasedStateMachine):
             return
         self.world.ven.cancel_registration()
         self.world.wants_end = True
+
+    @rule(really=seldom)
+    def withdraw(self, really):
+        if really:
+            self.world.ven.withdraw()
+            self.world.wants_end = self.world.has_withdrawn = True
 
     # -- after every step --
 

@@ -139,6 +139,7 @@ class VtnModel:
         self.cancels_with_next_report: str | None = None
         self.queue: list[Message] = []
         self.events: dict[str, Listed] = {}
+        self.numbers: dict[str, int] = {}  # the last modificationNumber of each eventID
         self.list_seen = True
         self.opts: dict[str, CreateOpt] = {}
         self.wanted: dict[str, Wanted] = {}
@@ -256,6 +257,10 @@ class VtnModel:
             if self.cancels_with_next_report == report.report_request_id:
                 cancel = CancelReport((report.report_request_id,), False, self.new_id("stop"))
                 self.cancels_with_next_report = None
+                # It has been taken, even if the answer to that was lost; nobody asks once more.
+                for message_id, names in self.asked_by.items():
+                    if report.report_request_id in names:
+                        self._drop(CreateReport, message_id)
             return UpdatedReport(fine, cancel, self.ven_id)
         elif isinstance(message, CreatedReport):
             self._drop(CreateReport, message.response.request_id)

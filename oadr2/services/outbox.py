@@ -72,6 +72,12 @@ class AnswersOwed:
         """This one was sent, or will never be taken; it may have been replaced meanwhile."""
         self._waiting = deque(entry for entry in self._waiting if entry[0].key != key)
 
+    def postpone(self, key: str) -> None:
+        """The VTN fails over this one: the others go first, and none of them is about its events."""
+        for entry in [entry for entry in self._waiting if entry[0].key == key]:
+            self._waiting.remove(entry)
+            self._waiting.append(entry)
+
     def _without(
         self, request: Request, answers: CreatedEvent | None, event_ids: frozenset[str]
     ) -> tuple[Request, CreatedEvent | None] | None:

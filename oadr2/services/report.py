@@ -21,6 +21,7 @@ from oadr2.model import (
     ReportRequest,
     UpdateReport,
 )
+from oadr2.policy import Limits, VtnPolicy
 from oadr2.schedule import Duration
 from oadr2.services.report_source import RESOURCE_STATUS, ReportSource, Sample
 from oadr2.services.state import ServiceState
@@ -32,6 +33,10 @@ _ANNOUNCED: Final = "report/announced"
 _REQUESTS: Final = "report/request/"
 _WAITING: Final = "report/waiting/"
 _SAMPLES: Final = "report/sample/"
+# What is kept is our own, and may be longer than what anybody may send us.
+_OURS: Final = VtnPolicy(limits=Limits(size=0x7FFFFFFF, items=0x7FFFFFFF))
+_LEAST_BACK: Final = 1.0  # seconds between two reports
+_MOST_READINGS: Final = 100_000  # of one report; some 30 MB
 _INVALID_ID: Final = 452
 _INVALID_DATA: Final = 454
 _NOT_SUPPORTED: Final = 461
@@ -116,6 +121,7 @@ class Reports:
         self._running: dict[str, _Running] = {}
         self._waiting: dict[int, Report] = {}
         self._next_history: dict[str, float] = {}
+        self._last_number = 0  # of a delivery
         self._sample_number = 0
         self._samples_stored = True
         self._resting: tuple[_Running, ...] | None = None  # None: all of them
@@ -178,6 +184,9 @@ class Reports:
         self, requests: Sequence[ReportRequest], now: float, *, announced: bool = False
     ) -> Outcome:
         """Take requests, all of them or none (D05, D08 to D12).
+
+        Refused is what nobody could deliver: more than 100,000 readings in one report, reports less
+        than a second apart, a granularity that is not in whole seconds.
 
         ``announced``: they came with the reply to our METADATA, which need not be sent again.
 
@@ -258,8 +267,14 @@ class Reports:
             if due <= now or due - now > source.min_period:  # the clock may have been set back
                 source.keep(source.sample(now))
                 self._next_history[source.report_specifier_id] = now + source.min_period
+        failed: StoreError | None = None
         for running in list(self._running.values()):
-            self._advance(running, now)
+            try:
+                self._advance(running, now)
+            except StoreError as error:  # the others are read on time all the same
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     # -- delivering -----------------------------------------------------------------------------
 
@@ -310,18 +325,24 @@ class Reports:
         period = specifier.report_interval
         lengths = [specifier.granularity, specifier.report_back_duration]
         lengths += [] if period is None else [period.duration]
-        if any(length.months or length.microseconds < 0 for length in lengths):
-            return Outcome(_INVALID_DATA, f"{name}: a duration is negative, or in months")
+        is_wrong = any(length.months or length.microseconds < 0 for length in lengths)
+        if is_wrong or specifier.granularity.microseconds % 1_000_000:  # it has to be written
+            text = (
+                f"{name}: a duration is negative or in months, or granularity not in whole seconds"
+            )
+            return Outcome(_INVALID_DATA, text)
         step = specifier.granularity.microseconds / 1e6
         back = specifier.report_back_duration.microseconds / 1e6
-        if 0 < step < source.min_period:
-            text = f"{name}: sampled every {source.min_period:g} s at most"
-            return Outcome(_NOT_SUPPORTED, text)
         start = now if period is None else period.dtstart.timestamp()
         length = 0.0 if period is None else period.duration.microseconds / 1e6
         end = start + length if length else (now if period is None and not back else math.inf)
         if not back and end == math.inf:
             return Outcome(_INVALID_DATA, f"{name}: it has neither an end nor a reportBackDuration")
+        length = min(back or math.inf, end - max(start, now))  # of one report
+        readings = length / step * len(r_ids) if step else 0.0
+        refused = _too_much(step, back, source.min_period, readings)
+        if refused:
+            return Outcome(_NOT_SUPPORTED, f"{name}: {refused}")
         once = not back and end <= now  # now, or of a span that is over
         return _Running(
             request.report_request_id,
@@ -345,8 +366,10 @@ class Reports:
             missed = math.floor((now - running.next_sample) / running.step)
             at = running.next_sample + missed * running.step
             if at < running.end:  # else the gap has lasted until after it
-                sample = running.source.sample(at)
+                sample = running.source.sample(at).only(running.r_ids)
                 running.samples.append(sample)
+                # More than was asked for: only while no report can be stored.
+                del running.samples[: -2 - _MOST_READINGS // len(running.r_ids)]
                 if running.next_delivery > now:  # else it is stored with the report
                     self._store_sample(running, sample, now)
             running.next_sample = at + running.step
@@ -395,7 +418,7 @@ class Reports:
         elif not samples:
             samples = [source.sample(now)]
         report = _report(running, samples, now, self._one_payload)
-        number = max(self._waiting, default=0) + 1
+        number = self._last_number + 1  # of none before: the reply to one may be on its way
         changes: dict[str, str | None] = {f"{_WAITING}{number:012}": _as_text(report), **also}
         changes |= dict.fromkeys(running.sample_keys)
         dropped = None
@@ -404,6 +427,7 @@ class Reports:
             changes[f"{_WAITING}{dropped:012}"] = None
         self._state.save(changes)
         self._waiting[number] = report
+        self._last_number = number
         running.samples.clear()
         running.sample_keys.clear()
         if dropped is not None:
@@ -456,6 +480,7 @@ class Reports:
             self._running[report_request_id] = _Running(report_request_id, **kept)
         for key, text in self._state.load(_WAITING).items():
             self._waiting[int(key.removeprefix(_WAITING))] = _from_text(text)
+        self._last_number = max(self._waiting, default=0)
         for key, text in self._state.load(_SAMPLES).items():
             self._sample_number = int(key.removeprefix(_SAMPLES)) + 1
             report = _from_text(text)
@@ -467,6 +492,15 @@ class Reports:
             found.sample_keys.append(key)
             following = sample.at + found.step
             found.next_sample = following if following < found.end else math.inf
+
+
+def _too_much(step: float, back: float, min_period: float, readings: float) -> str:
+    """Why nobody could read so often, or deliver so many ``readings`` in one report; "" if one can."""
+    if 0 < (step or back) < min_period:
+        return f"sampled every {min_period:g} s at most"
+    if 0 < back < _LEAST_BACK:
+        return f"reported every {_LEAST_BACK:g} s at most"
+    return f"more than {_MOST_READINGS} readings in one report" if readings > _MOST_READINGS else ""
 
 
 def _grid(first: float, step: float, now: float) -> float:
@@ -512,7 +546,7 @@ def _as_text(report: Report) -> str:
 
 
 def _from_text(text: str) -> Report:
-    message = decode(text.encode())
+    message = decode(text.encode(), policy=_OURS)
     assert isinstance(message, UpdateReport)  # noqa: S101  nothing else is kept so
     return message.reports[0]
 

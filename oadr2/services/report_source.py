@@ -78,6 +78,10 @@ class Sample:
         found = dict(self.readings)
         return tuple(found[r_id] for r_id in r_ids)
 
+    def only(self, r_ids: Sequence[str]) -> Sample:
+        """Without the other points."""
+        return Sample(self.at, tuple(zip(r_ids, self.of(r_ids), strict=True)))
+
 
 class ReportSource:
     """A report that can be asked for: one reportSpecifierID.

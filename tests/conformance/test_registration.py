@@ -416,6 +416,31 @@ def test_a_VTN_that_fails_over_reports_still_sends_its_events():
     talk.polls()
 
 
+def test_an_answer_that_the_VTN_fails_over_does_not_hold_up_the_others():
+    talk = Conversation()
+    talk.registers()
+    for one in (event("bad"), event("good")):
+        talk.ven.receive_push(distribute_event(one, profile="2.0b"), None, talk.now)
+    sent = []
+    while len(sent) < 4:
+        message = talk.next()
+        if isinstance(message, CreatedEvent):
+            about = [(a.event_id, a.modification_number) for a in message.event_responses]
+            sent.append(about)
+            if ("bad", 0) in about:
+                talk.ven.failed(talk.action, TransportError("HTTP 500", status=500), talk.now)
+                continue
+        if len(sent) == 3:  # of what it fails over there is something newer
+            newer = distribute_event(event("bad", 1), profile="2.0b")
+            talk.ven.receive_push(newer, None, talk.now)
+        if talk.action is None:
+            talk.clock.now = talk.ven.next_deadline
+        else:
+            talk.says(NOTHING)
+    assert sent == [[("bad", 0)], [("good", 0)], [("bad", 0)], [("bad", 1)]]
+    assert talk.ven.is_settled
+
+
 def test_an_answer_that_is_refused_is_not_sent_twice():
     talk = Conversation()
     talk.registers()
