@@ -23,6 +23,7 @@ from oadr2.errors import (
     LocalProtocolError,
     OadrError,
     RemoteProtocolError,
+    StoreError,
     TransportError,
 )
 from oadr2.event import EventHandler
@@ -172,12 +173,17 @@ class Ven20b:
         """What to send now, or None until :attr:`next_deadline`. One at a time, in the right order.
 
         Raises:
-            StoreError: a report that is due, or a decision, could not be stored; it is due still.
+            StoreError: a report that is due, or a decision, could not be stored, and there is nothing
+                to send; it is due still.
         """
-        self.advance(now)
-        if now < self._tries.not_before:
-            return None
-        action = self._next(now)
+        trouble: StoreError | None = None
+        try:
+            self.advance(now)
+        except StoreError as error:  # a full disk makes nobody silent
+            trouble = error
+        action = None if now < self._tries.not_before else self._next(now)
+        if action is None and trouble is not None:
+            raise trouble
         return None if action is None else replace(action, data=self._seal.signed(action.data))
 
     def advance(self, now: float) -> None:
@@ -310,6 +316,8 @@ class Ven20b:
                 self.reports.postpone(int(action.key))
             elif action.purpose == "answer":
                 self._owed.postpone(action.key)
+            elif action.purpose == "opt":
+                self.opts.postpone(int(action.key))
         if action.purpose == "poll":
             self._list_missed = True
             soonest = now + self.registration.settings.min_poll_interval

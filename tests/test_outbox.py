@@ -77,6 +77,21 @@ def test_opts_are_kept_in_order_over_a_restart() -> None:
     assert len(OptOutbox(state)) == 0
 
 
+def test_an_opt_that_the_VTN_fails_over_lets_the_others_go_first() -> None:
+    state = MemoryState()
+    outbox = OptOutbox(state)
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    outbox.put(CreateOpt("o1", "optOut", "economic", "ven-1", now, "r1"), b"<create 1/>")
+    outbox.put(CreateOpt("o2", "optOut", "economic", "ven-1", now, "r2"), b"<create 2/>")
+    outbox.put(CancelOpt("o1", "ven-1", "r3"), b"<cancel 1/>")
+    outbox.postpone(outbox.first.number)
+    told = []
+    while outbox:
+        told.append(outbox.first.data)
+        outbox.sent(outbox.first.number)
+    assert told == [b"<create 2/>", b"<create 1/>", b"<cancel 1/>"]
+
+
 def test_an_opt_taken_back_is_forgotten_when_the_VTN_takes_that_without_a_word() -> None:
     """L05. Until then it is held, and known to end."""
     numbers = count(1)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
 
+from oadr2.errors import ConfigurationError, StoreError
+from oadr2.event import EventHandler
 from oadr2.model import Period, ReportRequest, ReportSpecifier, SamplingRate, SpecifierPayload
 from oadr2.schedule import Duration
 from oadr2.services.report import Outcome, Reports
 from oadr2.services.report_source import ReportPoint, ReportSource
 from oadr2.services.state import MemoryState
 from oadr2.services.units import unit
+from oadr2.sim import SimulatedVtn, VtnServices
+from oadr2.ven_20b import Ven20b
 
 BEGIN = 1_800_000_000.0
 DAY = 86400.0
@@ -104,3 +109,46 @@ def test_a_report_of_one_reading_comes_no_more_often_than_the_point_is_read() ->
     outcome = ask(reports(1, sampling=30), 0, 10, 0)
     assert outcome.response_code == 461
     assert "sampled every 30 s at most" in outcome.description
+
+
+def test_a_rate_that_cannot_be_announced_is_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="point 'p0' must be in whole seconds"):
+        reports(1, sampling=0.5)
+
+
+class FullState(MemoryState):
+    """Its disk is full while ``full`` is set."""
+
+    full = False
+
+    def save(self, changes: Mapping[str, str | None]) -> None:
+        if self.full:
+            raise StoreError("ven.db: cannot grow: free some disk space")
+        super().save(changes)
+
+
+def test_a_report_that_cannot_be_stored_silences_no_VEN() -> None:
+    """It polls on (L02), and says what is wrong when there is nothing to send."""
+    state, services = FullState(), VtnServices(SimulatedVtn("vtn", "2.0b"))
+    handler = EventHandler("house", oadr_profile_level="2.0b", clock=lambda: BEGIN)
+    point = ReportPoint("p0", lambda: 1.0, unit=unit("voltage"))
+    ven = Ven20b(handler, sources=(ReportSource("meter", (point,)),), state=state)
+
+    def purposes(now: float) -> list[str]:
+        sent = []
+        while (action := ven.next_action(now)) is not None:
+            sent.append(action.purpose)
+            ven.receive(action, services.handle(action.service, action.data), now)
+        return sent
+
+    assert purposes(BEGIN)[-2:] == ["announce", "synchronise"]
+    assert ask(ven.reports, 0, 2, 0).response_code == 200
+    state.full = True
+    with pytest.raises(StoreError, match="cannot grow"):
+        ven.next_action(BEGIN + 3)
+    action = ven.next_action(BEGIN + 20)
+    assert action is not None
+    assert action.purpose == "poll"
+    ven.receive(action, services.handle(action.service, action.data), BEGIN + 20)
+    state.full = False
+    assert purposes(BEGIN + 20) == ["report"]

@@ -45,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.write("\n".join(_tables(args, registry)))
     if registry.skipped:
         number = len(registry.skipped)
-        which = "row can only be read, and was" if number == 1 else "rows can only be read, and were"
+        which = (
+            "row can only be read, and was" if number == 1 else "rows can only be read, and were"
+        )
         sys.stderr.write(f"{number} {which} left out\n")
     return 0 if registry.points else 1
 

@@ -46,7 +46,13 @@ class VenStatus:
     @property
     def has_services(self) -> bool:
         """Whether anything is kept that no VEN of 2.0a has."""
-        services = (self.registration_orders, self.opts, self.opts_unsent, self.requests, self.waiting)
+        services = (
+            self.registration_orders,
+            self.opts,
+            self.opts_unsent,
+            self.requests,
+            self.waiting,
+        )
         ended = self.registration_state != "not registered"
         return self.registration is not None or ended or any(services)
 

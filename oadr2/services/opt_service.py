@@ -144,6 +144,10 @@ class OptService:
         """Forget schedules that are over, and opts of other events than these."""
         self._opts.expire(now, frozenset(event_ids))
 
+    def postpone(self, number: int) -> None:
+        """The VTN fails over this one: what is about other opts goes first."""
+        self._unsent.postpone(number)
+
     def taken(self, number: int) -> None:
         """The VTN has it, without a word."""
         if (ended := self._unsent.ends.get(number)) is not None:

@@ -163,6 +163,13 @@ class OptOutbox:
         self._state.save({_key(number): None})
         self._waiting.pop(number, None)
 
+    def postpone(self, number: int) -> None:
+        """The VTN fails over this one: those about other opts go first, until the process ends."""
+        if number in self._waiting:
+            opt_id = self._waiting[number].opt_id
+            for opt in [opt for opt in self._waiting.values() if opt.opt_id == opt_id]:
+                self._waiting[opt.number] = self._waiting.pop(opt.number)
+
     def to_forget(self) -> list[str]:
         """The keys of all that is kept."""
         return [_key(number) for number in self._waiting]

@@ -31,6 +31,7 @@ RESOURCE_STATUS: Final = "x-resourceStatus"
 NO_VALUE: Final = "No Quality - No Value"
 PREVIOUS_VALUE: Final = "No New Value - Previous Value Used"
 _SAMPLES_KEPT: Final = 10_000
+_SECOND: Final = 1_000_000
 _NO_UNIT: Final = frozenset((RESOURCE_STATUS, "x-notApplicable"))
 
 
@@ -93,7 +94,8 @@ class ReportSource:
         history: how much is kept for later; of use for ``HISTORY_USAGE``.
 
     Raises:
-        ConfigurationError: no points, a name twice, or a unit where none belongs.
+        ConfigurationError: no points, a name twice, a unit where none belongs, or a time that cannot be
+            written, because it is not in whole seconds.
     """
 
     def __init__(
@@ -109,9 +111,16 @@ class ReportSource:
         self.points = {point.r_id: point for point in points}
         if len(self.points) != len(points):
             raise ConfigurationError(f"{where} has two points of one rID")
-        if history.months or history.microseconds <= 0:
-            raise ConfigurationError(f"{where}: history must be a positive time without months")
+        if history.months or history.microseconds <= 0 or history.microseconds % _SECOND:
+            raise ConfigurationError(f"{where}: history must be whole seconds, and some")
         for point in points:
+            rate = point.sampling_rate
+            if any(
+                p.months or p.microseconds % _SECOND for p in (rate.min_period, rate.max_period)
+            ):
+                raise ConfigurationError(
+                    f"{where}: the sampling rate of point {point.r_id!r} must be in whole seconds"
+                )
             if point.report_type == RESOURCE_STATUS and point.unit is not None:
                 raise ConfigurationError(f"{where}: a status has no unit, point {point.r_id!r}")
             if point.report_type not in _NO_UNIT and point.unit is None:
