@@ -24,10 +24,13 @@ PAIRS = [
 ]
 
 
+_USUAL = ("regular", "irregular")
+
+
 def is_headline(document: Document) -> bool:
     size = document.events, document.intervals
     return size == (1, 3) or (
-        document.profile == "2.0a" and document.style != "mixed" and size in ((100, 3), (1, 96))
+        document.profile == "2.0a" and document.style in _USUAL and size in ((100, 3), (1, 96))
     )
 
 

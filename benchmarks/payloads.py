@@ -5,7 +5,8 @@ indented, one SIMPLE signal per event, hour-long intervals. The smallest, one ev
 2.0a, is about 3.8 kB. 2.0b documents are wrapped in oadrPayload, the only form openleadr reads.
 Styles other than "regular" are there because oadr2 reads an interval that is written like one of
 the last two by comparison: "irregular" intervals differ in durations and values, "mixed" ones are
-besides written on one line and on nine in turn, so that none is like the one before.
+besides written on one line and on nine in turn, so that none is like the one before, and those "in
+three ways" have a blank in three different tags by turns, so that none is like either of the last two.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, TypeAlias
 
 Profile: TypeAlias = Literal["2.0a", "2.0b"]
-Style: TypeAlias = Literal["regular", "irregular", "mixed"]
+Style: TypeAlias = Literal["regular", "irregular", "mixed", "in three ways"]
 
 START = datetime(2026, 6, 1, 14, 0, 0, tzinfo=UTC)
 CREATED = datetime(2026, 5, 30, 9, 15, 0, tzinfo=UTC)
@@ -132,10 +133,14 @@ def interval_text(interval: IntervalValues, *, on_one_line: bool = False) -> str
 
 
 def intervals_text(intervals: tuple[IntervalValues, ...], style: Style) -> str:
-    return "".join(
+    texts = [
         interval_text(interval, on_one_line=style == "mixed" and interval.uid % 2 == 1)
         for interval in intervals
-    )
+    ]
+    if style == "in three ways":
+        for first, tag in enumerate(("</xcal:text", "</xcal:uid", "</ei:value")):
+            texts[first::3] = [text.replace(f"{tag}>", f"{tag} >", 1) for text in texts[first::3]]
+    return "".join(texts)
 
 
 def event_text(event: EventValues, style: Style) -> str:
@@ -251,6 +256,7 @@ DOCUMENTS = [
     Document("1 event of 96 intervals", "2.0a", 1, 96),
     Document("1 event of 96 irregular intervals", "2.0a", 1, 96, "irregular"),
     Document("1 event of 96 intervals in mixed layout", "2.0a", 1, 96, "mixed"),
+    Document("1 event of 96 intervals in three ways", "2.0a", 1, 96, "in three ways"),
     Document("1 event", "2.0b", 1, 3),
     Document("10 events", "2.0b", 10, 3),
     Document("100 events", "2.0b", 100, 3),
