@@ -162,7 +162,11 @@ class Wire:
     def __init__(self) -> None:
         self.vtn = ScriptedVtn(reply(b""))
         self.runner = asyncio.Runner()
-        self.http = httpx.AsyncClient(timeout=60, trust_env=False)
+        # A connection kept from one test to the next would be closed by the server, on the same loop that
+        # stands still between them, just when it is used again.
+        self.http = httpx.AsyncClient(
+            timeout=60, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
         self.push_server = PushServer(self._push)
         self.push_app: PushApp | None = None
         self._xmpp: XmppSide | None = None
