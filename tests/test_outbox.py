@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from itertools import count
 
@@ -75,6 +76,13 @@ def test_opts_are_kept_in_order_over_a_restart() -> None:
     assert again.first.data == b"<cancel/>"
     again.sent(again.first.number)
     assert len(OptOutbox(state)) == 0
+
+
+def test_what_an_earlier_version_has_stored_is_known_to_end_an_opt() -> None:
+    data = encode(CancelOpt("o1", "ven-1", "r2")).decode()
+    state = MemoryState()
+    state.save({"opt_unsent/000000000001": json.dumps({"opt_id": "o1", "data": data})})
+    assert [(opt.opt_id, opt.is_end) for opt in OptOutbox(state)] == [("o1", True)]
 
 
 def test_an_opt_that_the_VTN_fails_over_lets_the_others_go_first() -> None:

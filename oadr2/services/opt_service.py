@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from oadr2._core.objects import decode
 from oadr2.model import (
@@ -23,11 +22,9 @@ from oadr2.model import (
 from oadr2.services.activity import Activity, opt_taken, opt_taken_back
 from oadr2.services.opt import HeldOpt, Opts
 from oadr2.services.outbox import OptOutbox, UnsentOpt
-from oadr2.services.replies import accepted, expect
+from oadr2.services.replies import NOT_REGISTERED, accepted, expect
 from oadr2.services.seal import Seal
 from oadr2.services.state import ServiceState
-
-_NOT_REGISTERED: Final = 463
 
 
 class OptService:
@@ -62,7 +59,7 @@ class OptService:
     @property
     def ending(self) -> frozenset[str]:
         """The optIDs of those taken back, of which the VTN has not heard yet."""
-        return frozenset(self._unsent.ends.values())
+        return frozenset(opt.opt_id for opt in self._unsent if opt.is_end)
 
     @property
     def waiting(self) -> int:
@@ -150,8 +147,9 @@ class OptService:
 
     def taken(self, number: int) -> None:
         """The VTN has it, without a word."""
-        if (ended := self._unsent.ends.get(number)) is not None:
-            self._opts.forget(ended)
+        for opt in self._unsent:
+            if opt.number == number and opt.is_end:
+                self._opts.forget(opt.opt_id)
         self._unsent.sent(number)
 
     def answered(self, number: int, asked: Message, message: Message) -> Activity:
@@ -163,7 +161,7 @@ class OptService:
             StoreError: it could not be stored; it counts as not received.
         """
         response = getattr(message, "response", None)
-        if isinstance(response, EiResponse) and response.response_code == _NOT_REGISTERED:
+        if isinstance(response, EiResponse) and response.response_code == NOT_REGISTERED:
             accepted(response, "our opt")
         if isinstance(message, CanceledOpt):
             opt_id = message.opt_id or expect(asked, CancelOpt).opt_id  # O06

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -97,11 +97,15 @@ class AnswersOwed:
 
 @dataclass(frozen=True, slots=True)
 class UnsentOpt:
-    """An oadrCreateOpt or oadrCancelOpt that the VTN has not taken yet; ``number`` is its turn."""
+    """An oadrCreateOpt, or oadrCancelOpt (``is_end``), that the VTN has not taken yet.
+
+    ``number`` is its turn.
+    """
 
     number: int
     opt_id: str
     data: bytes
+    is_end: bool
 
 
 class OptOutbox:
@@ -113,11 +117,17 @@ class OptOutbox:
         for key, text in state.load(_UNSENT).items():
             number = int(key.removeprefix(_UNSENT))
             kept = json.loads(text)
-            self._waiting[number] = UnsentOpt(number, kept["opt_id"], kept["data"].encode())
+            data = kept["data"].encode()
+            if "is_end" not in kept:  # stored by an earlier version
+                kept["is_end"] = isinstance(decode(data), CancelOpt)
+            self._waiting[number] = UnsentOpt(number, kept["opt_id"], data, kept["is_end"])
         self._last = max(self._waiting, default=0)
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def __iter__(self) -> Iterator[UnsentOpt]:
+        return iter(tuple(self._waiting.values()))
 
     @property
     def first(self) -> UnsentOpt:
@@ -136,23 +146,15 @@ class OptOutbox:
             StoreError: it could not be stored; it is not going to be sent.
         """
         number = self._last + 1  # of none before: the reply to an older one may be on its way
-        text = json.dumps({"opt_id": message.opt_id, "data": data.decode()})
-        self._state.save({_key(number): text, **(also or {})})
-        self._waiting[number] = UnsentOpt(number, message.opt_id, data)
+        is_end = isinstance(message, CancelOpt)
+        kept = {"opt_id": message.opt_id, "data": data.decode(), "is_end": is_end}
+        self._state.save({_key(number): json.dumps(kept), **(also or {})})
+        self._waiting[number] = UnsentOpt(number, message.opt_id, data, is_end)
         self._last = number
 
     def is_about(self, opt_id: str) -> bool:
         """Whether something is to be told of this opt."""
         return any(opt.opt_id == opt_id for opt in self._waiting.values())
-
-    @property
-    def ends(self) -> dict[int, str]:
-        """The opts whose end is to be told, by its turn."""
-        return {
-            opt.number: opt.opt_id
-            for opt in self._waiting.values()
-            if isinstance(decode(opt.data), CancelOpt)
-        }
 
     def sent(self, number: int) -> None:
         """The VTN has it, or will never take it.

@@ -17,12 +17,12 @@ from oadr2.model import (
     QueryRegistration,
     TransportName,
 )
+from oadr2.services.replies import INVALID_ID
 from oadr2.services.state import ServiceState
 
 _KEY: Final = "registration"
 _WORD: Final = "registration_word"
 _DAY: Final = 86400.0
-_INVALID_ID: Final = 452
 
 #: The last word on a registration: we are to ``register`` again, it is to ``end`` and none is to begin
 #: until somebody says so, or the VTN has ``ended`` it.
@@ -219,7 +219,7 @@ class Registration:
             and message.registration_id == known.registration_id
             and message.ven_id in (None, known.ven_id)
         )
-        code, text = (200, "OK") if ours else (_INVALID_ID, "these ids are not of our registration")
+        code, text = (200, "OK") if ours else (INVALID_ID, "these ids are not of our registration")
         return CanceledPartyRegistration(
             EiResponse(code, text, message.request_id),
             message.registration_id,

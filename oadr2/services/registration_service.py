@@ -4,23 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from oadr2.errors import LocalProtocolError, RemoteProtocolError
 from oadr2.model import (
     CanceledPartyRegistration,
     CreatedPartyRegistration,
+    CreatePartyRegistration,
     Message,
     QueryRegistration,
 )
-from oadr2.model import CreatePartyRegistration as Create
 from oadr2.pacing import BackOff
 from oadr2.services.registration import Registered, Registration
-from oadr2.services.replies import accepted, expect
+from oadr2.services.replies import INVALID_ID, NOT_REGISTERED, accepted, expect
 from oadr2.services.request import Purpose
-
-_INVALID_ID: Final = 452
-_NOT_REGISTERED: Final = 463
 
 Phase: TypeAlias = Literal["unregistered", "registered", "cancelled"]
 
@@ -59,7 +56,9 @@ class RegistrationService:
         """Whether there is more to do than to register: what we have holds until it is renewed."""
         return not self.is_over and (not self.is_wanted or self._registration.holds)
 
-    def request(self, request_id: str) -> tuple[Purpose, QueryRegistration | Create]:
+    def request(
+        self, request_id: str
+    ) -> tuple[Purpose, QueryRegistration | CreatePartyRegistration]:
         """What to ask for when :attr:`is_wanted`."""
         if not self._queried:
             return "query", self._registration.query(request_id)
@@ -98,7 +97,7 @@ class RegistrationService:
             accepted(reply.response, "the end of our registration")
         except RemoteProtocolError as error:
             # It knows of none: its reply to an earlier try was lost, or we were killed before it came.
-            if error.response_code not in (_NOT_REGISTERED, _INVALID_ID):
+            if error.response_code not in (NOT_REGISTERED, INVALID_ID):
                 raise
 
     def says_unknown(self, purpose: Purpose, error: RemoteProtocolError) -> bool:
@@ -106,8 +105,8 @@ class RegistrationService:
         if self._registration.registered is None or purpose == "query":
             return False
         names_it = purpose == "register"  # by its registrationID
-        return error.response_code == _NOT_REGISTERED or (
-            names_it and error.response_code == _INVALID_ID
+        return error.response_code == NOT_REGISTERED or (
+            names_it and error.response_code == INVALID_ID
         )
 
     def known(self) -> None:

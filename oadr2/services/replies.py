@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from oadr2.errors import RemoteProtocolError
 from oadr2.model import EiResponse, Message, Response
+
+INVALID_ID: Final = 452
+NOT_REGISTERED: Final = 463
 
 _Reply = TypeVar("_Reply")
 

@@ -23,6 +23,7 @@ from oadr2.model import (
 )
 from oadr2.policy import Limits, VtnPolicy
 from oadr2.schedule import Duration
+from oadr2.services.replies import INVALID_ID
 from oadr2.services.report_source import RESOURCE_STATUS, ReportSource, Sample
 from oadr2.services.state import ServiceState
 
@@ -37,7 +38,6 @@ _SAMPLES: Final = "report/sample/"
 _OURS: Final = VtnPolicy(limits=Limits(size=0x7FFFFFFF, items=0x7FFFFFFF))
 _LEAST_BACK: Final = 1.0  # seconds between two reports
 _MOST_READINGS: Final = 100_000  # of one report; some 30 MB
-_INVALID_ID: Final = 452
 _INVALID_DATA: Final = 454
 _NOT_SUPPORTED: Final = 461
 
@@ -240,7 +240,7 @@ class Reports:
             () if report_to_follow else self._waiting_of(ids),
         )
         if unknown:
-            return Outcome(_INVALID_ID, f"no such report request: {', '.join(unknown)}")
+            return Outcome(INVALID_ID, f"no such report request: {', '.join(unknown)}")
         return Outcome()
 
     # -- time -----------------------------------------------------------------------------------
@@ -315,13 +315,11 @@ class Reports:
         source = self.sources.get(specifier.report_specifier_id)
         if source is None:
             text = f"{name}: no report is called {specifier.report_specifier_id!r}"
-            return Outcome(_INVALID_ID, text)
+            return Outcome(INVALID_ID, text)
         r_ids = tuple(dict.fromkeys(p.r_id for p in specifier.specifier_payloads))
         unknown = [r_id for r_id in r_ids if r_id not in source.points]
         if unknown or not r_ids:
-            return Outcome(
-                _INVALID_ID, f"{name}: no such rID: {', '.join(unknown) or 'none given'}"
-            )
+            return Outcome(INVALID_ID, f"{name}: no such rID: {', '.join(unknown) or 'none given'}")
         period = specifier.report_interval
         lengths = [specifier.granularity, specifier.report_back_duration]
         lengths += [] if period is None else [period.duration]
