@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from itertools import count
 
-import oadr2
+from oadr2 import decode, encode
 from oadr2.model import CancelOpt, CreatedEvent, CreateOpt, EiResponse, EventResponse, Period
 from oadr2.policy import VtnPolicy
 from oadr2.schedule import Duration
@@ -21,11 +21,11 @@ def answer(key: str, *event_ids: str) -> Request:
     responses = tuple(EventResponse(name, 0, "optIn", 200, "list-1") for name in event_ids)
     response = EiResponse(200, "OK", "list-1")
     message = CreatedEvent("ven-1", responses, response, "2.0b")
-    return Request("EiEvent", oadr2.encode(message), "answer", key)
+    return Request("EiEvent", encode(message), "answer", key)
 
 
 def events_of(request: Request) -> list[str]:
-    message = oadr2.decode(request.data)
+    message = decode(request.data)
     assert isinstance(message, CreatedEvent)
     return [a.event_id for a in message.event_responses]
 
