@@ -11,10 +11,12 @@ from oadr2.errors import LocalProtocolError, RemoteProtocolError
 from oadr2.event import EventHandler
 from oadr2.model import (
     CreateOpt,
+    DistributeEvent,
     EiResponse,
     Message,
     Period,
     Poll,
+    Profile,
     QueryRegistration,
     RequestEvent,
     ResourceStatus,
@@ -138,6 +140,34 @@ def test_the_same_list_is_not_sent_at_every_poll(world: World) -> None:
     ven_id = world.vens[0].handler.ven_id
     for _ in range(3):
         assert isinstance(world.asks("OadrPoll", Poll(ven_id)), Response)
+
+
+def test_an_event_that_comes_while_a_VEN_asks_for_its_list_is_not_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = world.vtn.answer
+
+    def answered_just_before(data: bytes, profile: Profile) -> bytes:
+        reply = answer(data, profile)
+        if b"oadrRequestEvent" in data:
+            world.vtn.add_event("e1", duration="PT1H")
+        return reply
+
+    monkeypatch.setattr(world.vtn, "answer", answered_just_before)
+    ven = world.add_ven()
+    world.settle()
+    world.pass_time(12)
+    assert ven.handler.get_event("e1") is not None
+
+
+def test_another_program_that_asks_takes_no_event_away_from_the_VEN(world: World) -> None:
+    ven = world.add_ven()
+    world.settle()
+    world.vtn.add_event("e1", duration="PT1H")
+    asked = world.asks("EiEvent", RequestEvent(ven.handler.ven_id, profile="2.0b"))
+    assert isinstance(asked, DistributeEvent)
+    world.pass_time(12)
+    assert ven.handler.get_event("e1") is not None
 
 
 def test_telemetry_is_asked_for_and_delivered() -> None:

@@ -298,8 +298,9 @@ class VtnServices:
             self.vtn.require_well_formed(data, error)
             return self._encode(_refusal(error.response_code, str(error)))
         if service == "EiEvent":
+            revision = self.vtn.revision  # what changes while we answer may not be in the answer
             reply = self.vtn.answer(data, "2.0b")
-            self._note_synchronised(data)
+            self._note_synchronised(data, revision)
             return self.vtn.signed(reply)
         try:
             message = decode(data)
@@ -462,14 +463,17 @@ class VtnServices:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _note_synchronised(self, data: bytes) -> None:
-        """A VEN that has just asked for its events need not get the same list at its next poll."""
+    def _note_synchronised(self, data: bytes, revision: int) -> None:
+        """A VEN that asks for its events at the start need not get the same list at its next poll.
+
+        Later on another program may ask under its venID, and must not take its events away.
+        """
         message = decode(data)
         if isinstance(message, RequestEvent):
             with self._lock:
                 ven = self._vens.get(message.ven_id)
-                if ven is not None:
-                    ven.list_seen = self.vtn.revision
+                if ven is not None and ven.list_seen < 0:
+                    ven.list_seen = revision
 
     def _find(self, ven_id: str) -> RegisteredVen:
         ven = self._vens.get(ven_id)
