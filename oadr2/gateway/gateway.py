@@ -30,7 +30,7 @@ from oadr2.gateway.devices import Device, Request
 from oadr2.gateway.journal import Journal, to_wall_clock
 from oadr2.gateway.live_point import Changes, LivePoint, order_of_service
 from oadr2.gateway.notify import Systemd
-from oadr2.gateway.overrides import require_override
+from oadr2.gateway.overrides import Overrides, require_override
 from oadr2.gateway.planner import Planner
 from oadr2.gateway.records import Records
 from oadr2.gateway.state import AuditEntry, StateFile, StoredOverride
@@ -109,9 +109,7 @@ class Gateway:
         self._rushing = False
         self._calm = Calm()
         self._failsafe: list[LivePoint] = []  # those that give a silent VTN up
-        self._overrides: dict[str, StoredOverride] = {}
-        self._overrides_unread = False  # somebody has changed them in the file
-        self._overrides_problem = ""
+        self._overrides = Overrides(self._override_point, clock)
         # Points of which something else may be wanted, and since when, if an event's time has come.
         self._affected: dict[str, float | None] = {}
         self._changed_vens: dict[str, None] = {}
@@ -148,7 +146,7 @@ class Gateway:
 
     def override_of(self, name: str) -> StoredOverride | None:
         """The override of this point, or None."""
-        return self._overrides.get(name)
+        return self._overrides.held.get(name)
 
     async def story(self, name: str, limit: int) -> list[AuditEntry]:
         """The newest lines of the audit log about this point, oldest first; none in a dry run.
@@ -171,10 +169,7 @@ class Gateway:
         if live is None:
             raise LocalProtocolError(f"there is no point {name}")
         require_override(live.settings, value, seconds)
-        stored = StoredOverride(name, value, self._clock() + seconds, by)
-        if self._state is not None:
-            self._state.set_override(stored)
-        self._put_override(live, stored)
+        self._overrides.put(StoredOverride(name, value, self._clock() + seconds, by))
 
     def end_override(self, name: str) -> bool:
         """Give a point back to its events; whether there was an override.
@@ -185,9 +180,7 @@ class Gateway:
         """
         if name not in self.points:
             raise LocalProtocolError(f"there is no point {name}")
-        if self._state is not None:
-            self._state.end_override(name)
-        return self._drop_override(name)
+        return self._overrides.end(name)
 
     def stop(self) -> None:
         """Have :meth:`run` return. Loads stay as they are; the next start takes them up again."""
@@ -223,6 +216,7 @@ class Gateway:
             if not self.dry_run:
                 self._state = StateFile(self.settings.db)
                 self._state.claim()
+                self._overrides.file = self._state
                 self._log_state = StateFile(
                     self.settings.db
                 )  # its own, so that nobody waits for it
@@ -296,8 +290,7 @@ class Gateway:
                 live.point.expect(self.planner.demand(name, wall))
         self._affected = dict.fromkeys(live.settings.name for live in in_order)
         self.changes.renew(list(self.points))
-        self._overrides_unread = True
-        self._read_overrides()
+        self._overrides.look(self.points, anew=True)
         for link in replaced:
             link.start()
         await self._close_unused()
@@ -344,8 +337,8 @@ class Gateway:
         )
         live = LivePoint(settings, point, device)
         self.points[settings.name] = live
-        if settings.name in self._overrides:
-            self._put_override(live, self._overrides[settings.name])
+        if settings.name in self._overrides.held:
+            self._override_point(settings.name, self._overrides.held[settings.name])
 
     def _provide_device(self, settings: PointSettings, timeout: float) -> None:
         key = (settings.driver, settings.device)
@@ -391,7 +384,8 @@ class Gateway:
         self._affected.update(self.planner.advance(wall))
         await self._move(wall, now)
         await self._look_at_due()
-        self._mind_overrides()
+        self._overrides.look(self.points)
+        self._tell_overrides()
         await self._keep_house(now)
         return self._pause()
 
@@ -598,60 +592,24 @@ class Gateway:
 
     # -- overrides --------------------------------------------------------------------------------
 
-    def _mind_overrides(self) -> None:
-        self._read_overrides()
+    def _override_point(self, name: str, stored: StoredOverride | None) -> None:
+        """Have a point do what a person asks; None: what its events want."""
+        live = self.points.get(name)
+        if live is None:
+            return
+        now, override = self._monotonic(), None
+        if stored is not None:
+            override = Override(stored.value, now + stored.until - self._clock(), stored.by)
+        live.device.try_now()
+        self._carry_out(live, live.point.set_override(now, override))
+
+    def _tell_overrides(self) -> None:
+        """Have VTNs know of the overrides that hold, where the file wants that."""
         overridden = {
             name: live.settings.names.resource_ids
-            for name in self._overrides
+            for name in self._overrides.held
             if (live := self.points.get(name)) is not None and live.point.override is not None
         }
         for name, link in self.links.items():
             events = self.planner.events.get(name, {}).values()
             link.tell_overrides(overridden, events, self._clock())
-
-    def _read_overrides(self) -> None:
-        """Take up what somebody has changed in the file; again and again while it cannot be read."""
-        if self._state is None:
-            return
-        try:
-            self._overrides_unread = self._state.has_changed() or self._overrides_unread
-            if self._overrides_unread:
-                self._take_overrides(self._state, self._state.overrides())
-        except StoreError as error:
-            if str(error) != self._overrides_problem:
-                self._overrides_problem = str(error)
-                _log.error("overrides cannot be read: %s", error)
-        else:
-            self._overrides_unread, self._overrides_problem = False, ""
-
-    def _take_overrides(self, state: StateFile, found: list[StoredOverride]) -> None:
-        """These hold, but for those that have ended: they are forgotten in the file."""
-        wall = self._clock()
-        kept = {
-            stored.point: stored
-            for stored in found
-            if stored.until > wall and stored.point in self.points
-        }
-        for name in [name for name in self._overrides if name not in kept]:
-            self._drop_override(name)
-        for name, stored in kept.items():
-            if self._overrides.get(name) != stored:
-                self._put_override(self.points[name], stored)
-        for stored in found:
-            if stored.until <= wall:
-                state.end_override(stored.point)
-
-    def _put_override(self, live: LivePoint, stored: StoredOverride) -> None:
-        now = self._monotonic()
-        self._overrides[stored.point] = stored
-        override = Override(stored.value, now + stored.until - self._clock(), stored.by)
-        live.device.try_now()
-        self._carry_out(live, live.point.set_override(now, override))
-
-    def _drop_override(self, name: str) -> bool:
-        found = self._overrides.pop(name, None)
-        live = self.points.get(name)
-        if live is not None:
-            live.device.try_now()
-            self._carry_out(live, live.point.set_override(self._monotonic(), None))
-        return found is not None
