@@ -592,7 +592,7 @@ class Ven20b:
         """Qualify an opt with an oadrCreateOpt (O01); the optID, which is ours to choose.
 
         Raises:
-            LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.for_event`.
+            LocalProtocolError: as for :meth:`oadr2.services.opt_service.OptService.create_for_event`.
             StoreError: it could not be stored; nothing is to be sent.
         """
         return self.opts.create_for_event(
@@ -613,7 +613,7 @@ class Ven20b:
         """Say when the loads are available, or are not (O02, O04); the optID, which is ours to choose.
 
         Raises:
-            LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.schedule`.
+            LocalProtocolError: as for :meth:`oadr2.services.opt_service.OptService.create_schedule`.
             StoreError: it could not be stored; nothing is to be sent.
         """
         return self.opts.create_schedule(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from oadr2._core.objects import decode
+from oadr2.errors import LocalProtocolError
 from oadr2.model import (
     CanceledOpt,
     CancelOpt,
@@ -16,11 +18,13 @@ from oadr2.model import (
     Message,
     OptType,
     Period,
+    QualifiedEventId,
     Response,
     Targets,
+    Vavailability,
 )
 from oadr2.services.activity import Activity, opt_taken, opt_taken_back
-from oadr2.services.opt import HeldOpt, Opts
+from oadr2.services.opt import HeldOpt, HeldOpts, require_reason
 from oadr2.services.outbox import OptOutbox, UnsentOpt
 from oadr2.services.replies import NOT_REGISTERED, accepted, expect
 from oadr2.services.seal import Seal
@@ -45,7 +49,7 @@ class OptService:
         new_id: Callable[[], str],
         ven_id: Callable[[], str],
     ) -> None:
-        self._opts = Opts(state)
+        self._opts = HeldOpts(state)
         self._unsent = OptOutbox(state)
         self._seal = seal
         self._new_id = new_id
@@ -54,7 +58,7 @@ class OptService:
     @property
     def held(self) -> tuple[HeldOpt, ...]:
         """The opts that hold, in the order of their ids."""
-        return self._opts.held
+        return tuple(self._opts)
 
     @property
     def ending(self) -> frozenset[str]:
@@ -80,17 +84,15 @@ class OptService:
         targets: Targets | None,
         opt_id: str | None,
     ) -> str:
-        """Have our opt of an event qualified (O01); the optID.
+        """Have our opt of an event qualified, for all of it or for some resources (O01, O03); the optID.
 
         Raises:
-            LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.for_event`.
+            LocalProtocolError: the reason is none of the profile's, or the optID is in use.
             StoreError: it could not be stored; nothing is to be sent.
         """
-        message, held = self._opts.for_event(
-            event, opt_type, opt_id=opt_id or self._new_id(), request_id=self._new_id(),
-            ven_id=self._ven_id(), now=now, reason=reason, targets=targets,
-        )  # fmt: skip
-        return self._hold(message, held)
+        message = self._create_opt(opt_type, now, reason, targets, opt_id)
+        qualified = QualifiedEventId(event.event_id, event.modification_number)
+        return self._hold(replace(message, qualified_event_id=qualified))
 
     def create_schedule(
         self,
@@ -106,15 +108,22 @@ class OptService:
         """Have the VTN told when the loads are available, or are not (O02, O04); the optID.
 
         Raises:
-            LocalProtocolError: as for :meth:`oadr2.services.opt.Opts.schedule`.
+            LocalProtocolError: there is no period, one has no length, the reason is unknown, or the
+                optID is in use.
             StoreError: it could not be stored; nothing is to be sent.
         """
-        message, held = self._opts.schedule(
-            opt_type, periods, opt_id=opt_id or self._new_id(), request_id=self._new_id(),
-            ven_id=self._ven_id(), now=now, reason=reason, market_context=market_context,
-            targets=targets,
-        )  # fmt: skip
-        return self._hold(message, held)
+        if not periods:
+            raise LocalProtocolError("a schedule of availability needs at least one period")
+        spans = [
+            (period.dtstart.timestamp(), (period.dtstart + period.duration).timestamp())
+            for period in periods
+        ]
+        if any(end <= start for start, end in spans):
+            raise LocalProtocolError("a period of availability must have a positive duration")
+        message = self._create_opt(opt_type, now, reason, targets, opt_id)
+        available = Vavailability(tuple(periods))
+        message = replace(message, vavailability=available, market_context=market_context)
+        return self._hold(message, spans)
 
     def cancel(self, opt_id: str) -> None:
         """Have an opt taken back (O06).
@@ -123,7 +132,9 @@ class OptService:
             LocalProtocolError: there is no such opt.
             StoreError: it could not be stored; nothing has changed.
         """
-        message = self._opts.cancel(opt_id, request_id=self._new_id(), ven_id=self._ven_id())
+        if opt_id not in self._opts:
+            raise LocalProtocolError(f"opt {opt_id!r} is not held")
+        message = CancelOpt(opt_id, self._ven_id(), self._new_id())
         self._unsent.put(message, self._seal.encoded(message))
 
     def tell_again(self) -> None:
@@ -132,7 +143,7 @@ class OptService:
         Raises:
             StoreError: it could not be stored; what is missing is told with the next try.
         """
-        for opt in self.held:
+        for opt in self._opts:
             message = decode(opt.message.encode()) if opt.message else None
             if isinstance(message, CreateOpt) and not self._unsent.is_about(opt.opt_id):
                 self._unsent.put(message, opt.message.encode())
@@ -186,9 +197,42 @@ class OptService:
         self._opts.forgotten()
         self._unsent.forgotten()
 
-    def _hold(self, message: CreateOpt, opt: HeldOpt) -> str:
+    def _create_opt(
+        self,
+        opt_type: OptType,
+        now: float,
+        reason: str,
+        targets: Targets | None,
+        opt_id: str | None,
+    ) -> CreateOpt:
+        """What an opt of either kind says."""
+        require_reason(reason)
+        if opt_id is not None and opt_id in self._opts:
+            raise LocalProtocolError(f"opt {opt_id!r} is there already")
+        return CreateOpt(
+            opt_id or self._new_id(),
+            opt_type,
+            reason,
+            self._ven_id(),
+            datetime.fromtimestamp(now, UTC),
+            self._new_id(),
+            targets=targets or Targets(),
+        )
+
+    def _hold(self, message: CreateOpt, spans: Sequence[tuple[float, float]] = ()) -> str:
         data = self._seal.encoded(message)
-        opt = replace(opt, message=data.decode())
+        event = message.qualified_event_id
+        opt = HeldOpt(
+            message.opt_id,
+            message.opt_type,
+            None if event is None else event.event_id,
+            max(end for _, end in spans) if spans else None,
+            spans,
+            message.opt_reason,
+            message.market_context,
+            message.targets.resource_ids,
+            data.decode(),
+        )
         self._unsent.put(message, data, also={opt.key: opt.text})
         self._opts.add(opt)
         return opt.opt_id

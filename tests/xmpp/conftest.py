@@ -1,4 +1,4 @@
-"""A real Prosody for every test that asks for one, on a port of its own."""
+"""A real Prosody for every test that asks for one, on a port of its own, and a handler of events."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 import trustme
 from xmpp_probe import USERS
 
+from oadr2.event import EventHandler
 from oadr2.security import client_context
 from oadr2.sim.prosody import ProsodyServer
 
@@ -63,3 +64,15 @@ def external(prosody_installed, certificates):
 def trusting(certificates):
     """A TLS context that trusts the CA of the test servers."""
     return client_context(certificates["ca"])
+
+
+@pytest.fixture
+def handler():
+    handler = EventHandler("ven-1")
+    yield handler
+    handler.close()
+
+
+@pytest.fixture(params=("2.0a", "2.0b"))
+def profile(request):
+    return request.param

@@ -6,18 +6,10 @@ import ssl
 import pytest
 
 from oadr2.errors import ConfigurationError, LocalProtocolError
-from oadr2.event import EventHandler
 from oadr2.xmpp import OpenADR2, XmppClient
 
 VEN = "ven@example.org/gateway"
 SECRET = "open sesame"
-
-
-@pytest.fixture
-def handler():
-    handler = EventHandler("ven-1")
-    yield handler
-    handler.close()
 
 
 @pytest.mark.parametrize(

@@ -13,20 +13,12 @@ import pytest
 from xmpp_probe import PASSWORD, PATIENCE, Probe
 
 from oadr2.errors import TransportError
-from oadr2.event import EventHandler
 from oadr2.pacing import BackOff
 from oadr2.xmpp import XmppClient
 from oadr2.xmpp_stream import Stream
 
 VTN = "vtn@localhost/oadr"
 VEN = "ven@localhost/gateway"
-
-
-@pytest.fixture
-def handler():
-    handler = EventHandler("ven-1")
-    yield handler
-    handler.close()
 
 
 def client(handler, server, **options):
@@ -288,6 +280,18 @@ def test_a_client_runs_once_at_a_time(plain, handler):
             with pytest.raises(Exception, match="runs already"):
                 await ven.run()
         await running
+
+    asyncio.run(scenario())
+
+
+def test_what_is_asked_for_while_not_connected(plain, handler):
+    async def scenario():
+        client = XmppClient(
+            handler, VEN, PASSWORD, server="127.0.0.1", port=1, plaintext=True, vtn_jid=VTN
+        )
+        async with client:
+            with pytest.raises(TransportError, match="not connected to 127"):
+                await client.request_events()
 
     asyncio.run(scenario())
 
