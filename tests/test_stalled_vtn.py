@@ -49,7 +49,8 @@ class StallingVtn:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with suppress(asyncio.IncompleteReadError):
+        # A VEN that is closed leaves a reply unread, and that is a reset.
+        with suppress(asyncio.IncompleteReadError, ConnectionResetError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 headers = dict(line.lower().split(": ") for line in head.split("\r\n")[1:-2])
@@ -63,7 +64,8 @@ class StallingVtn:
                 kind = "Content-Type: application/xml\r\n"
                 writer.write(f"HTTP/1.1 200 OK\r\n{length}{kind}\r\n".encode() + reply)
         writer.close()
-        await writer.wait_closed()
+        with suppress(ConnectionResetError):
+            await writer.wait_closed()
         self.connections -= 1
 
 
