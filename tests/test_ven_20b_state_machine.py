@@ -98,6 +98,12 @@ class Meter:
         return float(len(self.reads))
 
 
+def is_463(reply: bytes | None) -> bool:
+    """Whether the VTN has taken nothing, for it does not know the VEN."""
+    message = None if reply is None else decode(reply)
+    return isinstance(message, Response) and message.response.response_code == 463
+
+
 class World:
     """One VEN with a file, its VTN, what is under way between them, and one clock."""
 
@@ -264,6 +270,9 @@ class World:
         if self.reply is None and fate not in ("lost", "fails", "refused"):
             self.vtn_acts()
         reply, self.flight, self.reply = self.reply, None, None
+        # A report whose reply says nothing counts as taken, which this one was not.
+        if fate in ("damaged", "another kind") and flight.purpose == "report" and is_463(reply):
+            fate = "fine"
         if fate in ("lost", "answer lost"):
             if reply is not None:
                 self.former.append((flight, reply))

@@ -206,6 +206,14 @@ def test_D08_a_one_shot_request_is_served_once(talk, meter):
     assert talk.ven.reports.pending == ()
 
 
+def test_D08_a_one_shot_request_does_not_wait_for_a_clock_that_is_set_back(talk):
+    push = oadr2.encode(CreateReport((one_shot("a", "usage", "power"),), "q", "ven_9"))
+    talk.ven.receive_push(push, "EiReport", talk.now)
+    talk.clock.now -= 7200
+    talk.ven.shift_clock(-7200)
+    assert delivered(talk).report_request_id == "a"
+
+
 def test_D08_a_one_shot_status_report(talk):
     ask(talk, one_shot("a", "status", "state"))
     (interval,) = delivered(talk).intervals
