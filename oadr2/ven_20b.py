@@ -528,7 +528,8 @@ class Ven20b:
             self.reports.cancel(cancel.report_request_ids, cancel.report_to_follow, now)
         accepted(reply.response, "our report")
         self.reports.delivered(int(action.key))
-        if delivery is not None:
+        # Its request may have been cancelled by a push meanwhile, and the next report be the oldest.
+        if delivery is not None and delivery.number == int(action.key):
             self._tell(activity.delivered(delivery.report, self.reports.waiting))
 
     # -- what the application asks --------------------------------------------------------------

@@ -409,6 +409,17 @@ def test_D17_a_cancelled_report_stops_with_a_last_one_if_wanted(talk, to_follow)
     assert not talk.ven.reports.waiting
 
 
+def test_D17_a_report_cancelled_while_it_is_under_way_is_not_told_as_the_next(talk):
+    ask(talk, one_shot("a", "usage", "power"), one_shot("b", "usage", "power"))
+    assert talk.hears(UpdateReport).reports[0].report_request_id == "a"
+    talk.ven.receive_push(oadr2.encode(CancelReport(("a",), False, "q")), "EiReport", talk.now)
+    told = talk.told.count("delivered")
+    talk.says(UpdatedReport(OK))
+    assert talk.told.count("delivered") == told
+    assert delivered(talk).report_request_id == "b"
+    assert talk.told.count("delivered") == told + 1
+
+
 def test_D17_an_unknown_one_is_refused(talk):
     talk.polls(CancelReport(("x",), False, "q8"))
     assert talk.hears(CanceledReport).response.response_code == 452
