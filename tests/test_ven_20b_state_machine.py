@@ -127,6 +127,7 @@ class World:
         self.reply: bytes | None = None
         self.windows: list[tuple[float, float]] = []  # when the VEN was registered and awake
         self.highest = self.now
+        self.refused_at = 0.0
         self.sent = 0
         self.start()
 
@@ -204,7 +205,9 @@ class World:
                 self.resolve(fate())
                 said = said if self.now == before else 0
                 continue
-            if not self.polls and fate() == "fine" and self.push():
+            # A VTN that has just refused an answer does not push the events once more at once.
+            pushes = not self.polls and self.refused_at != self.now
+            if pushes and fate() == "fine" and self.push():
                 said += 1
                 assert said <= MOST_AT_ONCE, "pushed for ever"
                 continue
@@ -281,6 +284,7 @@ class World:
             self.ven.failed(flight, TransportError("HTTP 500", status=500), self.now)
         elif fate == "refused" and reply is None:
             self.vtn.refuse(flight.data)
+            self.refused_at = self.now
             if isinstance(asked := decode(flight.data), CreateOpt):
                 self.wishes.discard(asked.opt_id)
             reply = encode(Response(EiResponse(469, "not now", ""), None, "2.0b"))
