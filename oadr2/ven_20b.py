@@ -146,6 +146,8 @@ class Ven20b:
         self._drained = 0
         self._owed = AnswersOwed(wrap=handler.policy.wrap_20b)
         self._answer_numbers = itertools.count(1)
+        self._turn = 0  # of the last request
+        self._turn_over = 0  # of the last of which it is known what became of it
         # A list that was asked for may be older than one that was pushed meanwhile.
         self._lists_pushed = 0
         self._lists_asked_after = 0
@@ -184,7 +186,11 @@ class Ven20b:
         action = None if now < self._tries.not_before else self._next(now)
         if action is None and trouble is not None:
             raise trouble
-        return None if action is None else replace(action, data=self._seal.signed(action.data))
+        if action is None:
+            return None
+        data = self._seal.signed(action.data)
+        self._turn += 1
+        return replace(action, data=data, turn=self._turn)
 
     def advance(self, now: float) -> None:
         """Read what is to be read now, and act on decisions; :meth:`next_action` begins with that.
@@ -274,11 +280,16 @@ class Ven20b:
     def receive(self, action: Request, data: bytes, now: float) -> None:
         """Take the reply to an action.
 
+        One that comes a second time, or after the action was given up, counts for nothing: what it
+        says may be older than what is known by now.
+
         Raises:
             RemoteProtocolError: it cannot be accepted, or refuses what we sent. What must be said
                 is said again after a back-off; the rest is given up.
             StoreError: what came could not be stored; it counts as not received.
         """
+        if not self._is_first_word(action):
+            return
         self._tries.reached()
         try:
             self._receive(action, data, now)
@@ -306,8 +317,10 @@ class Ven20b:
         """Note that an action could not be sent, or brought no 2xx reply: it is sent again later.
 
         A VTN that cannot be reached is left alone for a while; one that fails over this alone is not,
-        for events must come whatever becomes of a report.
+        for events must come whatever becomes of a report. Nothing is noted when its reply has come.
         """
+        if not self._is_first_word(action):
+            return
         if error.status is None:
             until = self._tries.not_reached(now)
         else:
@@ -354,6 +367,14 @@ class Ven20b:
     def refusal(self, code: int, text: str) -> bytes:
         """The oadrResponse that refuses a push which :meth:`receive_push` could not take."""
         return self._sealed(self._response(code, text, None))
+
+    def _is_first_word(self, action: Request) -> bool:
+        """Whether it was not known until now what became of this one, or of a later one."""
+        if action.turn <= self._turn_over:
+            _log.info("what came of our %s comes too late, or twice", action.purpose)
+            return False
+        self._turn_over = action.turn
+        return True
 
     def _hold_back(self, action: Request, now: float) -> None:
         until = self._tries.failed(action.purpose, now)
@@ -507,7 +528,8 @@ class Ven20b:
             self.reports.cancel(cancel.report_request_ids, cancel.report_to_follow, now)
         accepted(reply.response, "our report")
         self.reports.delivered(int(action.key))
-        if delivery is not None:
+        # Its request may have been cancelled by a push meanwhile, and the next report be the oldest.
+        if delivery is not None and delivery.number == int(action.key):
             self._tell(activity.delivered(delivery.report, self.reports.waiting))
 
     # -- what the application asks --------------------------------------------------------------
@@ -680,6 +702,8 @@ class Ven20b:
         elif action.purpose == "query":
             self._standing.queried()
         elif action.purpose != "announce" or self._announce:
+            if action.purpose == "opt":
+                self.opts.postpone(int(action.key))
             self._tries.failed(action.purpose, now)
 
     def _forgotten(self, now: float) -> None:

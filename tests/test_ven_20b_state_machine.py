@@ -17,22 +17,29 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from payloads import START
-from vtn_20b_model import Listed, VtnModel, Wanted, seconds
+from payloads import START, distribute_event
+from vtn_20b_model import PROFILES, Listed, VtnModel, Wanted, seconds
 
 from oadr2 import decode, encode
 from oadr2.decisions import Decisions
 from oadr2.errors import LocalProtocolError, RemoteProtocolError, StoreError, TransportError
 from oadr2.event import EventHandler
 from oadr2.model import (
+    CanceledOpt,
+    CanceledPartyRegistration,
+    CancelOpt,
     CancelPartyRegistration,
     CancelReport,
+    CreatedOpt,
+    CreatedPartyRegistration,
     CreateOpt,
     CreateReport,
+    DistributeEvent,
     EiResponse,
     Message,
     Period,
     RegisteredReport,
+    RequestReregistration,
     Response,
     SamplingRate,
     Targets,
@@ -47,9 +54,30 @@ from oadr2.ven_20b import Ven20b
 STEPS = int(os.environ.get("OADR2_STATE_MACHINE_STEPS", "0"))
 STEPS_OF_ONE_RUN = 30
 POWER = Unit("powerReal", "RealPower", "W", "none", hertz=50.0, voltage=230.0, ac=True)
-FATES = ("fine", "lost", "answer lost", "fails", "fails late", "refused", "damaged")
+FATES = (
+    "fine", "lost", "answer lost", "fails", "fails late", "refused", "damaged", "another kind",
+    "twice", "a former first",
+)  # fmt: skip
+FINE = EiResponse(200, "OK", "")
+UNASKED = Wanted("unasked", "usage", ("p",), 2.0, 10.0, START, 0.0).written()
+NO_EVENTS = distribute_event(vtn_id="vtn", request_id="unasked", profile="2.0b")
+# What may come to each purpose, beside what was asked for: a poll brings whatever is for a VEN.
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "query": CreatedPartyRegistration,
+    "register": CreatedPartyRegistration,
+    "cancel": CanceledPartyRegistration,
+    "announce": RegisteredReport,
+    "synchronise": (DistributeEvent, Response),
+    "poll": (
+        Response, DistributeEvent, CreateReport, CancelPartyRegistration, RequestReregistration
+    ),
+    "answer": Response,
+    "report": UpdatedReport,
+}  # fmt: skip
 NAMES = ("a", "b", "c")
 LATER = "later"
+# Where there is one: half the time of a run would go into waiting for a disk.
+IN_MEMORY = Path("/dev/shm")
 # More than is ever to be said at one moment: answers to what a run of steps can bring, and the like.
 MOST_AT_ONCE = 100
 
@@ -70,6 +98,12 @@ class Meter:
         return float(len(self.reads))
 
 
+def is_463(reply: bytes | None) -> bool:
+    """Whether the VTN has taken nothing, for it does not know the VEN."""
+    message = None if reply is None else decode(reply)
+    return isinstance(message, Response) and message.response.response_code == 463
+
+
 class World:
     """One VEN with a file, its VTN, what is under way between them, and one clock."""
 
@@ -85,12 +119,15 @@ class World:
         self.may_register = True
         self.wants_end = False
         self.has_withdrawn = False  # which holds over a restart
+        # The VTN has registered it, and the VEN does not know: it asks again, if only to end that.
+        self.unanswered = False
         self.known: set[str | None] = set()  # the venIDs that the VEN has got
         self.writes = self.fails_every = 0
         self.flight: Request | None = None
         self.reply: bytes | None = None
         self.windows: list[tuple[float, float]] = []  # when the VEN was registered and awake
         self.highest = self.now
+        self.refused_at = 0.0
         self.sent = 0
         self.start()
 
@@ -122,6 +159,7 @@ class World:
             seed=self.seed,
         )
         self.flight = self.reply = None
+        self.former: list[tuple[Request, bytes]] = []  # replies that were given up, or have come
         store, _ = self.handler.store or (None, "")
         for name in ("apply", "put_values"):
             setattr(store, name, self.failing(getattr(store, name)))
@@ -139,6 +177,7 @@ class World:
 
     def kill(self) -> None:
         self.handler.close()
+        self.unanswered = False
         self.may_register = not self.has_withdrawn
         self.wants_end = self.has_withdrawn  # of anything else nothing was promised
 
@@ -166,7 +205,9 @@ class World:
                 self.resolve(fate())
                 said = said if self.now == before else 0
                 continue
-            if not self.polls and fate() == "fine" and self.push():
+            # A VTN that has just refused an answer does not push the events once more at once.
+            pushes = not self.polls and self.refused_at != self.now
+            if pushes and fate() == "fine" and self.push():
                 said += 1
                 assert said <= MOST_AT_ONCE, "pushed for ever"
                 continue
@@ -217,9 +258,11 @@ class World:
         assert self.flight is not None
         if self.reply is None:
             if self.flight.purpose == "register" and self.vtn.ended:
-                assert self.may_register, "registers although the VTN has ended it"
+                may = self.may_register or self.unanswered
+                assert may, "registers although the VTN has ended it"
             if self.flight.purpose != "cancel":  # the user may want another one by now
                 self.may_register = self.may_register and self.vtn.ven_id is None
+            self.unanswered = self.unanswered or self.flight.purpose == "register"
             self.reply = self.vtn.handle(self.flight.data, self.now)
 
     def resolve(self, fate: str) -> None:
@@ -227,15 +270,21 @@ class World:
         assert flight is not None
         if fate == "refused" and not self.vtn.can_refuse(flight.data):
             fate = "fine"
-        if self.reply is None and fate in ("fine", "answer lost", "fails late", "damaged"):
+        if self.reply is None and fate not in ("lost", "fails", "refused"):
             self.vtn_acts()
         reply, self.flight, self.reply = self.reply, None, None
+        # A report whose reply says nothing counts as taken, which this one was not.
+        if fate in ("damaged", "another kind") and flight.purpose == "report" and is_463(reply):
+            fate = "fine"
         if fate in ("lost", "answer lost"):
+            if reply is not None:
+                self.former.append((flight, reply))
             self.ven.failed(flight, TransportError("no reply within 5 s"), self.now)
         elif fate in ("fails", "fails late"):
             self.ven.failed(flight, TransportError("HTTP 500", status=500), self.now)
         elif fate == "refused" and reply is None:
             self.vtn.refuse(flight.data)
+            self.refused_at = self.now
             if isinstance(asked := decode(flight.data), CreateOpt):
                 self.wishes.discard(asked.opt_id)
             reply = encode(Response(EiResponse(469, "not now", ""), None, "2.0b"))
@@ -243,27 +292,74 @@ class World:
         elif fate == "damaged":
             assert reply is not None
             self.receive(flight, reply[: len(reply) // 2])
+        elif fate == "another kind":
+            other = self.of_another_kind(flight)
+            assert not self.receive(flight, other), f"{flight.purpose} takes {other.decode()}"
         else:
             assert reply is not None
+            if fate == "a former first" and self.former:
+                self.comes_again(0)
             self.receive(flight, reply)
+            self.former.append((flight, reply))
+            if fate == "twice":
+                self.comes_again(-1)
 
-    def receive(self, flight: Request, reply: bytes) -> None:
+    def comes_again(self, which: int) -> None:
+        """A reply to a request that is under way no longer: as if it had not come."""
+        flight, reply = self.former.pop(which)
+        self.ven.receive(flight, reply, self.now)
+
+    def of_another_kind(self, flight: Request) -> bytes:
+        """What would do harm if nobody looked at its kind, each in turn."""
+        opt_id = next((opt.opt_id for opt in self.ven.opts.held), "unasked")
+        asked = decode(flight.data)
+        wanted = KINDS.get(flight.purpose, CreatedOpt)
+        if isinstance(asked, CancelOpt):
+            opt_id, wanted = asked.opt_id, CanceledOpt
+        others = [
+            message
+            for message in (
+                Response(FINE, None, "2.0b"),
+                CreatedPartyRegistration("vtn", FINE, "unasked", "nobody", PROFILES),
+                CanceledPartyRegistration(FINE, "unasked", None),
+                decode(NO_EVENTS),
+                RegisteredReport(FINE, (UNASKED,)),
+                CreateReport((UNASKED,), "unasked"),
+                UpdatedReport(
+                    FINE, CancelReport((*self.ven.reports.pending, "x"), False, "unasked")
+                ),
+                CreatedOpt(opt_id, FINE),
+                CanceledOpt(FINE, opt_id),
+                RequestReregistration(self.ven.registration.ven_id or "nobody"),
+            )
+            if not isinstance(message, wanted)
+        ]
+        message = others[self.sent % len(others)]
+        return NO_EVENTS if isinstance(message, DistributeEvent) else encode(message)
+
+    def receive(self, flight: Request, reply: bytes) -> bool:
+        """Whether the VEN takes it."""
         try:
             self.ven.receive(flight, reply, self.now)
         except RemoteProtocolError:
-            return
+            return False
         except StoreError:
             if flight.purpose == "announce":  # which may have ended the former requests, or not
                 for each in self.vtn.over:
                     each.excused = True
             self.pause()
-            return
+            return False
         self.known.add(self.ven.registration.ven_id)
+        if flight.purpose == "register":
+            self.unanswered = False
         self.has_come(decode(reply))
+        return True
 
     def has_come(self, message: Message) -> None:
         """What the VEN knows from now on."""
         wanted = self.vtn.wanted
+        if self.ven.phase == "cancelled":
+            self.unanswered = False
         if isinstance(message, CancelPartyRegistration):
             self.vtn.end_is_known = self.vtn.end_is_known or self.ven.phase == "cancelled"
         elif isinstance(message, CreateReport):
@@ -407,7 +503,7 @@ kinds = st.sampled_from(("once", "steps", "steps", "steps", "plain", "past"))
 class VenAgainstVtn(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None)
 
     @initialize(polls=st.sampled_from((True, True, False)), seed=st.integers(0, 2**32), early=waits)
     def begin(self, polls, seed, early):
@@ -449,6 +545,11 @@ class VenAgainstVtn(RuleBasedStateMachine):
     @rule(fate=st.sampled_from(("fine", "fine", "fine", *FATES)))
     def it_comes_to_this(self, fate):
         self.world.resolve(fate)
+
+    @precondition(lambda self: self.world.former)
+    @rule(data=st.data())
+    def a_former_reply_comes(self, data):
+        self.world.comes_again(data.draw(st.integers(0, len(self.world.former) - 1)))
 
     @precondition(lambda self: not self.world.polls)
     @rule(lost=st.booleans())
@@ -623,6 +724,7 @@ class VenAgainstVtn(RuleBasedStateMachine):
         if really:
             self.world.ven.withdraw()
             self.world.wants_end = self.world.has_withdrawn = True
+            self.world.unanswered = False
 
     # -- after every step --
 

@@ -13,7 +13,6 @@ from oadr2.model import (
     CancelOpt,
     CreatedOpt,
     CreateOpt,
-    EiResponse,
     Event,
     Message,
     OptType,
@@ -26,7 +25,7 @@ from oadr2.model import (
 from oadr2.services.activity import Activity, opt_taken, opt_taken_back
 from oadr2.services.opt import HeldOpt, HeldOpts, require_reason
 from oadr2.services.outbox import OptOutbox, UnsentOpt
-from oadr2.services.replies import NOT_REGISTERED, accepted, expect
+from oadr2.services.replies import INVALID_ID, NOT_REGISTERED, accepted, expect
 from oadr2.services.seal import Seal
 from oadr2.services.state import ServiceState
 
@@ -167,26 +166,28 @@ class OptService:
         """Take the VTN's reply to what :meth:`due` gave; what is worth telling of it.
 
         Raises:
-            RemoteProtocolError: it refuses, which is its last word unless it does not know us, or
-                says something else.
+            RemoteProtocolError: it refuses, which is its last word unless it does not know us; or it
+                says something else: then it is to be told once more, but for an oadrResponse.
             StoreError: it could not be stored; it counts as not received.
         """
-        response = getattr(message, "response", None)
-        if isinstance(response, EiResponse) and response.response_code == NOT_REGISTERED:
-            accepted(response, "our opt")
-        if isinstance(message, CanceledOpt):
-            opt_id = message.opt_id or expect(asked, CancelOpt).opt_id  # O06
-            self._opts.forget(opt_id)
-            self._unsent.sent(number)
-            accepted(message.response, "the end of our opt")
-            return opt_taken_back(opt_id)
-        refused = isinstance(message, Response | CreatedOpt) and not message.response.ok
-        if refused and isinstance(asked, CreateOpt):
+        assert isinstance(asked, CreateOpt | CancelOpt)  # noqa: S101  nothing else is kept so
+        is_end = isinstance(asked, CancelOpt)
+        wanted: type[CanceledOpt | CreatedOpt] = CanceledOpt if is_end else CreatedOpt
+        reply = message if isinstance(message, Response) else expect(message, wanted)
+        response = reply.response
+        what = "the end of our opt" if is_end else "our opt"
+        if response.response_code == NOT_REGISTERED:
+            accepted(response, what)
+        # An end is refused for good only by an oadrResponse, and not because there is no such opt.
+        is_over = (
+            response.ok or isinstance(reply, CanceledOpt) or response.response_code == INVALID_ID
+        )
+        if is_over if is_end else not response.ok:
             self._opts.forget(asked.opt_id)
         self._unsent.sent(number)
-        reply = expect(message, CreatedOpt)
-        accepted(reply.response, "our opt")
-        return opt_taken(reply.opt_id)
+        accepted(response, what)
+        expect(message, wanted)
+        return opt_taken_back(asked.opt_id) if is_end else opt_taken(asked.opt_id)
 
     def to_forget(self) -> list[str]:
         """The keys of all that is kept."""

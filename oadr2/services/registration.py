@@ -22,6 +22,7 @@ from oadr2.services.state import ServiceState
 
 _KEY: Final = "registration"
 _WORD: Final = "registration_word"
+_ENDED: Final = "registration_ended"
 _DAY: Final = 86400.0
 
 #: The last word on a registration: we are to ``register`` again, it is to ``end`` and none is to begin
@@ -96,15 +97,12 @@ class Registration:
         settings.check()
         self.settings = settings
         self._state = state
-        self._ended: Registered | None = None
         values = state.load(_KEY)
-        stored = values.get(_KEY)
         #: What was said of it last; "" when it is as usual.
         self.last_word: Word = cast(Word, values.get(_WORD, ""))
         #: What the VTN has given us; None while we are not registered.
-        self.registered: Registered | None = (
-            None if stored is None else Registered(**json.loads(stored))
-        )
+        self.registered: Registered | None = _from_text(values.get(_KEY))
+        self._ended: Registered | None = _from_text(values.get(_ENDED))
 
     @property
     def holds(self) -> bool:
@@ -187,6 +185,7 @@ class Registration:
             _poll_interval(reply),
             self.settings.transport_address,
         )
+        also = {**(also or {}), _ENDED: None}
         self._keep(found, "end" if self.last_word == "end" else "", also)
         self._ended = None
         return found
@@ -235,6 +234,7 @@ class Registration:
         """
         word: Word = "ended" if by_vtn else ""
         ended = self.registered or self._ended
+        also = {**also, _ENDED: _as_text(ended)}
         self._keep(None, "end" if self.last_word == "end" else word, also)
         self._ended = ended
 
@@ -252,9 +252,16 @@ class Registration:
         word: Word,
         also: Mapping[str, str | None] | None = None,
     ) -> None:
-        text = None if found is None else json.dumps(asdict(found))
-        self._state.save({_KEY: text, _WORD: word or None, **(also or {})})
+        self._state.save({_KEY: _as_text(found), _WORD: word or None, **(also or {})})
         self.registered, self.last_word = found, word
+
+
+def _as_text(found: Registered | None) -> str | None:
+    return None if found is None else json.dumps(asdict(found))
+
+
+def _from_text(text: str | None) -> Registered | None:
+    return None if text is None else Registered(**json.loads(text))
 
 
 def _poll_interval(reply: CreatedPartyRegistration) -> float | None:

@@ -341,7 +341,7 @@ class Reports:
         refused = _too_much(step, back, source.min_period, readings)
         if refused:
             return Outcome(_NOT_SUPPORTED, f"{name}: {refused}")
-        once = not back and end <= now  # now, or of a span that is over
+        once = not back and end <= now  # at once, or of a span that is over
         return _Running(
             request.report_request_id,
             source,
@@ -351,7 +351,7 @@ class Reports:
             step,
             back,
             next_sample=_grid(start, step, now) if step and not once else math.inf,
-            next_delivery=now
+            next_delivery=0.0  # even if the clock is set back before that
             if once
             else min(_grid(start + back, back, now), end)
             if back

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from oadr2.ven import Action
@@ -14,7 +14,11 @@ Purpose: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Request(Action):
-    """An action whose reply this VEN waits for; ``key`` says which report or opt it is about."""
+    """An action whose reply this VEN waits for; ``key`` says which report or opt it is about.
+
+    ``turn`` counts the requests of one VEN, second tries too.
+    """
 
     purpose: Purpose
     key: str = ""
+    turn: int = field(default=0, compare=False)

@@ -193,6 +193,31 @@ def test_O05_an_opt_refused_with_an_oadrResponse_is_not_held(talk):
     assert talk.ven.opts.held == ()
 
 
+def test_O05_what_answers_no_oadrCreateOpt_ends_no_opt(talk):
+    opt_id = talk.ven.create_opt(talk.handler.get_event("e1"), "optOut", talk.now)
+    talk.hears(CreateOpt)
+    with pytest.raises(
+        RemoteProtocolError, match="expected an oadrCreatedOpt, got oadrCanceledOpt"
+    ):
+        talk.says(CanceledOpt(OK, opt_id))
+    assert [opt.opt_id for opt in talk.ven.opts.held] == [opt_id]
+    talk.goes_on(5)
+    assert talk.hears(CreateOpt).opt_id == opt_id
+    talk.says(CreatedOpt(opt_id, OK))
+    assert talk.ven.opts.waiting == 0
+
+
+def test_O05_an_opt_whose_reply_cannot_be_read_holds_up_no_other(talk, period):
+    ids = [talk.ven.create_availability("optOut", [period], talk.now) for _ in range(2)]
+    asked = []
+    for _ in range(3):
+        asked.append(talk.hears(CreateOpt).opt_id)
+        with pytest.raises(RemoteProtocolError):
+            talk.says(b"<html>")
+        talk.goes_on(9)  # not until the next poll
+    assert set(asked) == set(ids)
+
+
 def test_O05_opts_end_with_the_registration(talk, period):
     talk.ven.create_availability("optOut", [period], talk.now)
     talk.hears(CreateOpt)
@@ -231,6 +256,36 @@ def test_E02_an_event_that_wants_no_answer_gets_none_when_it_is_decided_late():
     talk.says(NOTHING)
     assert talk.next() is None
     assert [state.opt_type for state in handler.get_states()] == ["optOut", "optOut"]
+
+
+@pytest.fixture
+def ending(talk):
+    """The optID of an opt that the VTN is just asked to end."""
+    opt_id = talk.ven.create_opt(talk.handler.get_event("e1"), "optOut", talk.now)
+    talk.hears(CreateOpt)
+    talk.says(CreatedOpt(opt_id, OK))
+    talk.ven.cancel_opt(opt_id)
+    talk.hears(CancelOpt)
+    return opt_id
+
+
+@pytest.mark.parametrize(("code", "held"), [(200, 0), (452, 0), (469, 1)])
+def test_O06_an_oadrResponse_says_what_becomes_of_an_opt(talk, ending, code, held):
+    with pytest.raises(RemoteProtocolError):
+        talk.says(Response(EiResponse(code, "in short", "r"), None, "2.0b"))
+    assert len(talk.ven.opts.held) == held
+    assert talk.ven.opts.waiting == 0
+
+
+def test_O06_what_answers_no_oadrCancelOpt_leaves_it_unanswered(talk, ending):
+    with pytest.raises(
+        RemoteProtocolError, match="expected an oadrCanceledOpt, got oadrCreatedOpt"
+    ):
+        talk.says(CreatedOpt(ending, OK))
+    talk.goes_on(5)
+    assert talk.hears(CancelOpt).opt_id == ending
+    talk.says(CanceledOpt(OK, ending))
+    assert talk.ven.opts.held == ()
 
 
 def test_O06_an_opt_is_taken_back_once_more_when_the_reply_cannot_be_read(talk):

@@ -96,6 +96,22 @@ def test_P09_an_end_that_is_repeated_is_confirmed_again(push_again):
         talk.hears(CreatePartyRegistration)
 
 
+def test_P09_an_end_that_is_repeated_after_a_restart_is_confirmed_again():
+    state = MemoryState()
+    talk = Conversation(state=state)
+    talk.registers()
+    data = oadr2.encode(CancelPartyRegistration("reg_1", "c1", "ven_9"))
+    talk.ven.receive_push(data, "EiRegisterParty", talk.now)
+    again = Conversation(state=state)
+    push = again.ven.receive_push(data, "EiRegisterParty", again.now)
+    assert oadr2.decode(push.reply).response.response_code == 200
+    again.registers()
+    later = oadr2.encode(CancelPartyRegistration("reg_0", "c2", "ven_9"))
+    push = again.ven.receive_push(later, "EiRegisterParty", again.now)
+    assert oadr2.decode(push.reply).response.response_code == 452
+    assert not state.load("registration_ended")
+
+
 def test_P09_a_registration_asked_for_before_the_end_does_not_outlive_it():
     state = MemoryState()
     talk = Conversation(state=state)

@@ -206,6 +206,14 @@ def test_D08_a_one_shot_request_is_served_once(talk, meter):
     assert talk.ven.reports.pending == ()
 
 
+def test_D08_a_one_shot_request_does_not_wait_for_a_clock_that_is_set_back(talk):
+    push = oadr2.encode(CreateReport((one_shot("a", "usage", "power"),), "q", "ven_9"))
+    talk.ven.receive_push(push, "EiReport", talk.now)
+    talk.clock.now -= 7200
+    talk.ven.shift_clock(-7200)
+    assert delivered(talk).report_request_id == "a"
+
+
 def test_D08_a_one_shot_status_report(talk):
     ask(talk, one_shot("a", "status", "state"))
     (interval,) = delivered(talk).intervals
@@ -399,6 +407,17 @@ def test_D17_a_cancelled_report_stops_with_a_last_one_if_wanted(talk, to_follow)
         assert report.intervals
     assert talk.ven.reports.pending == ("b",)
     assert not talk.ven.reports.waiting
+
+
+def test_D17_a_report_cancelled_while_it_is_under_way_is_not_told_as_the_next(talk):
+    ask(talk, one_shot("a", "usage", "power"), one_shot("b", "usage", "power"))
+    assert talk.hears(UpdateReport).reports[0].report_request_id == "a"
+    talk.ven.receive_push(oadr2.encode(CancelReport(("a",), False, "q")), "EiReport", talk.now)
+    told = talk.told.count("delivered")
+    talk.says(UpdatedReport(OK))
+    assert talk.told.count("delivered") == told
+    assert delivered(talk).report_request_id == "b"
+    assert talk.told.count("delivered") == told + 1
 
 
 def test_D17_an_unknown_one_is_refused(talk):
