@@ -14,7 +14,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from oadr2._core.objects import decode
 from oadr2.decisions import Decisions
@@ -28,8 +28,10 @@ from oadr2.errors import (
 )
 from oadr2.event import EventHandler
 from oadr2.model import (
+    CancelOpt,
     CreatedPartyRegistration,
     CreatedReport,
+    CreateOpt,
     DistributeEvent,
     EiResponse,
     Event,
@@ -402,7 +404,7 @@ class Ven20b:
         elif purpose == "report":
             self._delivered(action, expect(message, UpdatedReport), now)
         elif purpose == "opt":
-            asked = decode(action.data)
+            asked = cast(CreateOpt | CancelOpt, decode(action.data))  # as we wrote it
             self._tell(self.opts.answered(int(action.key), asked, message))
         elif purpose == "cancel":
             self._end_answered(message)

@@ -162,7 +162,7 @@ class OptService:
                 self._opts.forget(opt.opt_id)
         self._unsent.sent(number)
 
-    def answered(self, number: int, asked: Message, message: Message) -> Activity:
+    def answered(self, number: int, asked: CreateOpt | CancelOpt, message: Message) -> Activity:
         """Take the VTN's reply to what :meth:`due` gave; what is worth telling of it.
 
         Raises:
@@ -170,7 +170,6 @@ class OptService:
                 says something else: then it is to be told once more, but for an oadrResponse.
             StoreError: it could not be stored; it counts as not received.
         """
-        assert isinstance(asked, CreateOpt | CancelOpt)  # noqa: S101  nothing else is kept so
         is_end = isinstance(asked, CancelOpt)
         wanted: type[CanceledOpt | CreatedOpt] = CanceledOpt if is_end else CreatedOpt
         reply = message if isinstance(message, Response) else expect(message, wanted)
